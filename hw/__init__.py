@@ -1,0 +1,1 @@
+"""The hardware: the tables, and the core in Amaranth."""

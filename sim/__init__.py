@@ -1,0 +1,1 @@
+"""The co-simulation testbench: build, device, monitors, reports and the vta command."""

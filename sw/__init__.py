@@ -1,0 +1,1 @@
+"""Software for VTA: programs, assembler, checker, golden model, compiler, operators."""
