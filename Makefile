@@ -1,0 +1,91 @@
+# What people and CI run. `make help` lists it. The first target that needs the environment creates
+# it; after that a stamp file makes this cost nothing.
+
+PYTHON ?= python3
+# Simulations at a time, in the tests.
+JOBS ?= 2
+# More arguments for pytest: make test ARGS="-k gemm"
+ARGS ?=
+
+RUN := .venv/bin/python
+ENVIRONMENT := .venv/environment.stamp
+PYTEST := $(RUN) -m pytest -n $(JOBS) $(ARGS)
+
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+.PHONY: sim
+sim: $(ENVIRONMENT) ## The main job: TVM-scheduled streams on the core, compared with NumPy
+	$(RUN) -m sim.demo
+
+.PHONY: test
+test: $(ENVIRONMENT) ## The test suite; JUnit in build/test.xml
+	$(PYTEST) --junit-xml=build/test.xml
+
+.PHONY: regress
+regress: $(ENVIRONMENT) ## The longer tests: more seeds, more configurations; JUnit in build/regress.xml
+	$(PYTEST) -m regress --junit-xml=build/regress.xml
+
+.PHONY: lint
+lint: $(ENVIRONMENT) ## Lint, format check, types
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m basedpyright
+
+.PHONY: format
+format: $(ENVIRONMENT) ## Format the sources and repair what lint can repair
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+.PHONY: bench
+bench: $(ENVIRONMENT) ## Cycles of the benchmark streams
+	$(RUN) -m sim.bench
+
+.PHONY: verilog
+verilog: $(ENVIRONMENT) ## The core as Verilog
+	$(RUN) -m sim.cli verilog
+
+.PHONY: synth
+synth: .venv/environment-fpga.stamp ## Area and timing of the core on an FPGA
+	$(RUN) -m sim.cli synth
+
+.PHONY: environment
+environment: $(ENVIRONMENT) ## Only the environment: .venv from requirements.lock
+
+.PHONY: environment-fpga
+environment-fpga: .venv/environment-fpga.stamp ## The same with what FPGA synthesis needs
+
+.PHONY: environment-train
+environment-train: .venv/environment-train.stamp ## The same with what training the example network needs
+
+.PHONY: check
+check: ## What this machine lacks, if anything, and which Debian package has it
+	@$(PYTHON) -I sim/environment.py check --waves
+
+.PHONY: lock
+lock: ## Write the lock files from pyproject.toml
+	$(PYTHON) -I sim/environment.py lock
+
+.PHONY: clean
+clean: ## Delete everything generated except .venv
+	rm -rf build .hypothesis *.egg-info
+	find hw sw sim tests -name __pycache__ -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean ## Delete .venv too
+	rm -rf .venv
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Gone or broken, for example because the Python that it was made from is gone: make it again.
+ifeq ($(wildcard .venv/bin/python),)
+.PHONY: $(ENVIRONMENT)
+endif
+
+$(ENVIRONMENT): requirements.lock sim/environment.py
+	@$(PYTHON) -I sim/environment.py create
+
+.venv/environment-%.stamp: requirements-%.lock $(ENVIRONMENT)
+	@$(PYTHON) -I sim/environment.py create $*
