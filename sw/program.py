@@ -330,7 +330,8 @@ class Result:
     """What a device returns: the whole memory afterwards, and how it went.
 
     `memory` is uint8, memory_size long. `cycles` is None where the device has no clock.
-    `counters` maps the names of hw.registers.COUNTERS (and "acc_writes") to values.
+    `counters` maps the names of hw.registers.COUNTERS (and "acc_writes") to values. `writers` is
+    None, or int32, memory_size long: the instruction that wrote each byte last, -1 where none did.
     """
 
     memory: np.ndarray
@@ -338,6 +339,7 @@ class Result:
     cycles: int | None = None
     counters: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    writers: np.ndarray | None = None
 
 
 class Device(Protocol):

@@ -1,0 +1,5 @@
+"""The golden device: isa.md read as simply as possible, in NumPy, instruction by instruction."""
+
+from sw.golden.device import GoldenDevice
+
+__all__ = ["GoldenDevice"]
