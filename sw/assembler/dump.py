@@ -1,0 +1,111 @@
+"""Programs as text, which `assemble_program` reads again."""
+
+from itertools import groupby
+
+import numpy as np
+
+from hw.config import Config
+from hw.isa import Instruction, Load, MemoryType, encode_all, unpack_uops, uop_fields
+from sw.assembler.instruction import format_instruction
+from sw.program import Program, Segment
+
+__all__ = ["disassemble_program"]
+
+_BASES = ("uop", "inp", "wgt", "acc", "out")
+_ROW = 16  # bytes of data on a line
+
+
+def disassemble_program(program: Program) -> str:
+    """Text of the whole program, data and all; `assemble_program` of it gives it again.
+
+    Not kept: the source map, and a description's line breaks. Uops are shown as such where a
+    LOAD UOP reads them.
+    """
+    config = program.config
+    keys = config.to_dict()
+    default = Config().to_dict()
+    changed = [f"{key}={keys[key]}" for key in default if keys[key] != default[key]]
+    lines = [
+        f".program {program.name}",
+        *([f".description {' '.join(program.description.split())}"] if program.description else []),
+        " ".join((".config 1x16", *changed)),
+        f".memory base={program.memory_base:#x} size={program.memory_size:#x}",
+        ".registers " + " ".join(f"{n}={getattr(program.registers, n):#x}" for n in _BASES),
+        *(_segment_line(name, segment) for name, segment in program.segments.items()),
+    ]
+    image = program.image()
+    code = program.registers.insn - program.memory_base
+    instructions = program.instructions()
+    encoded = encode_all(config, instructions)
+    image[code : code + len(encoded)] = 0
+    lines += _uop_lines(program, instructions, image)
+    lines += _data_lines(".data", program.memory_base, image, skip_zeros=True)
+    lines.append(f".code {program.registers.insn:#x}")
+    lines += [format_instruction(instruction, config) for instruction in instructions]
+    for address, data in program.expected:
+        lines += _data_lines(".expect", address, data, skip_zeros=False)
+    return "\n".join(lines) + "\n"
+
+
+def _segment_line(name: str, segment: Segment) -> str:
+    words = [f".segment {_word(name)} addr={segment.addr:#x} nbytes={segment.nbytes}"]
+    for key in ("role", "dtype", "layout"):
+        if getattr(segment, key):
+            words.append(f"{key}={_word(getattr(segment, key))}")
+    if segment.shape:
+        words.append("shape=" + ",".join(map(str, segment.shape)))
+    for key in ("scale", "zero_point"):
+        if getattr(segment, key) is not None:
+            words.append(f"{key}={getattr(segment, key)}")
+    return " ".join(words)
+
+
+def _word(text: str) -> str:
+    """Names may hold spaces; a word of the text may not."""
+    return "_".join(text.split())
+
+
+def _uop_lines(program: Program, instructions: list[Instruction], image: np.ndarray) -> list[str]:
+    """Uops that LOAD UOP rows read, each once; their bytes in `image` are cleared."""
+    words: set[int] = set()
+    for load in instructions:
+        if isinstance(load, Load) and load.memory_type == MemoryType.UOP and load.x_size:
+            for y in range(load.y_size):
+                first = program.registers.uop + (load.dram_base + y * load.x_stride) * 4
+                words.update(range(first, first + load.x_size * 4, 4))
+    code = range(program.registers.insn, program.registers.insn + 16 * len(instructions))
+    end = program.memory_base + program.memory_size
+    lines: list[str] = []
+    used = sum(field.width for field in uop_fields(program.config))
+    expected_next = None
+    for address in sorted(words):
+        start = address - program.memory_base
+        inside = program.memory_base <= address <= end - 4
+        if not inside or address + 3 in code or address in code:
+            continue
+        word = image[start : start + 4].view("<u4").astype(np.uint32)
+        dst, src, wgt = unpack_uops(program.config, word)[0]
+        if address != expected_next:
+            lines.append(f".uops {address:#x}")
+        unused = int(word[0]) >> used << used
+        lines.append(f"uop dst={dst} src={src} wgt={wgt}" + (f" unused={unused:#x}" * bool(unused)))
+        image[start : start + 4] = 0
+        expected_next = address + 4
+    return lines
+
+
+def _data_lines(what: str, address: int, data: np.ndarray, *, skip_zeros: bool) -> list[str]:
+    """Rows of bytes; runs of four or more equal ones are written as one."""
+    lines = []
+    if not skip_zeros:
+        rows = [(0, data)] if len(data) else []
+    else:
+        starts = range(0, len(data), _ROW)
+        rows = [(n, data[n : n + _ROW]) for n in starts if data[n : n + _ROW].any()]
+    for start, row in rows:
+        words = []
+        for value, run in groupby(row.tolist()):
+            count = len(list(run))
+            words += [f"{value}*{count}"] if count > 3 else [str(value)] * count
+        lines.append(f"{what} {address + start:#x} uint8 " + " ".join(words))
+    return lines
