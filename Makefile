@@ -28,9 +28,10 @@ regress: $(ENVIRONMENT) ## The longer tests: more seeds, more configurations; JU
 
 .PHONY: lint
 lint: $(ENVIRONMENT) ## Lint, format check, types
-	$(RUN) -m ruff check .
-	$(RUN) -m ruff format --check .
-	$(RUN) -m basedpyright
+	@failed=0; \
+	for tool in "ruff check ." "ruff format --check ." "basedpyright"; do \
+	    echo "$(RUN) -m $$tool"; $(RUN) -m $$tool || failed=1; \
+	done; exit $$failed
 
 .PHONY: format
 format: $(ENVIRONMENT) ## Format the sources and repair what lint can repair
@@ -51,12 +52,15 @@ synth: .venv/environment-fpga.stamp ## Area and timing of the core on an FPGA
 
 .PHONY: environment
 environment: $(ENVIRONMENT) ## Only the environment: .venv from requirements.lock
+	@echo "environment: ready"
 
 .PHONY: environment-fpga
 environment-fpga: .venv/environment-fpga.stamp ## The same with what FPGA synthesis needs
+	@echo "environment: ready"
 
 .PHONY: environment-train
 environment-train: .venv/environment-train.stamp ## The same with what training the example network needs
+	@echo "environment: ready"
 
 .PHONY: check
 check: ## What this machine lacks, if anything, and which Debian package has it
