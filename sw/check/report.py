@@ -1,0 +1,45 @@
+"""What the static checker returns."""
+
+from dataclasses import dataclass, field
+
+from hw.isa import ErrorClass
+from sw.program import DeviceError
+
+__all__ = ["Report", "Warning"]
+
+
+@dataclass(frozen=True)
+class Warning:
+    """Something that is no error, but hardly meant.
+
+    `kind` is "race" (two stages touch the same entry or byte in no order that tokens give),
+    "unwritten" (a scratchpad entry is read that nothing wrote), "segment" (DRAM outside every
+    segment), "tokens" (left over at FINISH) or "unknown" (uops that cannot be known before a run).
+    `index` is the instruction's, None where there is no one.
+    """
+
+    kind: str
+    index: int | None
+    text: str
+
+
+@dataclass
+class Report:
+    """Errors in the order of their instructions, and warnings."""
+
+    errors: list[DeviceError] = field(default_factory=list)
+    warnings: list[Warning] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> tuple[ErrorClass, int] | None:
+        """Class and index of the first error, as a device would report it; None where legal."""
+        return (self.errors[0].error_class, self.errors[0].index) if self.errors else None
+
+    @property
+    def race_free(self) -> bool:
+        """True where any device must give the same result: no error, no race, nothing unwritten."""
+        bad = ("race", "unwritten", "unknown")
+        return not self.errors and not any(warning.kind in bad for warning in self.warnings)
+
+    def warn(self, kind: str, index: int | None, text: str) -> None:
+        self.warnings.append(Warning(kind, index, text))
