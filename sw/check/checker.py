@@ -9,7 +9,7 @@ from sw.check.footprint import DEPTHS, Footprint, UopTable, dram_rows, footprint
 from sw.check.order import AccessLog, Clocks
 from sw.check.report import Report
 from sw.program import DeviceError, Program
-from sw.rules import dispatch_error, stage_of
+from sw.rules import dispatch_error, is_nop, stage_of
 from sw.stages import StageNetwork
 
 __all__ = ["check"]
@@ -82,9 +82,9 @@ class _Checker:
         self._segments(index)
         self._access_pads(index, stage, clock, touched)
         self._access_dram(index, stage, clock)
-        uop_load = isinstance(instruction, Load) and instruction.memory_type == MemoryType.UOP
-        if uop_load and not is_nop(instruction):
-            self._load_uops(index, instruction)
+        if isinstance(instruction, Load) and not is_nop(instruction):
+            if instruction.memory_type == MemoryType.UOP:
+                self._load_uops(index, instruction)
 
     # DRAM -----------------------------------------------------------------------------------
     def _bus_error(self, index: int) -> DeviceError | None:
