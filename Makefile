@@ -84,7 +84,7 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Gone or broken, for example because the Python that it was made from is gone: make it again.
-ifeq ($(wildcard .venv/bin/python),)
+ifneq ($(shell test -x .venv/bin/python && echo works),works)
 .PHONY: $(ENVIRONMENT)
 endif
 
