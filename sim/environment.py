@@ -132,7 +132,9 @@ def _missing_libpython() -> Iterator[Missing]:
     )
     purpose = "with which cocotb runs Python inside the simulator"
     if ".so" in library:
-        if not any((Path(folder) / place / library).is_file() for place in ("", multiarch)):
+        # The last is for a Python that was moved after it was built.
+        places = (Path(folder), Path(folder) / multiarch, Path(sys.base_prefix) / "lib")
+        if not any((place / library).is_file() for place in places):
             yield Missing(f"{library}, {purpose}", f"libpython{version}")
     else:
         yield Missing(f"a Python built with --enable-shared, {purpose}", "")

@@ -82,6 +82,7 @@ def test_static_python_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_debian_python_without_its_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     values = {"INSTSONAME": "libpython3.11.so.1.0", "LIBDIR": str(tmp_path), "MULTIARCH": "there"}
     monkeypatch.setattr("sysconfig.get_config_var", values.get)
+    monkeypatch.setattr(sys, "base_prefix", str(tmp_path / "elsewhere"))
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     assert f"libpython{version}" in [lack.package for lack in environment.missing()]
     (tmp_path / "there").mkdir()
