@@ -18,13 +18,14 @@ from amaranth.lib import data, enum
 from hw.config import Config
 
 __all__ = [
-    "INSTRUCTION_BYTES", "MEMORIES", "Alu", "AluOpcode", "ErrorClass", "Field", "Finish", "Gemm",
+    "INDEX_BITS", "INSTRUCTION_BYTES", "MEMORIES", "Alu", "AluOpcode", "ErrorClass", "Field", "Finish", "Gemm",
     "Instruction", "IsaError", "Load", "Memory", "MemoryType", "Opcode", "Raw", "Stage", "Store",
     "decode", "decode_all", "encode", "encode_all", "fields", "instruction_layout", "pack_uops",
     "reserved_mask", "uop_fields", "uop_layout", "unpack_uops",
 ]  # fmt: skip
 
 INSTRUCTION_BYTES = 16
+INDEX_BITS = 28  # of an instruction index: 2^32 bytes of DRAM hold no more instructions
 WORD = 64  # bits: loops are packed into word 0, factors into word 1
 
 

@@ -1,0 +1,190 @@
+"""The vector ALU: chains of operations folded into one pass, and the lanes that execute them.
+
+A chain is ``clamp(shift(add(x)))``: an addition (or the minimum or maximum with a tensor), a
+shift, and any number of immediate MIN and MAX; or a multiplication and immediate MIN and MAX.
+Each part is optional, so that a single ALU instruction is a chain too.
+"""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, enum, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.isa import AluOpcode
+
+__all__ = ["ALU_LATENCY", "AluLane", "FirstOp", "chain_layout", "extend"]
+
+ALU_LATENCY = 2
+"""Cycles from operands to `result`, before the clamp."""
+SUM_BITS = 20  # of up to 16 immediates of 16 bits
+
+
+class FirstOp(enum.Enum, shape=3):
+    """The first step of a chain."""
+
+    NONE = 0
+    ADD = 1
+    MIN = 2
+    MAX = 3
+    MUL = 4
+
+
+def chain_layout() -> data.StructLayout:
+    """A folded chain. At most one step has a tensor operand."""
+    return data.StructLayout({
+        "first": FirstOp,
+        "first_tensor": 1,
+        "first_imm": signed(SUM_BITS),
+        "shift": 1,
+        "shift_tensor": 1,
+        "shift_imm": signed(16),
+        "low_en": 1,
+        "low": signed(16),
+        "high_en": 1,
+        "high": signed(16),
+    })  # fmt: skip
+
+
+def extend(m: Module, chain: data.View, alu: data.View) -> tuple[Signal, data.View]:
+    """The chain with one more instruction at its end, and whether that is possible.
+
+    Immediate ADDs add up (modulo 2^32 as the lanes do); immediate MIN and MAX compose into one
+    clamp with ``low <= high``, whatever their order. Nothing may follow a step of a later kind.
+
+    Arguments
+    ---------
+    chain: view of `chain_layout`; all zero is the empty chain.
+    alu: view of the ALU instruction's fields.
+    """
+    possible, longer = Signal(), Signal(chain_layout())
+    imm = alu.imm
+    tensor = ~alu.use_imm
+    no_clamp = ~chain.low_en & ~chain.high_en
+    no_shift = no_clamp & ~chain.shift & (chain.first != FirstOp.MUL)
+    empty = no_shift & (chain.first == FirstOp.NONE)
+    m.d.comb += longer.eq(chain)
+    with m.Switch(alu.alu_opcode):
+        with m.Case(AluOpcode.ADD):
+            more = no_shift & (chain.first == FirstOp.ADD) & ~chain.first_tensor & ~tensor
+            m.d.comb += [
+                possible.eq(empty | more),
+                longer.first.eq(FirstOp.ADD),
+                longer.first_tensor.eq(tensor),
+                longer.first_imm.eq(chain.first_imm + imm),
+            ]
+        with m.Case(AluOpcode.MUL):
+            m.d.comb += [
+                possible.eq(empty),
+                longer.first.eq(FirstOp.MUL),
+                longer.first_tensor.eq(tensor),
+                longer.first_imm.eq(imm),
+            ]
+        with m.Case(AluOpcode.SHR):
+            m.d.comb += [
+                possible.eq(no_shift & ~(tensor & chain.first_tensor)),
+                longer.shift.eq(1),
+                longer.shift_tensor.eq(tensor),
+                longer.shift_imm.eq(imm),
+            ]
+        for opcode, first in ((AluOpcode.MIN, FirstOp.MIN), (AluOpcode.MAX, FirstOp.MAX)):
+            with m.Case(opcode):
+                with m.If(tensor):
+                    m.d.comb += [
+                        possible.eq(empty),
+                        longer.first.eq(first),
+                        longer.first_tensor.eq(1),
+                    ]
+                with m.Else():
+                    m.d.comb += possible.eq(1)
+                    _clamp(m, chain, longer, opcode, imm)
+    return possible, longer
+
+
+def _clamp(m: Module, chain, longer, opcode: AluOpcode, imm: Value) -> None:
+    """Compose one more immediate MIN or MAX with the clamp."""
+    lower = opcode == AluOpcode.MIN
+
+    def bound(value):
+        return Mux(value < imm, value, imm) if lower else Mux(value > imm, value, imm)
+
+    set_low = chain.low_en if lower else 1
+    set_high = 1 if lower else chain.high_en
+    m.d.comb += [
+        longer.low_en.eq(set_low),
+        longer.low.eq(Mux(chain.low_en, bound(chain.low), imm)),
+        longer.high_en.eq(set_high),
+        longer.high.eq(Mux(chain.high_en, bound(chain.high), imm)),
+    ]
+
+
+class AluLane(wiring.Component):
+    """One lane of 32 bits: everything of a chain but its clamp, in two cycles.
+
+    Members
+    -------
+    valid: in, `x` (acc[d]), `y` (acc[s]) and `chain` are a uop's.
+    result: out, ALU_LATENCY cycles later.
+
+    The chain of the second cycle is `chain_1`, the same a cycle later, from the pipeline.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({
+            "valid": In(1),
+            "valid_1": In(1),
+            "x": In(signed(32)),
+            "y": In(signed(32)),
+            "chain": In(chain_layout()),
+            "chain_1": In(chain_layout()),
+            "result": Out(signed(32)),
+        })  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        chain = self.chain
+        x, operand = self.x, Signal(signed(32))
+        m.d.comb += operand.eq(Mux(chain.first_tensor, self.y, chain.first_imm))
+
+        # Cycle 0: add or compare; partial products; shift amount.
+        first = Signal(signed(32))
+        low, middle_0, middle_1 = Signal(32), Signal(16), Signal(16)
+        amount = Signal(signed(32))
+        left, far, distance = Signal(), Signal(), Signal(5)
+        m.d.comb += amount.eq(Mux(chain.shift_tensor, self.y, chain.shift_imm))
+        less = x < operand
+        with m.If(self.valid):
+            with m.Switch(chain.first):
+                with m.Case(FirstOp.ADD):
+                    m.d.sync += first.eq(x + operand)
+                with m.Case(FirstOp.MIN):
+                    m.d.sync += first.eq(Mux(less, x, operand))
+                with m.Case(FirstOp.MAX):
+                    m.d.sync += first.eq(Mux(less, operand, x))
+                with m.Case(FirstOp.MUL):
+                    m.d.sync += [
+                        low.eq(x[:16] * operand[:16]),
+                        middle_0.eq(x[16:] * operand[:16]),
+                        middle_1.eq(x[:16] * operand[16:]),
+                    ]
+                with m.Default():
+                    m.d.sync += first.eq(x)
+            with m.If(chain.shift):
+                right_far = amount[5:31].any()
+                left_far = ~amount[5:31].all() | (amount[:5] == 0)
+                m.d.sync += [
+                    left.eq(amount[31]),
+                    far.eq(Mux(amount[31], left_far, right_far)),
+                    distance.eq(Mux(amount[31], -amount[:5], amount[:5])),
+                ]
+
+        # Cycle 1: shift; sum of the partial products.
+        with m.If(self.valid_1):
+            with m.If(self.chain_1.first == FirstOp.MUL):
+                m.d.sync += self.result.eq(Cat(low[:16], low[16:] + middle_0 + middle_1))
+            with m.Elif(self.chain_1.shift):
+                right = Mux(far, first[31].replicate(32), first >> distance)
+                m.d.sync += self.result.eq(
+                    Mux(left, Mux(far, 0, (first << distance)[:32]), right)
+                )
+            with m.Else():
+                m.d.sync += self.result.eq(first)
+        return m

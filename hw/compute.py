@@ -1,0 +1,191 @@
+"""The compute stage: LOAD UOP, ACC and ACC_8BIT, GEMM, ALU and FINISH."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from hw.accumulator import AccumulatorScratchpad, out_ports
+from hw.analyse import Analyse
+from hw.bus import ADDRESS_BITS, ReadClient
+from hw.config import Config
+from hw.execute import Execute, operand_ports
+from hw.isa import MemoryType
+from hw.issue import Issue
+from hw.loader import Loader
+from hw.registers import StageState
+from hw.retire import Retire
+from hw.scratchpad import Scratchpad
+from hw.sequencer import Kind, Sequencer
+from hw.stage import StagePort, choose_state, connect_retirement
+
+__all__ = ["ComputeStage"]
+
+MEMORIES = (MemoryType.UOP, MemoryType.ACC, MemoryType.ACC_8BIT)
+ACC_PORTS = ("en", "addr", "value", "reset_en", "reset_row", "reset_mask", "d_en", "d_addr",
+             "s_en", "s_addr")  # fmt: skip
+
+
+class ComputeStage(wiring.Component):
+    """Instructions are analysed, started in order, and executed by the loader or the pipeline.
+
+    Members
+    -------
+    port: commands, tokens, events and errors (`StagePort`).
+    uop_base, acc_base: in, base registers.
+    read: the DMA client of its LOADs.
+    inp_en, inp_addr, inp_data, wgt_en, wgt_addr, wgt_data: to INP and WGT.
+    out_en, out_pos, out_data: OUT's read port, for the store stage.
+    finished: out, FINISH has retired (one cycle).
+    gemm_uops, reset_uops, alu_uops, folded_uops: out, executions counted this cycle.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        super().__init__({
+            "port": Out(StagePort()),
+            "uop_base": In(ADDRESS_BITS),
+            "acc_base": In(ADDRESS_BITS),
+            "read": Out(ReadClient(config)),
+            **operand_ports(config),
+            **out_ports(config),
+            "finished": Out(1),
+            "gemm_uops": Out(1),
+            "reset_uops": Out(config.log_acc_depth + 1),
+            "alu_uops": Out(4),
+            "folded_uops": Out(config.log_acc_depth + 1),
+        })  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self._config
+        m.submodules.analyse = analyse = Analyse(config)
+        m.submodules.issue = issue = Issue(config)
+        m.submodules.loader = loader = Loader(config, memories=MEMORIES)
+        m.submodules.uop = uop = Scratchpad(config, memory_type=MemoryType.UOP)
+        m.submodules.sequencer = sequencer = Sequencer(config)
+        m.submodules.execute = execute = Execute(config)
+        m.submodules.acc = acc = AccumulatorScratchpad(config)
+        m.submodules.retire = retire = Retire()
+        connect(m, wiring.flipped(self.port.command), analyse.i)
+        connect(m, analyse.o, issue.i)
+        connect(m, issue.loader, loader.i)
+        connect(m, issue.operation, sequencer.i)
+        connect(m, sequencer.o, execute.i)
+        connect(m, issue.ticket, retire.start)
+        connect(m, loader.read, wiring.flipped(self.read))
+        self._loads(m, loader, uop, acc, sequencer, execute)
+        self._uops(m, analyse, sequencer, uop, loader)
+        self._execute(m, execute, acc)
+        connect_retirement(m, self.port, issue, retire)
+        stop = self.port.stop
+        m.d.comb += [
+            analyse.stop.eq(stop), issue.stop.eq(stop), loader.stop.eq(stop), execute.stop.eq(stop),
+            issue.foldable_next.eq(analyse.foldable),
+            issue.loads_pending.eq(loader.pending),
+            issue.window_valid.eq(loader.window_valid),
+            issue.uop_active.eq(sequencer.active),
+            issue.uop_bgn.eq(sequencer.uop_bgn),
+            issue.uop_end.eq(sequencer.uop_end),
+            issue.execute_empty.eq(sequencer.empty & execute.empty),
+            retire.transfer_done.eq(loader.done),
+            retire.execute_done.eq(execute.done),
+            self.finished.eq(retire.finished),
+        ]  # fmt: skip
+        for unit in (issue, loader, execute):
+            with m.If(unit.error.valid):
+                m.d.comb += self.port.error.eq(unit.error)
+        busy = ~sequencer.empty | ~execute.empty | (loader.pending != 0) | issue.occupied
+        m.d.comb += self.port.busy.eq(busy)
+        self._state(m, issue, loader, execute, retire, busy)
+        self._events(m, execute)
+        return m
+
+    def _loads(self, m: Module, loader, uop, acc, sequencer, execute) -> None:
+        write = loader.write
+        is_uop = write.payload.memory == MemoryType.UOP
+        m.d.comb += [
+            loader.bases[0].eq(self.uop_base),
+            loader.bases[1].eq(self.acc_base),
+            loader.bases[2].eq(self.acc_base),
+            uop.write.eq(write.payload),
+            uop.write_valid.eq(write.valid & is_uop),
+            acc.load.payload.eq(write.payload),
+            acc.load.valid.eq(write.valid & ~is_uop),
+            write.ready.eq(is_uop | acc.load.ready),
+            execute.load_waits.eq(acc.load.valid & ~acc.load.ready),
+            execute.window_valid.eq(
+                loader.window_valid & (loader.window_memory != MemoryType.UOP)
+            ),
+            execute.window_start.eq(loader.window_start),
+            execute.window_end.eq(loader.window_end),
+        ]
+
+    def _uops(self, m: Module, analyse, sequencer, uop, loader) -> None:
+        inside = (sequencer.uop_addr >= loader.window_start) & (
+            sequencer.uop_addr < loader.window_end
+        )
+        m.d.comb += [
+            uop.read_en.eq(sequencer.uop_en),
+            uop.read_addr.eq(sequencer.uop_addr),
+            sequencer.uop_data.eq(uop.read_data),
+            analyse.uop_data.eq(uop.read_data),
+            sequencer.peek.eq(analyse.peek),
+            sequencer.peek_addr.eq(analyse.peek_addr),
+            analyse.peek_ready.eq(sequencer.peek_ready),
+            analyse.settled.eq(loader.pending_uop == 0),
+            sequencer.hold.eq(
+                loader.window_valid & (loader.window_memory == MemoryType.UOP) & inside
+            ),
+        ]
+
+    def _execute(self, m: Module, execute, acc) -> None:
+        m.d.comb += [getattr(acc, name).eq(getattr(execute.acc, name)) for name in ACC_PORTS]
+        m.d.comb += [
+            execute.acc.d_data.eq(acc.d_data),
+            execute.acc.s_data.eq(acc.s_data),
+            acc.out_en.eq(self.out_en),
+            acc.out_pos.eq(self.out_pos),
+            self.out_data.eq(acc.out_data),
+        ]
+        for name in ("inp", "wgt"):
+            m.d.comb += [
+                getattr(self, f"{name}_en").eq(getattr(execute, f"{name}_en")),
+                getattr(self, f"{name}_addr").eq(getattr(execute, f"{name}_addr")),
+                getattr(execute, f"{name}_data").eq(getattr(self, f"{name}_data")),
+            ]
+
+    def _state(self, m: Module, issue, loader, execute, retire, busy) -> None:
+        state = self.port.state
+        alu = execute.i.payload.carried.kind == Kind.ALU
+        choose_state(m, state, (
+            (execute.issued & alu, StageState.BUSY_ALU),
+            (execute.issued, StageState.BUSY),
+            (loader.waiting & (execute.blocked | execute.empty), StageState.WAIT_BUS),
+            (execute.blocked | (issue.wait_hazard & busy), StageState.WAIT_HAZARD),
+            (busy, StageState.BUSY),
+            (retire.blocked_prev, StageState.WAIT_PREV_ROOM),
+            (retire.blocked_next, StageState.WAIT_NEXT_ROOM),
+            (issue.wait_prev, StageState.WAIT_PREV_TOKEN),
+            (issue.wait_next, StageState.WAIT_NEXT_TOKEN),
+            (self.port.unretired, StageState.BUSY),
+        ))  # fmt: skip
+
+    def _events(self, m: Module, execute) -> None:
+        """Counts of executions, the same whatever is folded."""
+        carried = execute.i.payload.carried
+        entries = Signal(self._config.log_acc_depth + 1)
+        m.d.comb += entries.eq(carried.limit - carried.base)
+        with m.If(execute.issued):
+            with m.Switch(carried.kind):
+                with m.Case(Kind.GEMM):
+                    m.d.comb += self.gemm_uops.eq(1)
+                with m.Case(Kind.RESET):
+                    m.d.comb += self.reset_uops.eq(1)
+                with m.Case(Kind.ALU):
+                    m.d.comb += [
+                        self.alu_uops.eq(carried.instructions),
+                        self.folded_uops.eq(carried.instructions - 1),
+                    ]
+                with m.Default():
+                    with m.If(execute.i.payload.last):
+                        m.d.comb += [self.reset_uops.eq(entries), self.folded_uops.eq(entries)]

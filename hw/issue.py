@@ -1,0 +1,226 @@
+"""Starts the compute stage's instructions in order, and folds those that can share a pass."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.alu import chain_layout, extend
+from hw.analyse import Turn, analysed_layout
+from hw.bus import command_layout, error_layout
+from hw.config import Config
+from hw.isa import ErrorClass, MemoryType, Opcode, instruction_layout
+from hw.retire import DONE_BITS, Unit, ticket_layout
+from hw.sequencer import Kind, operation_layout
+
+__all__ = ["Issue"]
+
+MOST_FOLDED = (1 << DONE_BITS) - 1
+WORTH_WAITING = 16
+"""Vectors of an ALU operation for which it pays to wait until the next instruction is analysed."""
+WORTH_FLAGS = 8
+"""Entries of a reset from which setting zero flags is quicker than writing zeros."""
+
+
+class Issue(wiring.Component):
+    """Takes an instruction's tokens, then passes it on to the loader or the sequencer.
+
+    One operation is kept back until the sequencer takes it: meanwhile ALU instructions over the
+    same entries fold into it, as long as no token moves between them, the entries are distinct,
+    the tensor operand is none of them, and the chain can be extended (`hw.alu`). So folding
+    costs no time, and the result is that of one instruction after the other.
+
+    Members
+    -------
+    i: analysed instructions.
+    loader: LOADs; operation: what the sequencer executes; ticket: to retirement.
+    prev_available, next_available, sound: in, from the token counters (`sound`: of both pushes).
+    pop_prev, pop_next, reserve_prev, reserve_next: out, to the token counters.
+    foldable_next: in, an instruction that may fold is being analysed.
+    loads_pending, window_valid: in, from the loader.
+    uop_active, uop_bgn, uop_end: in, the uops that may still be read.
+    execute_empty: in, nothing is executing.
+    started, started_index: out, an instruction starts.
+    wait_prev, wait_next, wait_room, wait_hazard: out, why the instruction at `i` does not.
+    waiting_for_load: out, an operation waits for loads before it.
+    occupied: out, an operation is kept.
+    stop: in; error: SRAM_BOUNDS of uop_end.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        flags = ("prev_available", "next_available", "sound", "foldable_next", "window_valid",
+                 "uop_active", "execute_empty", "stop")  # fmt: skip
+        reports = ("pop_prev", "pop_next", "reserve_prev", "reserve_next", "started", "wait_prev",
+                   "wait_next", "wait_room", "wait_hazard", "waiting_for_load",
+                   "occupied")  # fmt: skip
+        super().__init__({
+            "i": In(stream.Signature(analysed_layout(config))),
+            "loader": Out(stream.Signature(command_layout())),
+            "operation": Out(stream.Signature(operation_layout(config))),
+            "ticket": Out(stream.Signature(ticket_layout())),
+            **{name: In(1) for name in flags},
+            **{name: Out(1) for name in reports},
+            "loads_pending": In(7),
+            "uop_bgn": In(config.log_uop_depth),
+            "uop_end": In(config.log_uop_depth + 1),
+            "started_index": Out(command_layout()["index"].width),
+            "error": Out(error_layout()),
+        })  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        new = self.i.payload
+        self._views = {
+            opcode: data.View(instruction_layout(self._config, opcode), new.bits)
+            for opcode in (Opcode.GEMM, Opcode.ALU, Opcode.LOAD)
+        }
+        head = self._views[Opcode.ALU]
+        tokens = (~head.pop_prev | self.prev_available) & (~head.pop_next | self.next_available)
+        can_start = Signal()
+        m.d.comb += can_start.eq(
+            self.i.valid & tokens & self.sound & self.ticket.ready & ~self.stop
+        )
+        take_operation = self._keep(m, can_start)
+        load_safe = self._load_hazards(m)
+
+        unit = Signal(Unit)
+        with m.Switch(new.turn):
+            with m.Case(Turn.NOTHING):
+                m.d.comb += self.i.ready.eq(can_start)
+            with m.Case(Turn.EXECUTE):
+                m.d.comb += [self.i.ready.eq(can_start & take_operation), unit.eq(Unit.EXECUTE)]
+            with m.Case(Turn.LOAD):
+                m.d.comb += [
+                    self.loader.valid.eq(can_start & load_safe),
+                    self.i.ready.eq(can_start & load_safe & self.loader.ready),
+                    unit.eq(Unit.TRANSFER),
+                ]
+        started = self.i.ready  # only high with a valid instruction
+        ticket = self.ticket.payload
+        m.d.comb += [
+            self.loader.payload.bits.eq(new.bits),
+            self.loader.payload.index.eq(new.index),
+            self.started.eq(started),
+            self.started_index.eq(new.index),
+            self.ticket.valid.eq(started),
+            ticket.index.eq(new.index),
+            ticket.unit.eq(unit),
+            ticket.push_prev.eq(head.push_prev),
+            ticket.push_next.eq(head.push_next),
+            ticket.finish.eq(head.opcode == Opcode.FINISH),
+            self.pop_prev.eq(started & head.pop_prev),
+            self.pop_next.eq(started & head.pop_next),
+            self.reserve_prev.eq(started & head.push_prev),
+            self.reserve_next.eq(started & head.push_next),
+            self.wait_prev.eq(self.i.valid & head.pop_prev & ~self.prev_available),
+            self.wait_next.eq(self.i.valid & head.pop_next & ~self.next_available),
+            self.wait_room.eq(self.i.valid & ~self.sound),
+            self.wait_hazard.eq(can_start & (new.turn == Turn.LOAD) & ~load_safe),
+        ]
+        return m
+
+    def _load_hazards(self, m: Module) -> Signal:
+        """Whether a LOAD may be in flight beside what executes."""
+        load = self._views[Opcode.LOAD]
+        safe = Signal()
+        width = load.x_pad_0 + load.x_size + load.x_pad_1
+        one_row = (load.y_size == 1) & (load.y_pad_0 == 0) & (load.y_pad_1 == 0)
+        above = load.sram_base >= self.uop_end
+        below = one_row & (load.sram_base + width <= self.uop_bgn)
+        with m.If(load.memory_type == MemoryType.UOP):
+            m.d.comb += safe.eq(~self.occupied & (~self.uop_active | above | below))
+        with m.Else():
+            m.d.comb += safe.eq(~self.occupied & self.execute_empty)
+        return safe
+
+    def _keep(self, m: Module, can_start: Signal) -> Signal:
+        """The kept operation; returns whether it can take in the instruction at `i`."""
+        config = self._config
+        new = self.i.payload
+        alu, gemm = self._views[Opcode.ALU], self._views[Opcode.GEMM]
+        kept = Signal(operation_layout(config))
+        dst_max = Signal.like(new.dst_max)
+        dst = Signal.like(new.dst)
+        folds = Signal()  # more may fold into it
+        sent, fold = Signal(), Signal()
+        over = alu.uop_end > config.uop_depth
+
+        is_alu = alu.opcode == Opcode.ALU
+        operand = ~alu.use_imm
+        apart = (new.src > new.dst_max) | (new.src_max < new.dst)
+        foldable = is_alu & new.regular & (~operand | apart)
+        none = Signal(chain_layout())
+        chain = kept.carried.chain
+        possible, longer = extend(m, chain, alu)
+        _, first = extend(m, none, alu)
+        loops = ("iter_out", "iter_in", "dst_factor_out", "dst_factor_in")
+        same = dst == new.dst
+        for name in loops:
+            same = same & (kept[name] == getattr(alu, name))
+        pops = alu.pop_prev | alu.pop_next
+        one_operand = ~(operand & (chain.first_tensor | chain.shift_tensor))
+        m.d.comb += fold.eq(
+            self.occupied & folds & foldable & same & ~pops & possible & one_operand
+            & (new.turn == Turn.EXECUTE) & (kept.carried.instructions != MOST_FOLDED)
+        )  # fmt: skip
+
+        flag_reset = (kept.carried.kind == Kind.FLAG_RESET)
+        loaded = (self.loads_pending == 0) | (
+            (self.loads_pending == 1) & self.window_valid & ~flag_reset
+        )
+        worth = folds & (dst_max - dst >= WORTH_WAITING)
+        wait = (can_start & fold) | (worth & self.foldable_next & ~self.i.valid)
+        m.d.comb += [
+            self.operation.payload.eq(kept),
+            self.operation.valid.eq(self.occupied & loaded & ~wait & ~self.stop),
+            self.waiting_for_load.eq(self.occupied & ~loaded),
+            sent.eq(self.operation.valid & self.operation.ready),
+        ]
+        with m.If(can_start & (new.turn == Turn.EXECUTE) & over):
+            m.d.comb += [
+                self.error.valid.eq(1),
+                self.error.error_class.eq(ErrorClass.SRAM_BOUNDS),
+                self.error.index.eq(new.index),
+            ]
+        take = ~over & (~self.occupied | sent | fold)
+        taken = can_start & take & (new.turn == Turn.EXECUTE)
+        pushes = alu.push_prev | alu.push_next
+        folding = taken & fold & ~sent
+
+        with m.If(folding):
+            m.d.sync += [
+                chain.eq(longer),
+                kept.carried.instructions.eq(kept.carried.instructions + 1),
+                folds.eq(~pushes),
+            ]
+            with m.If(operand):  # the tensor operand's uop has the same dst
+                m.d.sync += [
+                    kept.uop_bgn.eq(alu.uop_bgn),
+                    kept.uop_end.eq(alu.uop_end),
+                    kept.src_factor_out.eq(alu.src_factor_out),
+                    kept.src_factor_in.eq(alu.src_factor_in),
+                ]
+        with m.Elif(taken):
+            flags = new.regular & new.contiguous & (new.dst_max - new.dst >= WORTH_FLAGS)
+            reset = Mux(flags, Kind.FLAG_RESET, Kind.RESET)
+            m.d.sync += [
+                self.occupied.eq(1),
+                folds.eq(foldable & ~pushes),
+                dst.eq(new.dst),
+                dst_max.eq(new.dst_max),
+                kept.carried.kind.eq(Mux(is_alu, Kind.ALU, Mux(gemm.reset_reg, reset, Kind.GEMM))),
+                chain.eq(first),
+                kept.carried.instructions.eq(1),
+                kept.carried.index.eq(new.index),
+                kept.carried.base.eq(new.dst),
+                kept.carried.limit.eq(new.dst_max + 1),
+                kept.src_factor_out.eq(Mux(is_alu, alu.src_factor_out, gemm.src_factor_out)),
+                kept.src_factor_in.eq(Mux(is_alu, alu.src_factor_in, gemm.src_factor_in)),
+                kept.wgt_factor_out.eq(gemm.wgt_factor_out),
+                kept.wgt_factor_in.eq(gemm.wgt_factor_in),
+            ]
+            m.d.sync += [kept[name].eq(getattr(alu, name))
+                         for name in ("uop_bgn", "uop_end", *loops)]  # fmt: skip
+        with m.Elif(sent):
+            m.d.sync += self.occupied.eq(0)
+        return take

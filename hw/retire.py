@@ -1,0 +1,112 @@
+"""In-order retirement: instructions leave a stage, and push their tokens, in program order."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, enum, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.isa import INDEX_BITS
+
+__all__ = ["DEPTH", "Retire", "Unit", "ticket_layout"]
+
+DEPTH = 64
+"""Instructions of a stage between start and retirement."""
+DONE_BITS = 4
+
+
+class Unit(enum.Enum, shape=2):
+    """Which unit of a stage completes an instruction."""
+
+    NONE = 0  # complete as soon as it is its turn: NOPs, empty loops, FINISH
+    TRANSFER = 1
+    EXECUTE = 2
+
+
+def ticket_layout() -> data.StructLayout:
+    """What retirement must know of an instruction that has started."""
+    return data.StructLayout({
+        "index": INDEX_BITS,
+        "unit": Unit,
+        "push_prev": 1,
+        "push_next": 1,
+        "finish": 1,
+    })  # fmt: skip
+
+
+class Retire(wiring.Component):
+    """Keeps the tickets of started instructions and retires them in order, one a cycle.
+
+    An instruction retires when its unit has reported it done and both its pushes are made; each
+    push is made as soon as its own counter has room.
+
+    Members
+    -------
+    start: tickets of instructions that start.
+    transfer_done, execute_done: in, how many instructions of that unit have completed.
+    push_prev, push_next: out, push a token; room_prev, room_next: in, the counter has room.
+    retired: out, the head retires this cycle; `head` is its ticket.
+    finished: out, FINISH retires this cycle.
+    occupied: out, an instruction is between start and retirement.
+    blocked_prev, blocked_next: out, the head is done and only its push waits for room.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({
+            "start": In(stream.Signature(ticket_layout())),
+            "transfer_done": In(1),
+            "execute_done": In(DONE_BITS),
+            "push_prev": Out(1),
+            "push_next": Out(1),
+            "room_prev": In(1),
+            "room_next": In(1),
+            "retired": Out(1),
+            "head": Out(ticket_layout()),
+            "finished": Out(1),
+            "occupied": Out(1),
+            "blocked_prev": Out(1),
+            "blocked_next": Out(1),
+        })  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        width = ticket_layout().size
+        m.submodules.tickets = tickets = fifo.SyncFIFO(width=width, depth=DEPTH)
+        done = {unit: Signal(range(2 * DEPTH), name=f"{unit.name.lower()}_done_count")
+                for unit in (Unit.TRANSFER, Unit.EXECUTE)}  # fmt: skip
+        complete = Signal()
+        pushed_prev, pushed_next = Signal(), Signal()
+        head = self.head
+        m.d.comb += [
+            tickets.w_data.eq(self.start.payload),
+            tickets.w_en.eq(self.start.valid),
+            self.start.ready.eq(tickets.w_rdy),
+            head.eq(tickets.r_data),
+            tickets.r_en.eq(self.retired),
+            self.occupied.eq(tickets.r_rdy),
+        ]
+        with m.Switch(head.unit):
+            for unit, count in done.items():
+                with m.Case(unit):
+                    m.d.comb += complete.eq(tickets.r_rdy & (count != 0))
+            with m.Default():
+                m.d.comb += complete.eq(tickets.r_rdy)
+        need_prev = complete & head.push_prev & ~pushed_prev
+        need_next = complete & head.push_next & ~pushed_next
+        m.d.comb += [
+            self.push_prev.eq(need_prev & self.room_prev),
+            self.push_next.eq(need_next & self.room_next),
+            self.blocked_prev.eq(need_prev & ~self.room_prev),
+            self.blocked_next.eq(need_next & ~self.room_next),
+            self.retired.eq(complete & ~self.blocked_prev & ~self.blocked_next),
+            self.finished.eq(self.retired & head.finish),
+        ]
+        m.d.sync += [
+            pushed_prev.eq(~self.retired & (pushed_prev | self.push_prev)),
+            pushed_next.eq(~self.retired & (pushed_next | self.push_next)),
+        ]
+        for unit, reported in (
+            (Unit.TRANSFER, self.transfer_done),
+            (Unit.EXECUTE, self.execute_done),
+        ):
+            taken = self.retired & (head.unit == unit)
+            m.d.sync += done[unit].eq(done[unit] + reported - taken)
+        return m
