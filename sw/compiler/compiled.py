@@ -1,0 +1,247 @@
+"""`compile`, which runs the steps, and `Compiled`, which takes tensors and gives programs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hw.config import Config
+from hw.isa import INSTRUCTION_BYTES, Instruction, MemoryType
+from sw.compiler.allocate import Operation, allocate
+from sw.compiler.emit import DramTensor, Stream, emit
+from sw.compiler.errors import CompileError
+from sw.compiler.fold import Instance, LeafFolder
+from sw.compiler.lower import lower
+from sw.compiler.operations import MacroBuilder, dead_operands
+from sw.compiler.tokens import assign
+from sw.compiler.walk import Walk, walk
+from sw.layout import pack, packed_shape
+from sw.program import Program, Registers, Segment
+
+__all__ = ["Compiled", "TensorSpec", "compile"]
+
+MEMORY_BASE = 0x10000  # bytes: address 0 is never mapped, so a stray one is a bus error
+ROLES = {
+    MemoryType.INP: "input",
+    MemoryType.WGT: "weight",
+    MemoryType.ACC: "bias",
+    MemoryType.ACC_8BIT: "input",
+    MemoryType.OUT: "output",
+}
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """What a parameter of a schedule means: its role, logical shape, and layout in DRAM.
+
+    Without a layout the tensor is given as it lies in DRAM, in the schedule's own shape.
+    """
+
+    role: str
+    shape: tuple[int, ...]
+    layout: str = ""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled schedule: instructions, uops and places in DRAM, waiting for tensors.
+
+    `dram` lists its tensors (packed shapes), `specs` what they mean; `source_map[n]` says which
+    statement and loop iteration instruction n comes from.
+    """
+
+    name: str
+    config: Config
+    stream: Stream
+    dram: tuple[DramTensor, ...]
+    specs: Mapping[str, TensorSpec]
+    memory_base: int
+    description: str = ""
+
+    @property
+    def instructions(self) -> list[Instruction]:
+        return self.stream.instructions
+
+    @property
+    def source_map(self) -> list[dict[str, Any]]:
+        return self.stream.source_map
+
+    def segment(self, name: str) -> Segment:
+        """The named tensor's place, role, dtype, logical shape and layout."""
+        tensor = self._tensor(name)
+        spec = self.specs[name]
+        return Segment(
+            addr=self.stream.addresses[name],
+            nbytes=tensor.nbytes,
+            role=spec.role,
+            dtype=tensor.dtype,
+            shape=spec.shape,
+            layout=spec.layout,
+        )
+
+    def program(
+        self,
+        inputs: Mapping[str, np.ndarray],
+        expected: Mapping[str, np.ndarray] | None = None,
+    ) -> Program:
+        """The program with `inputs` in its segments, and `expected` outputs to compare with.
+
+        Tensors are logical (they are packed here) or already packed. Inputs not given are zero.
+
+        Raises
+        ------
+        CompileError
+            for a name, dtype or shape that is none of the schedule's.
+        """
+        memory = np.zeros(self._image_end() - self.memory_base, np.uint8)
+        self._put(memory, "insn", self.stream.encoded)
+        self._put(memory, "uop", self.stream.uops.view(np.uint8))
+        for name, array in inputs.items():
+            self._put(memory, name, self._bytes(name, array))
+        segments = {name: self._code_segment(name) for name in ("insn", "uop")}
+        segments |= {tensor.name: self.segment(tensor.name) for tensor in self.dram}
+        return Program(
+            name=self.name,
+            config=self.config,
+            registers=Registers(
+                insn_count=len(self.instructions), insn=self.stream.addresses["insn"]
+            ),
+            memory=memory,
+            memory_base=self.memory_base,
+            memory_size=self.stream.end - self.memory_base,
+            segments=segments,
+            expected=[
+                (self.stream.addresses[name], self._bytes(name, array))
+                for name, array in (expected or {}).items()
+            ],
+            source_map=self.source_map,
+            description=self.description,
+        )
+
+    def _tensor(self, name: str) -> DramTensor:
+        for tensor in self.dram:
+            if tensor.name == name:
+                return tensor
+        raise CompileError(
+            f"{self.name} has no tensor {name!r}: it has {', '.join(t.name for t in self.dram)}"
+        )
+
+    def _image_end(self) -> int:
+        ends = [self.stream.addresses["insn"] + len(self.stream.encoded)]
+        ends.append(self.stream.addresses["uop"] + self.stream.uops.nbytes)
+        for tensor in self.dram:
+            if tensor.role != "output":
+                ends.append(self.stream.addresses[tensor.name] + tensor.nbytes)
+        return max(ends)
+
+    def _put(self, memory: np.ndarray, name: str, data: np.ndarray) -> None:
+        start = self.stream.addresses[name] - self.memory_base
+        memory[start : start + len(data)] = data
+
+    def _code_segment(self, name: str) -> Segment:
+        data = self.stream.encoded if name == "insn" else self.stream.uops
+        shape = (len(self.instructions), INSTRUCTION_BYTES) if name == "insn" else data.shape
+        return Segment(
+            addr=self.stream.addresses[name], nbytes=data.nbytes, role=name, dtype=str(data.dtype),
+            shape=shape,
+        )  # fmt: skip
+
+    def _bytes(self, name: str, array: np.ndarray) -> np.ndarray:
+        tensor, spec = self._tensor(name), self.specs[name]
+        array = np.asarray(array)
+        if str(array.dtype) != tensor.dtype:
+            raise CompileError(f"{name} is {array.dtype}; {self.name} takes {tensor.dtype}")
+        if array.shape == spec.shape and spec.layout:
+            array = pack(array, spec.layout)
+        if array.shape != tensor.shape:
+            raise CompileError(
+                f"{name} has shape {list(array.shape)}; {self.name} takes {list(spec.shape)}, or "
+                f"packed {list(tensor.shape)}"
+            )
+        return np.ascontiguousarray(array).view(np.uint8).ravel()
+
+
+def compile(
+    schedule: Any,
+    config: Config,
+    *,
+    name: str,
+    tensors: Mapping[str, TensorSpec] | None = None,
+    memory_base: int = MEMORY_BASE,
+    description: str = "",
+) -> Compiled:
+    """Compile a schedule for a core.
+
+    Arguments
+    ---------
+    schedule: an ``s_tir.Schedule``, a PrimFunc, or an IRModule with one function, whose blocks
+        are tensorized with the intrinsics that `register` gives, and whose buffers on chip are
+        in the scopes local.inp, local.wgt (int8) and local.acc (int32).
+    tensors: what the parameters mean, by name; without it they are taken packed, and their role
+        is inferred from the memory they are loaded into.
+    memory_base: byte address of the program's first segment (a multiple of 4096).
+
+    Raises
+    ------
+    CompileError
+        where the schedule does something VTA cannot, or does not fit its buffers.
+    """
+    found = walk(lower(schedule))
+    folders: dict[Any, LeafFolder] = {}
+    instances: list[Instance] = []
+    for step in found.steps:
+        if step.leaf not in folders:
+            folders[step.leaf] = LeafFolder(step.leaf, found, config)
+        instances.append(folders[step.leaf].instance(step))
+    builder = MacroBuilder(config, _single_writers(folders.values()))
+    macros = [
+        builder.build(instance, dead)
+        for instance, dead in zip(instances, dead_operands(instances), strict=True)
+    ]
+    operations = allocate(found, list(zip(instances, macros, strict=True)), config)
+    dram = _dram(found, operations, tensors or {}, name)
+    stream = emit(operations, assign(operations, config), dram, config, memory_base=memory_base)
+    specs = dict(tensors or {})
+    for tensor in dram:
+        specs.setdefault(tensor.name, TensorSpec(tensor.role, tensor.shape))
+    return Compiled(name, config, stream, dram, specs, memory_base, description)
+
+
+def _single_writers(folders: Any) -> set[object]:
+    writers: dict[Any, int] = {}
+    for folder in folders:
+        buffer = folder.operands[0].buffer
+        writers[buffer] = writers.get(buffer, 0) + 1
+    return {buffer for buffer, count in writers.items() if count == 1}
+
+
+def _dram(
+    found: Walk,
+    operations: Sequence[Operation],
+    tensors: Mapping[str, TensorSpec],
+    name: str,
+) -> tuple[DramTensor, ...]:
+    """The parameters as tensors in DRAM; checks shapes against `tensors`, and the direction."""
+    used: dict[Any, set[MemoryType]] = {}
+    for operation in operations:
+        if operation.dram is not None:
+            used.setdefault(operation.dram.buffer, set()).add(operation.dram.memory)
+    result = []
+    for param in found.params:
+        kinds = used.get(param, set())
+        if MemoryType.OUT in kinds and len(kinds) > 1:
+            raise CompileError(
+                f"{param.name} is written and read: load and store have no direct token; compile "
+                "the two parts as two programs"
+            )
+        shape = tuple(int(extent) for extent in param.shape)
+        spec = tensors.get(param.name)
+        if spec is not None and spec.layout and packed_shape(spec.shape, spec.layout) != shape:
+            raise CompileError(
+                f"{param.name} of {name} is {list(shape)}, but {list(spec.shape)} in layout "
+                f"{spec.layout} is {list(packed_shape(spec.shape, spec.layout))}"
+            )
+        role = spec.role if spec else next((ROLES[k] for k in sorted(kinds)), "")
+        result.append(DramTensor(param, param.name, str(param.dtype), shape, role))
+    return tuple(result)

@@ -1,0 +1,123 @@
+"""Affine loop nests over scratchpad entries, and how they become instructions' two loops + uops.
+
+A macro operation accesses several operands; each :class:`Dim` of its nest has one stride an
+operand. `plan` merges dims, picks two for ``iter_out`` and ``iter_in``, and leaves the rest to
+uops; a nest that exceeds a field or the uop buffer is cut in pieces.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+
+__all__ = ["Dim", "LoopNest", "entries", "merge", "plan"]
+
+
+@dataclass(frozen=True)
+class Dim:
+    """One loop: its extent, and its stride in elements for each operand.
+
+    `valid` is the half-open range in which a load finds data; outside it the load pads zeros.
+    """
+
+    extent: int
+    strides: tuple[int, ...]
+    valid: tuple[int, int]
+
+    @classmethod
+    def of(cls, extent: int, *strides: int) -> "Dim":
+        """A dim without padding."""
+        return cls(extent, strides, (0, extent))
+
+    def part(self, start: int, stop: int) -> "Dim":
+        """Iterations start to stop - 1 (the base moves by start * stride)."""
+        valid = tuple(min(max(v, start), stop) - start for v in self.valid)
+        return Dim(stop - start, self.strides, (valid[0], valid[1]))
+
+    @property
+    def whole(self) -> bool:
+        """Nothing of it is padding."""
+        return self.valid == (0, self.extent)
+
+
+@dataclass(frozen=True)
+class LoopNest:
+    """Loop fields of one GEMM or ALU instruction.
+
+    `factors[o]` is (factor_out, factor_in) of operand o; `uops` has a row for each uop and a
+    column for each operand: indices relative to the operand's base.
+    """
+
+    iter_out: int
+    iter_in: int
+    factors: tuple[tuple[int, int], ...]
+    uops: np.ndarray
+
+
+def entries(dims: list[Dim], operand: int, base: int) -> np.ndarray:
+    """Sorted unique entries of `operand` that the nest touches."""
+    touched = np.array([base], np.int64)
+    for dim in dims:
+        if dim.strides[operand]:
+            steps = np.arange(dim.extent) * dim.strides[operand]
+            touched = (touched[:, None] + steps).ravel()
+    return np.unique(touched)
+
+
+def merge(dims: list[Dim]) -> list[Dim]:
+    """Equivalent dims, fewer: drops extents of 1, and joins two that step like one."""
+    dims = [dim for dim in dims if dim.extent != 1]
+    found = True
+    while found:
+        found = False
+        for outer, inner in permutations(range(len(dims)), 2):
+            a, b = dims[outer], dims[inner]
+            if all(s == t * b.extent for s, t in zip(a.strides, b.strides, strict=True)):
+                joined = Dim.of(a.extent * b.extent, *b.strides)
+                dims[outer] = joined
+                del dims[inner]
+                found = True
+                break
+    return dims
+
+
+def plan(
+    dims: list[Dim], base: tuple[int, ...], *, max_iter: int, max_uops: int
+) -> Iterator[LoopNest]:
+    """The instructions that together run the nest, each over at most `max_uops` uops.
+
+    Arguments
+    ---------
+    dims: the nest, outermost first; `base[o]` is operand o's entry at its origin.
+    max_iter: largest iter_out and iter_in.
+    """
+    yield from _plan(merge(dims), base, max_iter, max_uops)
+
+
+def _plan(
+    dims: list[Dim], base: tuple[int, ...], max_iter: int, max_uops: int
+) -> Iterator[LoopNest]:
+    fitting = [n for n, dim in enumerate(dims) if dim.extent <= max_iter]
+    loops = sorted(sorted(fitting, key=lambda n: -dims[n].extent)[:2])
+    others = [n for n in range(len(dims)) if n not in loops]
+    count = int(np.prod([dims[n].extent for n in others]))
+    if count > max_uops:
+        longest = max(others, key=lambda n: dims[n].extent)
+        half = dims[longest].extent // 2
+        for start, stop in ((0, half), (half, dims[longest].extent)):
+            pieces = list(dims)
+            pieces[longest] = dims[longest].part(start, stop)
+            moved = tuple(b + start * s for b, s in zip(base, dims[longest].strides, strict=True))
+            yield from _plan([d for d in pieces if d.extent != 1], moved, max_iter, max_uops)
+        return
+    uops = np.array([base], np.int64)
+    for n in others:
+        steps = np.outer(np.arange(dims[n].extent), dims[n].strides)
+        uops = (uops[:, None, :] + steps).reshape(-1, len(base))
+    chosen = [dims[n] for n in loops]
+    if len(chosen) == 2 and chosen[0].strides[0] < chosen[1].strides[0]:
+        chosen.reverse()  # the outer loop takes the larger step through the destination
+    chosen = [Dim.of(1, *(0 for _ in base))] * (2 - len(chosen)) + chosen
+    factors = tuple(zip(chosen[0].strides, chosen[1].strides, strict=True))
+    yield LoopNest(chosen[0].extent, chosen[1].extent, factors, uops)

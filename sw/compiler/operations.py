@@ -1,0 +1,282 @@
+"""Folded macro operations as instructions with relative addresses, and what may be overwritten.
+
+`templates` turns one execution of a leaf into instructions whose addresses count from places: the
+leaf's operands, then temporaries. `dead_operands` decides, by walking all executions backwards,
+where the ALU may compute in place.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from hw.config import Config
+from hw.isa import Alu, Gemm, Load, MemoryType, Store
+from sw.compiler.alu import AluStep, order
+from sw.compiler.dma import Transfer, loads, stores
+from sw.compiler.fold import Folded, Instance, LeafFolder
+from sw.compiler.nest import Dim, LoopNest, entries, merge, plan
+
+__all__ = ["Macro", "MacroBuilder", "Template", "Touch", "dead_operands"]
+
+UNROLLED_ALU = 64  # chains of single-uop ALU instructions before uops are used instead
+
+
+@dataclass(frozen=True, eq=False)
+class Touch:
+    """SRAM entries of `place`, relative to it, that an instruction reads or writes."""
+
+    place: int
+    entries: np.ndarray
+    write: bool
+
+    @cached_property
+    def run(self) -> tuple[int, int] | None:
+        """(first, stop) where the entries are contiguous."""
+        first, stop = int(self.entries[0]), int(self.entries[-1]) + 1
+        return (first, stop) if stop - first == len(self.entries) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """One instruction. Its addresses count from `places`.
+
+    places: of a transfer (sram, dram); of a computation (dst, src, wgt), None where unused.
+    uops: int64 (n, 3) of dst, src, wgt, relative to their places; None for transfers.
+    """
+
+    instruction: Load | Store | Gemm | Alu
+    places: tuple[int | None, ...]
+    touches: tuple[Touch, ...]
+    uops: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Macro:
+    """The instructions of one execution; `temporaries` are entries of ACC for each extra place."""
+
+    templates: tuple[Template, ...]
+    temporaries: tuple[int, ...] = ()
+
+
+def dead_operands(instances: Sequence[Instance]) -> list[frozenset[int]]:
+    """For each execution, the ACC operands that nothing reads afterwards.
+
+    An operand also has to be alone: every entry touched once, and no other operand of the leaf
+    in the same buffer. The destination of an update (``acc[i] = f(acc[i])``) counts as dead.
+    """
+    live: dict[tuple[object, int], np.ndarray] = {}
+    result: list[frozenset[int]] = []
+    for instance in reversed(instances):
+        folded = instance.folded
+        result.append(frozenset() if folded is None else _dead(instance, folded, live))
+    return result[::-1]
+
+
+def _dead(
+    instance: Instance, folded: Folded, live: dict[tuple[object, int], np.ndarray]
+) -> frozenset[int]:
+    folder = instance.folder
+    touched = []
+    for n, operand in enumerate(folder.operands):
+        allocation = folder.walk.allocations.get(operand.buffer)
+        if allocation is None or operand.memory not in (MemoryType.ACC, MemoryType.ACC_8BIT):
+            continue
+        key = (operand.buffer, instance.step.instances[operand.buffer])
+        state = live.setdefault(key, np.zeros(allocation.size // operand.element, bool))
+        touched.append((n, state, _operand_entries(folded, n) + instance.offsets[n]))
+    if touched and touched[0][0] == 0:  # the destination: what it held before is not needed
+        _, state, where = touched[0]
+        state[where] = False
+    updates = folder.kind == "gemm" or 0 in folder.places
+    buffers = [folder.operands[n].buffer for n, _, _ in touched]
+    dead = set()
+    for n, state, where in touched:
+        alone = sum(buffer.same_as(folder.operands[n].buffer) for buffer in buffers) == 1
+        if alone and not state[where].any() and len(where) == _volume(folded):
+            dead.add(n)
+    for n, state, where in touched:
+        if n or updates:
+            state[where] = True
+    return frozenset(dead)
+
+
+def _volume(folded: Folded) -> int:
+    return int(np.prod([dim.extent for dim in folded.dims], dtype=np.int64))
+
+
+def _operand_entries(folded: Folded, operand: int) -> np.ndarray:
+    return entries(list(folded.dims), operand, folded.base[operand])
+
+
+class MacroBuilder:
+    """Makes and remembers the instructions of each folded leaf.
+
+    Arguments
+    ---------
+    single_writer: buffers filled by one leaf only, whose rows a LOAD may fill up with zeros.
+    """
+
+    def __init__(self, config: Config, single_writer: set[object]) -> None:
+        self.single_writer = single_writer
+        self.max_iter = (1 << config.log_uop_depth + 1) - 1
+        self.max_uops = config.uop_depth
+        self._memo: dict[tuple[Folded, frozenset[int]], Macro] = {}
+
+    def build(self, instance: Instance, dead: frozenset[int]) -> Macro:
+        """The instructions of one execution, relative to its operands' offsets."""
+        folded, folder = instance.folded, instance.folder
+        if folded is None:
+            return Macro(())
+        if folder.kind in ("load", "gemm", "reset"):
+            dead = frozenset()
+        key = (folded, dead)
+        if key not in self._memo:
+            make = {"load": self._load, "gemm": self._gemm, "reset": self._reset}
+            if folder.kind in make:
+                self._memo[key] = Macro(tuple(make[folder.kind](folder, folded)))
+            else:
+                self._memo[key] = self._expression(folder, folded, dead)
+        return self._memo[key]
+
+    def _load(self, folder: LeafFolder, folded: Folded) -> list[Template]:
+        target, dram = folder.operands
+        fill = target.buffer in self.single_writer
+        pieces = loads(list(folded.dims), folded.base[0], folded.base[1], dram.memory, fill=fill)
+        return [_transfer(piece, 0, 1) for piece in pieces]
+
+    def _gemm(self, folder: LeafFolder, folded: Folded) -> list[Template]:
+        del folder
+        dims = list(folded.dims)
+        nests = plan(dims, folded.base, max_iter=self.max_iter, max_uops=self.max_uops)
+        return [_gemm(nest) for nest in nests]
+
+    def _reset(self, folder: LeafFolder, folded: Folded) -> list[Template]:
+        del folder
+        return [_reset(nest, 0) for nest in self._single(list(folded.dims), folded.base)]
+
+    def _single(self, dims: list[Dim], base: tuple[int, ...]) -> list[LoopNest]:
+        """The nest as single-uop instructions where these are few, else with uops."""
+        dims = merge(dims)
+        extents = sorted((dim.extent for dim in dims), reverse=True)
+        few = np.prod(extents[2:], dtype=np.int64) <= UNROLLED_ALU
+        limit = 1 if few else self.max_uops
+        return list(plan(dims, base, max_iter=self.max_iter, max_uops=limit))
+
+    def _expression(self, folder: LeafFolder, folded: Folded, dead: frozenset[int]) -> Macro:
+        store = folder.kind == "store"
+        buffers = [o.buffer for o in folder.operands]
+        if any(b.same_as(buffers[0]) for b in buffers[1:]):
+            raise folder.error("it reads its own destination at another index: use two buffers")
+        steps = order(
+            folder.expression,
+            folder.places,
+            operands=len(buffers),
+            dead=dead,
+            target=None if store else 0,
+            target_is_free=not store and 0 not in folder.places,
+        )
+        dims, base = _with_temporaries(list(folded.dims), folded.base, steps.temporaries)
+        templates: list[Template] = []
+        if steps.steps:
+            used = sorted({p for s in steps.steps for p in (s.dst, s.src) if p is not None})
+            kept = [Dim.of(d.extent, *(d.strides[p] for p in used)) for d in dims]
+            for nest in self._single(kept, tuple(base[p] for p in used)):
+                templates += _chain(steps.steps, nest, used)
+        if store:
+            rows = [Dim.of(d.extent, d.strides[steps.result], d.strides[0]) for d in dims]
+            for piece in stores(rows, base[steps.result], base[0], MemoryType.OUT):
+                templates.append(_transfer(piece, steps.result, 0))
+        return Macro(tuple(templates), (_volume(folded),) * steps.temporaries)
+
+
+def _with_temporaries(
+    dims: list[Dim], base: tuple[int, ...], count: int
+) -> tuple[list[Dim], tuple[int, ...]]:
+    """`dims` with a compact, row-major operand more for each temporary."""
+    stride, widened = 1, []
+    for dim in reversed(dims):
+        widened.append(Dim.of(dim.extent, *dim.strides, *(stride for _ in range(count))))
+        stride *= dim.extent
+    return widened[::-1], (*base, *(0 for _ in range(count)))
+
+
+def _transfer(piece: Transfer, sram: int, dram: int) -> Template:
+    touched = np.arange(piece.first, piece.first + piece.count)
+    write = isinstance(piece.instruction, Load)
+    return Template(piece.instruction, (sram, dram), (Touch(sram, touched, write),))
+
+
+def _loop_fields(nest: LoopNest, dst: int, src: int | None) -> dict[str, int]:
+    out = {
+        "iter_out": nest.iter_out,
+        "iter_in": nest.iter_in,
+        "dst_factor_out": nest.factors[dst][0],
+        "dst_factor_in": nest.factors[dst][1],
+    }
+    if src is not None:
+        out |= {"src_factor_out": nest.factors[src][0], "src_factor_in": nest.factors[src][1]}
+    return out
+
+
+def _uops(nest: LoopNest, columns: Sequence[int | None]) -> np.ndarray:
+    uops = np.zeros((len(nest.uops), 3), np.int64)
+    for n, column in enumerate(columns):
+        if column is not None:
+            uops[:, n] = nest.uops[:, column]
+    return uops
+
+
+def _touched(nest: LoopNest, column: int, place: int, write: bool) -> Touch:
+    out, inner = nest.factors[column]
+    loops = [Dim.of(nest.iter_out, out), Dim.of(nest.iter_in, inner)]
+    offsets = entries(loops, 0, 0)
+    return Touch(place, np.unique(nest.uops[:, column, None] + offsets), write)
+
+
+def _gemm(nest: LoopNest) -> Template:
+    instruction = Gemm(
+        **_loop_fields(nest, 0, 1),
+        wgt_factor_out=nest.factors[2][0],
+        wgt_factor_in=nest.factors[2][1],
+    )
+    touches = tuple(_touched(nest, n, n, n == 0) for n in range(3))
+    return Template(instruction, (0, 1, 2), touches, _uops(nest, (0, 1, 2)))
+
+
+def _reset(nest: LoopNest, place: int, column: int = 0) -> Template:
+    instruction = Gemm(reset_reg=1, **_loop_fields(nest, column, None))
+    touches = (_touched(nest, column, place, True),)
+    return Template(instruction, (place, None, None), touches, _uops(nest, (column, None, None)))
+
+
+def _chain(steps: Sequence[AluStep], nest: LoopNest, used: list[int]) -> list[Template]:
+    """One instruction a step, with equal loops and uops, so that the hardware can fold them."""
+    column = {place: n for n, place in enumerate(used)}
+    templates = []
+    partner: dict[int, int] = {}  # a tensor operand's uop serves the immediates after it
+    for step in steps:
+        if step.src is not None:
+            partner.setdefault(step.dst, step.src)
+    for step in steps:
+        dst = column[step.dst]
+        if step.op is None:
+            templates.append(_reset(nest, step.dst, dst))
+            continue
+        shared = step.src if step.src is not None else partner.get(step.dst)
+        src = None if shared is None else column[shared]
+        instruction = Alu(
+            alu_opcode=step.op,
+            use_imm=step.src is None,
+            imm=step.imm,
+            **_loop_fields(nest, dst, src),
+        )
+        touches = [_touched(nest, dst, step.dst, True)]
+        if step.src is not None:
+            touches.append(_touched(nest, column[step.src], step.src, False))
+        places = (step.dst, shared, None)
+        templates.append(
+            Template(instruction, places, tuple(touches), _uops(nest, (dst, src, None)))
+        )
+    return templates

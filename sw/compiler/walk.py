@@ -1,0 +1,191 @@
+"""Step 2: from flat TIR to a list of macro operations, in order of execution.
+
+A maximal perfect loop nest round one statement is one macro operation (a :class:`Leaf`); every
+other loop is unrolled here. Each time an unrolled loop comes past an allocation, that buffer
+starts a new *instance*; `sw.compiler.allocate` gives the instances SRAM slots in rotation, which is
+what double buffering is.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tvm import tirx
+
+from sw.compiler.errors import CompileError
+from sw.compiler.expressions import conjuncts, evaluate, likely_free
+from sw.compiler.intrinsics import SCOPES
+from sw.compiler.lower import Lowered
+
+__all__ = ["SLOTS", "Allocation", "Leaf", "Step", "Walk", "data_variable", "text", "walk"]
+
+SLOTS = "vta.slots"
+"""Loop annotation: how many SRAM slots an allocation directly inside takes turns in (2)."""
+DEFAULT_SLOTS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Leaf:
+    """One statement with its perfect loop nest.
+
+    `conditions` are expressions that must all be non-negative for the statement to run (a tile
+    that does not divide); `outer` are the variables of the unrolled loops around.
+    """
+
+    statement: Any
+    nest: tuple[tuple[Any, int], ...]
+    conditions: tuple[Any, ...]
+    outer: tuple[Any, ...]
+
+
+@dataclass
+class Allocation:
+    """A buffer in SRAM: `size` values (int8 or int32) in each of up to `slots` slots."""
+
+    buffer: Any
+    scope: str
+    size: int
+    slots: int
+    instances: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One execution of a leaf: values of its outer loops, and the instances it sees."""
+
+    leaf: Leaf
+    env: dict[Any, int]
+    instances: dict[Any, int]
+
+
+@dataclass
+class Walk:
+    """What the walk found.
+
+    `aliases` maps every view of a buffer to the buffer itself; `allocations` is by buffer.
+    """
+
+    params: tuple[Any, ...]
+    steps: list[Step] = field(default_factory=list)
+    allocations: dict[Any, Allocation] = field(default_factory=dict)
+    aliases: dict[Any, Any] = field(default_factory=dict)
+    leaves: dict[Any, Leaf | None] = field(default_factory=dict)
+
+    def buffer(self, view: Any) -> Any:
+        """The parameter or allocation behind a view."""
+        while view in self.aliases:
+            view = self.aliases[view]
+        return view
+
+
+def walk(lowered: Lowered) -> Walk:
+    """The macro operations of `lowered`, in order.
+
+    Raises
+    ------
+    CompileError
+        for a statement, loop kind or storage scope that VTA has no equivalent for.
+    """
+    result = Walk(lowered.params)
+    _Walker(result).visit(lowered.body, (), {}, DEFAULT_SLOTS)
+    return result
+
+
+def text(stmt: Any) -> str:
+    """A statement on one line, without the declarations that TVM prints before it."""
+    return " ".join(str(stmt).strip().split("\n")[-1].split())[:300]
+
+
+def data_variable(data: Any) -> Any:
+    """The buffer whose data pointer `data` is (``buffer.data`` or a variable)."""
+    return data.args[0] if type(data).__name__ == "Call" else data
+
+
+def _extent(loop: Any, env: dict[Any, int]) -> int:
+    if loop.thread_binding is not None or loop.kind == tirx.ForKind.THREAD_BINDING:
+        raise CompileError(f"loop {loop.loop_var.name} is bound to a thread: VTA has none; unbind")
+    if evaluate(loop.min, env) != 0:
+        raise CompileError(f"loop {loop.loop_var.name} starts at {loop.min}; it must start at 0")
+    return int(evaluate(loop.extent, env))
+
+
+class _Walker:
+    def __init__(self, result: Walk) -> None:
+        self.result = result
+
+    def visit(self, stmt: Any, outer: tuple[Any, ...], env: dict[Any, int], slots: int) -> None:
+        """Walk `stmt` with the unrolled loops `outer` at the values in `env`."""
+        if isinstance(stmt, tirx.SeqStmt):
+            for part in stmt.seq:
+                self.visit(part, outer, env, slots)
+        elif isinstance(stmt, tirx.DeclBuffer):
+            self.result.aliases[stmt.buffer] = data_variable(stmt.data)
+        elif isinstance(stmt, tirx.AllocBuffer):
+            self._allocate(stmt, slots)
+        elif (leaf := self._leaf(stmt, outer)) is not None:
+            self.result.steps.append(Step(leaf, dict(env), self._instances()))
+        elif isinstance(stmt, tirx.For):
+            inner = int(stmt.annotations.get(SLOTS, DEFAULT_SLOTS))
+            if inner < 1:
+                raise CompileError(f"{SLOTS} of loop {stmt.loop_var.name} is {inner}: at least 1")
+            for value in range(_extent(stmt, env)):
+                env[stmt.loop_var] = value
+                self.visit(stmt.body, (*outer, stmt.loop_var), env, inner)
+            env.pop(stmt.loop_var, None)
+        elif isinstance(stmt, tirx.IfThenElse):
+            if evaluate(stmt.condition, env):
+                self.visit(stmt.then_case, outer, env, slots)
+            elif stmt.else_case is not None:
+                self.visit(stmt.else_case, outer, env, slots)
+        else:
+            raise CompileError(f"{type(stmt).__name__} has no equivalent on VTA: {text(stmt)}")
+
+    def _instances(self) -> dict[Any, int]:
+        return {buffer: a.instances - 1 for buffer, a in self.result.allocations.items()}
+
+    def _allocate(self, stmt: Any, slots: int) -> None:
+        buffer = stmt.buffer
+        known = self.result.allocations.get(buffer)
+        if known is None:
+            known = self._new_allocation(buffer, slots)
+        known.instances += 1
+
+    def _new_allocation(self, buffer: Any, slots: int) -> Allocation:
+        scope = buffer.scope() if callable(buffer.scope) else str(buffer.ty.storage_scope)
+        dtype = str(buffer.dtype)
+        if SCOPES.get(scope) != dtype:
+            legal = ", ".join(f"{name} ({kind})" for name, kind in SCOPES.items())
+            raise CompileError(
+                f"buffer {buffer.name} is {dtype} in scope {scope}; legal are {legal}: set_scope "
+                "or compute_inline its block"
+            )
+        size = 1
+        for extent in buffer.shape:
+            size *= int(evaluate(extent, {}))
+        allocation = Allocation(buffer, scope, size, slots)
+        self.result.allocations[buffer] = allocation
+        return allocation
+
+    def _leaf(self, stmt: Any, outer: tuple[Any, ...]) -> Leaf | None:
+        """The leaf that `stmt` is, or None where it is no perfect nest round one statement."""
+        if stmt not in self.result.leaves:
+            self.result.leaves[stmt] = _find_leaf(stmt, outer)
+        return self.result.leaves[stmt]
+
+
+def _find_leaf(stmt: Any, outer: tuple[Any, ...]) -> Leaf | None:
+    nest: list[tuple[Any, int]] = []
+    conditions: list[Any] = []
+    while True:
+        if isinstance(stmt, tirx.For):
+            nest.append((stmt.loop_var, _extent(stmt, {})))
+            stmt = stmt.body
+        elif isinstance(stmt, tirx.IfThenElse) and stmt.else_case is None:
+            conditions += conjuncts(likely_free(stmt.condition))
+            stmt = stmt.then_case
+        elif isinstance(stmt, tirx.SeqStmt) and len(stmt.seq) == 1:
+            stmt = stmt.seq[0]
+        else:
+            break
+    if isinstance(stmt, (tirx.BufferStore, tirx.Evaluate)):
+        return Leaf(stmt, tuple(nest), tuple(conditions), outer)
+    return None

@@ -1,0 +1,122 @@
+"""Layouts of tensors in DRAM: packing, unpacking, and the way back from a byte to an index.
+
+A layout is written as TVM writes it: upper-case letters are the tensor's axes, in order of
+appearance in the logical shape or not; a number with a lower-case letter is an inner part of
+that axis. ``NCHW1n16c`` packs (N, C, H, W) to (N/1, C/16, H, W, 1, 16); a part whose axis the
+tensor lacks (the n of a bias, ``C1n16c``) repeats the data. Axes that their parts do not divide
+are filled up with zeros.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+__all__ = ["LayoutError", "index_at", "pack", "packed_shape", "unpack"]
+
+
+class LayoutError(ValueError):
+    """A layout that cannot be read, or that does not fit the tensor."""
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """`axes`: letters of the outer axes; `parts`: (letter in upper case, size) of the inner
+    ones.
+    """
+
+    axes: tuple[str, ...]
+    parts: tuple[tuple[str, int], ...]
+
+    def factor(self, axis: str) -> int:
+        size = 1
+        for letter, part in self.parts:
+            size *= part if letter == axis else 1
+        return size
+
+
+@cache
+def _parse(layout: str) -> _Layout:
+    match = re.fullmatch(r"([A-Z]+)((?:[1-9][0-9]*[a-z])*)", layout)
+    if match is None or len(set(match[1])) != len(match[1]):
+        raise LayoutError(
+            f"layout {layout!r}: write distinct upper-case axes, then parts such as 1n16c"
+        )
+    parts = tuple((name.upper(), int(n)) for n, name in re.findall(r"([0-9]+)([a-z])", match[2]))
+    return _Layout(tuple(match[1]), parts)
+
+
+def _checked(layout: str, shape: Sequence[int]) -> _Layout:
+    parsed = _parse(layout)
+    if len(parsed.axes) != len(shape):
+        raise LayoutError(
+            f"layout {layout!r} has {len(parsed.axes)} axes, the tensor {len(shape)}: {list(shape)}"
+        )
+    return parsed
+
+
+def packed_shape(shape: Sequence[int], layout: str) -> tuple[int, ...]:
+    """Shape of a tensor of logical `shape` (axes in the layout's order) once packed."""
+    parsed = _checked(layout, shape)
+    outer = (-(-n // parsed.factor(axis)) for n, axis in zip(shape, parsed.axes, strict=True))
+    return (*outer, *(size for _, size in parsed.parts))
+
+
+def padded_shape(shape: Sequence[int], layout: str) -> tuple[int, ...]:
+    """`shape` with every axis filled up to a multiple of its parts."""
+    parsed = _checked(layout, shape)
+    factors = [parsed.factor(axis) for axis in parsed.axes]
+    return tuple(-(-n // factor) * factor for n, factor in zip(shape, factors, strict=True))
+
+
+def pack(array: np.ndarray, layout: str) -> np.ndarray:
+    """`array` (logical) as it lies in DRAM, C order, zeros where an axis had to be filled up."""
+    parsed = _checked(layout, array.shape)
+    full = padded_shape(array.shape, layout)
+    array = np.pad(array, [(0, n - m) for n, m in zip(full, array.shape, strict=True)])
+    split: list[int] = []
+    position: dict[Any, int] = {}
+    for axis, size in zip(parsed.axes, full, strict=True):
+        position[axis] = len(split)
+        split.append(size // parsed.factor(axis))
+        for n, (letter, part) in enumerate(parsed.parts):
+            if letter == axis:
+                position[n] = len(split)
+                split.append(part)
+    order = [position[axis] for axis in parsed.axes]
+    order += [position[n] for n in range(len(parsed.parts)) if n in position]
+    packed = array.reshape(split).transpose(order)
+    for n in range(len(parsed.parts)):
+        if n not in position:  # repeated: the tensor has no such axis
+            packed = np.expand_dims(packed, len(parsed.axes) + n)
+    return np.ascontiguousarray(np.broadcast_to(packed, packed_shape(full, layout)))
+
+
+def unpack(packed: np.ndarray, layout: str, shape: Sequence[int]) -> np.ndarray:
+    """The tensor of logical `shape` from `packed` (any shape of the right size): undoes `pack`."""
+    indices = np.arange(int(np.prod(shape))).reshape(shape) + 1
+    where = pack(indices, layout).ravel()
+    values = np.asarray(packed).ravel()
+    if len(values) != len(where):
+        raise LayoutError(
+            f"{len(values)} packed values; {list(shape)} in layout {layout!r} has {len(where)}"
+        )
+    array = np.zeros(indices.size + 1, values.dtype)
+    array[where] = values
+    return array[1:].reshape(shape)
+
+
+def index_at(position: int, layout: str, shape: Sequence[int]) -> tuple[int, ...] | None:
+    """Logical index of the packed value number `position`; None where it is filling."""
+    parsed = _checked(layout, shape)
+    packed = packed_shape(shape, layout)
+    where = [int(n) for n in np.unravel_index(position, packed)]
+    index = dict(zip(parsed.axes, where, strict=False))
+    for (letter, part), n in zip(parsed.parts, where[len(parsed.axes) :], strict=True):
+        if letter in index:
+            index[letter] = index[letter] * part + n
+    result = tuple(index[axis] for axis in parsed.axes)
+    return result if all(n < size for n, size in zip(result, shape, strict=True)) else None

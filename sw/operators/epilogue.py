@@ -1,0 +1,87 @@
+"""The requantising epilogue: bias, shift, clip, cast to int8; as NumPy golden and as TE stages.
+
+With power-of-two scales, folding 2^(shift-1) into the bias makes it an exact round half up
+(mappings.md). On the core each step is one ALU instruction, and all of them fold into one pass.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tvm import te, tirx
+
+from sw.operators.operator import OperatorError, Parameter
+
+__all__ = ["PARAMETERS", "Epilogue"]
+
+PARAMETERS = (
+    Parameter("bias", bool, False, "add an int32 bias for each output channel"),
+    Parameter("shift", int, 0, "shift the accumulator right (arithmetically)", minimum=0),
+    Parameter("low", int, None, "clip from below (none: no clip, the low 8 bits count)"),
+    Parameter("high", int, None, "clip from above"),
+)
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """``int8(min(max((acc + bias) >> shift, low), high))``; None leaves a step out."""
+
+    bias: bool = False
+    shift: int = 0
+    low: int | None = None
+    high: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise OperatorError(f"low is {self.low}, high is {self.high}: low must not exceed high")
+
+    def golden(self, acc: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+        """int8 from int64 accumulators; `bias` broadcasts against them; int32 wraps."""
+        value = (acc if bias is None else acc + bias).astype(np.int32)
+        value = value >> min(self.shift, 31)
+        if self.low is not None:
+            value = np.maximum(value, self.low)
+        if self.high is not None:
+            value = np.minimum(value, self.high)
+        return value.astype(np.int8)
+
+    def stages(
+        self, acc: Any, bias: Any, bias_index: Callable[..., Sequence[Any]]
+    ) -> tuple[Any, list[str]]:
+        """TE stages after `acc`: the int8 output, and the names of the blocks to inline.
+
+        `bias_index` gives the bias's indices from the output's.
+        """
+        names: list[str] = []
+        value = acc
+
+        def stage(name: str, function: Callable[..., Any]) -> Any:
+            names.append(name)
+            return te.compute(acc.shape, function, name=name)
+
+        if bias is not None:
+            before = value
+            value = stage("biased", lambda *i: before[i] + bias[tuple(bias_index(*i))])
+        if self.shift:
+            amount = tirx.const(min(self.shift, 31), "int32")
+            before_shift = value
+            value = stage("shifted", lambda *i: before_shift[i] >> amount)
+        if self.low is not None:
+            low, before_low = tirx.const(self.low, "int32"), value
+            value = stage("clipped_low", lambda *i: te.max(before_low[i], low))
+        if self.high is not None:
+            high, before_high = tirx.const(self.high, "int32"), value
+            value = stage("clipped_high", lambda *i: te.min(before_high[i], high))
+        last = value
+        out = te.compute(acc.shape, lambda *i: last[i].astype("int8"), name="out")
+        return out, names
+
+    def describe(self) -> str:
+        """Short text such as "bias, >> 8, clip -128..127"."""
+        parts = ["bias"] if self.bias else []
+        parts += [f">> {self.shift}"] if self.shift else []
+        if self.low is not None or self.high is not None:
+            low = "" if self.low is None else self.low
+            parts.append(f"clip {low}..{'' if self.high is None else self.high}")
+        return ", ".join(parts) or "no epilogue"

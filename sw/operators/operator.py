@@ -1,0 +1,195 @@
+"""What an operator is: a name, typed parameters, and a kernel for each choice of them.
+
+A :class:`Kernel` has everything that `vta compile` and the tests need of one operator with its
+shapes fixed: tensors, NumPy golden, schedule before and after tensorization, programs.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from hw.config import Config
+from sw.compiler import Compiled, TensorSpec, compile
+from sw.layout import pack, padded_shape, unpack
+from sw.program import Program, Result
+
+__all__ = ["Kernel", "Operator", "OperatorError", "Parameter"]
+
+
+class OperatorError(ValueError):
+    """An unknown operator or parameter, or a value outside its range."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of an operator. `kind` is int, bool or str; a default None means "none"."""
+
+    name: str
+    kind: type
+    default: Any
+    help: str
+    choices: tuple[str, ...] = ()
+    minimum: int | None = None
+
+    def check(self, operator: str, value: Any) -> Any:
+        """`value` if it is legal; OperatorError if not."""
+        if value is None and self.default is None:
+            return value
+        if not isinstance(value, self.kind) or (self.kind is int and isinstance(value, bool)):
+            raise OperatorError(
+                f"{operator}: {self.name} is {value!r}; it must be {self.kind.__name__}"
+            )
+        if self.choices and value not in self.choices:
+            raise OperatorError(
+                f"{operator}: {self.name} is {value!r}; it must be one of {', '.join(self.choices)}"
+            )
+        if self.minimum is not None and value is not None and value < self.minimum:
+            raise OperatorError(
+                f"{operator}: {self.name} is {value}; it must be {self.minimum} or more"
+            )
+        return value
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A kernel's tensor: its meaning in DRAM, its dtype, and the range of random test data."""
+
+    spec: TensorSpec
+    dtype: str
+    low: int = -128
+    high: int = 127
+
+
+@dataclass
+class Kernel:
+    """One operator with its parameters fixed.
+
+    Members
+    -------
+    tensors: by name, in the order of the schedule's parameters; the outputs last.
+    golden: padded logical inputs to padded logical outputs, in NumPy. (Padded: axes filled up to
+        whole elements with zeros, because that is what the core computes.)
+    function: the scheduled, not tensorized PrimFunc, which LLVM can run.
+    schedule: the same, tensorized.
+    macs: multiply-accumulate operations of the logical shapes.
+    """
+
+    name: str
+    config: Config
+    tensors: dict[str, Tensor]
+    golden: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+    function: Any
+    schedule: Any
+    macs: int = 0
+    description: str = ""
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def compiled(self) -> Compiled:
+        """The stream; compiled when first asked for."""
+        return compile(
+            self.schedule,
+            self.config,
+            name=self.name,
+            tensors={name: tensor.spec for name, tensor in self.tensors.items()},
+            description=self.description,
+        )
+
+    @property
+    def inputs(self) -> list[str]:
+        return [n for n, tensor in self.tensors.items() if tensor.spec.role != "output"]
+
+    @property
+    def outputs(self) -> list[str]:
+        return [n for n, tensor in self.tensors.items() if tensor.spec.role == "output"]
+
+    def random_inputs(self, seed: int) -> dict[str, np.ndarray]:
+        """Logical tensors with values over each one's range."""
+        rng = np.random.default_rng(seed)
+        return {
+            name: rng.integers(t.low, t.high + 1, t.spec.shape).astype(t.dtype)
+            for name, t in self.tensors.items()
+            if t.spec.role != "output"
+        }
+
+    def expected(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The golden's outputs, packed; `inputs` are logical."""
+        padded = {}
+        for name in self.inputs:
+            spec, array = self.tensors[name].spec, np.asarray(inputs[name])
+            if array.shape != spec.shape:
+                raise OperatorError(
+                    f"{self.name}: {name} has shape {list(array.shape)}; it must be "
+                    f"{list(spec.shape)}"
+                )
+            full = padded_shape(spec.shape, spec.layout)
+            padded[name] = np.pad(
+                array, [(0, n - m) for n, m in zip(full, spec.shape, strict=True)]
+            )
+        outputs = self.golden(padded)
+        return {
+            name: pack(array, self.tensors[name].spec.layout) for name, array in outputs.items()
+        }
+
+    def program(self, inputs: Mapping[str, np.ndarray] | None = None, *, seed: int = 0) -> Program:
+        """The program for logical `inputs` (random ones of `seed` by default), with
+        expectations.
+        """
+        inputs = self.random_inputs(seed) if inputs is None else inputs
+        return self.compiled.program(inputs, self.expected(inputs))
+
+    def llvm(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Packed outputs of the schedule before tensorization, run by TVM on the host."""
+        import tvm
+
+        arguments = []
+        for name, tensor in self.tensors.items():
+            spec = tensor.spec
+            full = np.zeros(spec.shape, tensor.dtype) if name in self.outputs else inputs[name]
+            arguments.append(tvm.runtime.tensor(pack(np.asarray(full), spec.layout)))
+        module = tvm.ir.IRModule({"main": self.function.with_attr("global_symbol", "main")})
+        tvm.compile(module, target="llvm")["main"](*arguments)
+        names = list(self.tensors)
+        return {name: arguments[names.index(name)].numpy() for name in self.outputs}
+
+    def unpack(self, result: Result) -> dict[str, np.ndarray]:
+        """The logical outputs in a device's result."""
+        found = {}
+        for name in self.outputs:
+            segment = self.compiled.segment(name)
+            start = segment.addr - self.compiled.memory_base
+            raw = result.memory[start : start + segment.nbytes].view(segment.dtype)
+            found[name] = unpack(raw, segment.layout, segment.shape)
+        return found
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A named operator. `build(config, **values)` makes a kernel of checked values."""
+
+    name: str
+    help: str
+    parameters: tuple[Parameter, ...]
+    build: Callable[..., Kernel]
+
+    def kernel(self, config: Config, **values: Any) -> Kernel:
+        """The kernel for these parameters; those not given have their defaults.
+
+        Raises
+        ------
+        OperatorError
+            for an unknown parameter or a value outside its range.
+        CompileError
+            where no tiling fits the configuration.
+        """
+        known = {p.name: p for p in self.parameters}
+        for name in values:
+            if name not in known:
+                raise OperatorError(
+                    f"{self.name} has no parameter {name}: it has {', '.join(known)}"
+                )
+        checked = {n: p.check(self.name, values.get(n, p.default)) for n, p in known.items()}
+        return self.build(config, **checked)
