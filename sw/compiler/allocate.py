@@ -162,12 +162,11 @@ def _operation(
     instruction, uops, dram = template.instruction, template.uops, None
     if isinstance(instruction, (Load, Store)):
         sram, outside = template.places
-        assert sram is not None and outside is not None
-        memory, offset = addresses[outside]
-        base = instruction.sram_base + addresses[sram][1]
-        dram = DramRef(
-            instance.folder.operands[outside].buffer, memory, instruction.dram_base + offset
-        )
+        base = instruction.sram_base + addresses[sram or 0][1]
+        if outside is not None:
+            memory, offset = addresses[outside]
+            element = instruction.dram_base + offset
+            dram = DramRef(instance.folder.operands[outside].buffer, memory, element)
         instruction = replace(instruction, sram_base=base, dram_base=0)
     elif uops is not None:
         uops = uops + [0 if place is None else addresses[place][1] for place in template.places]

@@ -69,7 +69,7 @@ class Instance:
 class LeafFolder:
     """Folds the executions of one leaf.
 
-    `kind` is "load", "store" (of an expression over ACC), "alu" (the same, staying in ACC), "gemm"
+    `kind` is "load", "zero" (a load of nothing but padding), "store" (of an expression over ACC), "alu" (the same, staying in ACC), "gemm"
     or "reset"; `operands` starts with the destination.
     """
 
@@ -150,6 +150,9 @@ class LeafFolder:
 
     def _load(self, store: Any, value: Any) -> str:
         source = self._only_load(value)
+        if constant(value) == 0:
+            self.operands = [self._operand(store.buffer, store.indices[0])]
+            return "zero"
         if source is None:
             raise self.error("only a copy from DRAM, padded with zeros or not, fills this scope")
         self.mask = [self._index(c) for c in self._padding(value)]

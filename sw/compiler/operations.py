@@ -129,11 +129,14 @@ class MacroBuilder:
         folded, folder = instance.folded, instance.folder
         if folded is None:
             return Macro(())
-        if folder.kind in ("load", "gemm", "reset"):
-            dead = frozenset()
-        key = (folded, dead)
+        make = {
+            "load": self._load,
+            "zero": self._zero,
+            "gemm": self._gemm,
+            "reset": self._reset,
+        }
+        key = (folded, frozenset() if folder.kind in make else dead)
         if key not in self._memo:
-            make = {"load": self._load, "gemm": self._gemm, "reset": self._reset}
             if folder.kind in make:
                 self._memo[key] = Macro(tuple(make[folder.kind](folder, folded)))
             else:
@@ -145,6 +148,12 @@ class MacroBuilder:
         fill = target.buffer in self.single_writer
         pieces = loads(list(folded.dims), folded.base[0], folded.base[1], dram.memory, fill=fill)
         return [_transfer(piece, 0, 1) for piece in pieces]
+
+    def _zero(self, folder: LeafFolder, folded: Folded) -> list[Template]:
+        dims = [Dim(d.extent, (d.strides[0], 0), (0, 0)) for d in folded.dims]
+        memory = folder.operands[0].memory
+        pieces = loads(dims, folded.base[0], 0, memory, fill=False)
+        return [_transfer(piece, 0, None) for piece in pieces]
 
     def _gemm(self, folder: LeafFolder, folded: Folded) -> list[Template]:
         del folder
@@ -202,7 +211,7 @@ def _with_temporaries(
     return widened[::-1], (*base, *(0 for _ in range(count)))
 
 
-def _transfer(piece: Transfer, sram: int, dram: int) -> Template:
+def _transfer(piece: Transfer, sram: int, dram: int | None) -> Template:
     touched = np.arange(piece.first, piece.first + piece.count)
     write = isinstance(piece.instruction, Load)
     return Template(piece.instruction, (sram, dram), (Touch(sram, touched, write),))

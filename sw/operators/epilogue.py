@@ -13,7 +13,9 @@ from tvm import te, tirx
 
 from sw.operators.operator import OperatorError, Parameter
 
-__all__ = ["PARAMETERS", "Epilogue"]
+__all__ = ["PARAMETERS", "Epilogue", "check_depth"]
+
+MAX_DEPTH = 1 << 17  # products of two int8 that an int32 accumulator surely holds
 
 PARAMETERS = (
     Parameter("bias", bool, False, "add an int32 bias for each output channel"),
@@ -21,6 +23,15 @@ PARAMETERS = (
     Parameter("low", int, None, "clip from below (none: no clip, the low 8 bits count)"),
     Parameter("high", int, None, "clip from above"),
 )
+
+
+def check_depth(operator: str, depth: int) -> None:
+    """Refuse sums of `depth` products that could overflow an accumulator: depth * 2^14 >= 2^31."""
+    if depth >= MAX_DEPTH:
+        raise OperatorError(
+            f"{operator}: {depth} products a value; fewer than {MAX_DEPTH} surely fit an int32 "
+            "accumulator: split the sum"
+        )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from tvm import s_tir, te
 
 from hw.config import Config
 from sw.compiler import SLOTS, TensorSpec, register, tensorize
-from sw.operators.epilogue import PARAMETERS, Epilogue
+from sw.operators.epilogue import PARAMETERS, Epilogue, check_depth
 from sw.operators.operator import Kernel, Operator, Parameter, Tensor
 from sw.operators.tiles import GemmShape, Tiling, choose
 
@@ -96,6 +96,7 @@ def build(
 
     `tiling` overrides the search: `width` counts groups of BATCH rows, `height` is 1.
     """
+    check_depth("matmul", inner)
     epilogue = Epilogue(bias, shift, low, high)
     blocks = -(-rows // config.batch), -(-inner // config.block), -(-columns // config.block)
     shape = GemmShape(1, blocks[1], blocks[2], 1, blocks[0], bias=bias, alu=epilogue != Epilogue())

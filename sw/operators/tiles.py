@@ -11,11 +11,13 @@ from functools import cache
 from itertools import product
 
 from hw.config import Config
+from hw.isa import INSTRUCTION_BYTES
 from sw.compiler import CompileError
 
 __all__ = ["GemmShape", "Tiling", "bound", "choose", "estimate"]
 
 RESET_LANES = 32  # entries a cycle of a contiguous reset
+ISSUE = 1  # cycles an instruction of the compute stage costs beyond its uops
 STEP = 4  # cycles between dependent instructions of different stages (a token round trip)
 LATENCY = 16  # cycles of a first read
 
@@ -159,25 +161,24 @@ def estimate(shape: GemmShape, tiling: Tiling, config: Config) -> int:
     """Cycles of the tiling in the model: loads, compute and stores with two slots each."""
     read = _start(shape, tiling, config)
     compute = write = 0
+    fetch = _beats((tiling.inputs + 2) * INSTRUCTION_BYTES, config)
     gemm_done = [0, 0]  # of the last two steps: the INP and WGT slots
     stored = [0, 0]  # of the last two tiles: the ACC slots
-    first = True
     for fresh, cost, steps in _sequence(shape, tiling, config):
         compute = max(compute, stored[0]) + cost.reset
         for step in range(steps):
-            beats = cost.input_beats
+            beats = cost.input_beats + fetch
             if tiling.resident:
                 beats += cost.weight_beats * steps if fresh and step == 0 else 0
             else:
                 beats += cost.weight_beats
             read = max(read, gemm_done[0]) + beats
-            compute = max(compute, read + STEP) + cost.gemm
+            compute = max(compute, read + STEP) + cost.gemm + ISSUE
             gemm_done = [gemm_done[1], compute]
         compute += cost.alu + (STEP if cost.alu else 0)
         write = max(write, compute + STEP) + cost.store
         stored = [stored[1], write]
-        first = False
-    return write + LATENCY + (1 if first else 0)
+    return write + LATENCY
 
 
 def _sequence(
@@ -194,15 +195,15 @@ def _sequence(
             (shape.width, tiling.width),
         )
     ]
-    for _ in range(shape.images):
-        last = None
-        for number, key in enumerate(product(*edges)):
+    for outputs in edges[0]:
+        fresh = True
+        for _, height, width in product(range(shape.images), edges[1], edges[2]):
+            key = outputs, height, width
             if key not in known:
-                part = Tiling(key[0], key[1], key[2], tiling.inputs, tiling.resident)
+                part = Tiling(*key, tiling.inputs, tiling.resident)
                 known[key] = _costs(shape, part, config)
-            group = number // (len(edges[1]) * len(edges[2]))
-            yield group != last, known[key], steps
-            last = group
+            yield fresh, known[key], steps
+            fresh = False
 
 
 def candidates(shape: GemmShape, config: Config) -> Iterator[Tiling]:
