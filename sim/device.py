@@ -1,0 +1,292 @@
+"""The RTL as a Device: programs run on the Verilated core, in a simulator process of its own."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from hw.config import Config
+from hw.isa import ErrorClass
+from hw.registers import COUNTERS, address_of
+from sim.build import Progress, build_simulator
+from sim.diagnosis import diagnose, explain_error
+from sim.limits import cycle_limit
+from sim.monitors import Wake
+from sim.options import RunOptions, messages
+from sim.poison import poison_program
+from sim.process import SimulationError, SimulatorProcess
+from sim.timeline import read_events
+from sw.program import DeviceError, Program, Result
+
+__all__ = ["Hang", "ProtocolViolation", "RtlDevice", "RtlResult"]
+
+BASES = ("insn_count", "insn", "uop", "inp", "wgt", "acc", "out")
+STATUS = (
+    "control", "cycles", "acc_writes", "status", "error_class", "error_index", "error_address",
+    "fetch_index", "load_index", "compute_index", "store_index", "stage_states", "tokens_0",
+    "tokens_1",
+)  # fmt: skip
+READS = (*STATUS, *(counter.name for counter in COUNTERS))
+POLL_SECONDS = 0.2
+
+
+class Hang(SimulationError):
+    """The core came to no end; the message says what each stage does and who should act."""
+
+
+class ProtocolViolation(SimulationError):
+    """The core (or the memory model) broke a rule of AXI; the message lists the first cases."""
+
+
+@dataclass(kw_only=True)
+class RtlResult(Result):
+    """A Result with what only a simulation knows.
+
+    `stalled` counts, for each AXI channel, the cycles in which a stall held it back; `accepted`
+    its transfers. `events` is the array of `timeline.EVENT`, with cycles from the launch, where
+    it was asked for. `details` explains an error further, line by line.
+    """
+
+    stalled: dict[str, int] = field(default_factory=dict)
+    accepted: dict[str, int] = field(default_factory=dict)
+    registers: dict[str, int] = field(default_factory=dict)
+    events: np.ndarray | None = None
+    details: list[str] = field(default_factory=list)
+
+
+class RtlDevice:
+    """The core of one configuration, built and started on first use; then it serves many runs.
+
+    Arguments
+    ---------
+    config
+        of the core; a program must have the same architecture.
+    options
+        of every run that is not given its own.
+    variant, verilog
+        as for `build_simulator`.
+    progress
+        called with a line of text before steps that take long.
+
+    Any thread may call it; runs happen one at a time. It is a context manager.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        options: RunOptions | None = None,
+        variant: str = "fast",
+        verilog: Path | None = None,
+        progress: Progress | None = None,
+        arguments: tuple[str, ...] = (),
+    ) -> None:
+        self.config = config or Config()
+        self.options = options or RunOptions()
+        self._variant = variant
+        self._verilog = verilog
+        self._progress = progress
+        self._arguments = arguments
+        self._process: SimulatorProcess | None = None
+        self._clean = False  # the core is in a state that a launch may follow
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> "RtlDevice":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> SimulatorProcess:
+        """Build and start the simulator, unless it runs already."""
+        with self._lock:
+            if self._process is None:
+                simulator = build_simulator(
+                    self.config, variant=self._variant, verilog=self._verilog,
+                    progress=self._progress,
+                )  # fmt: skip
+                self._process = SimulatorProcess(simulator, arguments=self._arguments)
+                self._clean = False
+            return self._process
+
+    def close(self, *, keep: bool = False) -> None:
+        """End the simulator process, if there is one; `keep` its directory (waves, log)."""
+        with self._lock:
+            if self._process is not None:
+                self._process.close(keep=keep)
+                self._process = None
+
+    def run(
+        self,
+        program: Program,
+        *,
+        max_cycles: int | None = None,
+        progress: Callable[[int], None] | None = None,
+        options: RunOptions | None = None,
+    ) -> RtlResult:
+        """Run to FINISH or to an error that the core reports.
+
+        `max_cycles` (None: far more than the program can need) ends a run that does not;
+        `progress` is called a few times a second with the cycles so far.
+
+        Raises
+        ------
+        ValueError
+            where the program was made for another architecture.
+        Hang, ProtocolViolation, SimulatorCrash
+            see there. The next run works again.
+        """
+        self._check_architecture(program)
+        options = options or self.options
+        with self._lock:
+            if options.poison_seed is not None:
+                poison = poison_program(self.config, options.poison_seed)
+                self._run(poison, None, None, RunOptions(check_protocol=False))
+            return self._run(program, max_cycles, progress, options)
+
+    def access(self, *accesses: tuple[str, int] | tuple[str]) -> list[int]:
+        """Write (name, value) and read (name,) registers, in order; the values read."""
+        with self._lock:
+            process = self.start()
+            if not self._clean:
+                process.ask("reset")
+                self._clean = True
+            listed = [[address_of(access[0]), *access[1:]] for access in accesses]
+            return process.ask("registers", accesses=listed)["values"]
+
+    # A run ----------------------------------------------------------------------------------
+    def _run(
+        self,
+        program: Program,
+        max_cycles: int | None,
+        progress: Callable[[int], None] | None,
+        options: RunOptions,
+    ) -> RtlResult:
+        process = self.start()
+        load(process, program)
+        events = process.directory / "events" if options.events else None
+        request = {
+            "reset": options.reset or not self._clean,
+            "options": {
+                **options.to_message(),
+                "base": program.memory_base,
+                "size": program.memory_size,
+                "max_cycles": max_cycles or cycle_limit(program, options),
+            },
+            "faults": messages(options.faults),
+            "writes": [
+                *([address_of(name), getattr(program.registers, name)] for name in BASES),
+                [address_of("control"), 1],
+            ],
+            "actions": [[c, address_of(name), value] for c, name, value in options.actions],
+            "reads": [address_of(name) for name in READS],
+            "events": None if events is None else str(events),
+        }
+        self._clean = False
+        try:
+            reply = _ask_with_progress(process, request, progress)
+        except SimulationError:
+            self.close(keep=True)
+            raise
+        except BaseException:  # KeyboardInterrupt: the simulator is in the middle of a run
+            self.close()
+            raise
+        return self._result(program, options, process, reply, events)
+
+    def _result(
+        self,
+        program: Program,
+        options: RunOptions,
+        process: SimulatorProcess,
+        reply: dict,
+        events: Path | None,
+    ) -> RtlResult:
+        values = dict(zip(READS, reply["values"], strict=True))
+        self._clean = reply["wake"] == Wake.FINISHED
+        if reply["violations"]:
+            raise ProtocolViolation(_violations(program, reply))
+        if reply["wake"] != Wake.FINISHED:
+            raise Hang(_hang(program, options, reply, values))
+        result = RtlResult(
+            memory=process.dram[: program.memory_size].copy(),
+            cycles=values["cycles"],
+            counters={c.name: values[c.name] for c in COUNTERS}
+            | {"acc_writes": values["acc_writes"]},
+            stalled=reply["stalled"],
+            accepted=reply["accepted"],
+            registers={name: values[name] for name in STATUS},
+        )
+        if reply["cycles"] != result.cycles:
+            result.warnings.append(
+                f"register cycles is {result.cycles}, but the testbench counted {reply['cycles']}"
+            )
+        if events is not None:
+            result.events = read_events(events, reply["launched"])
+        error_class = ErrorClass(values["error_class"])
+        if error_class != ErrorClass.NONE:
+            bus = error_class == ErrorClass.BUS_ERROR
+            result.details = explain_error(program, error_class, values)
+            result.error = DeviceError(
+                error_class, values["error_index"], "; ".join(result.details[:1]),
+                values["error_address"] if bus else None,
+            )  # fmt: skip
+        return result
+
+    def _check_architecture(self, program: Program) -> None:
+        ours, theirs = self.config.to_dict(), program.config.to_dict()
+        if self.config.architecture_hash() == program.config.architecture_hash():
+            return
+        hashed = [f"{key} is {theirs[key]}, the core's is {ours[key]}" for key in ours
+                  if theirs[key] != ours[key] and key not in _BUS_KEYS]  # fmt: skip
+        raise ValueError(f"{program.name} was made for another core: {'; '.join(hashed)}")
+
+
+_BUS_KEYS = ("AXI_DATA_BITS", "OUTSTANDING_READS", "OUTSTANDING_WRITES", "AXI_CACHE", "AXI_PROT",
+             "AXI_ID")  # fmt: skip
+
+
+def load(process: SimulatorProcess, program: Program) -> None:
+    """Put the program's memory image into DRAM, zeros behind it."""
+    process.map(program.memory_size)
+    image = len(program.memory)
+    process.dram[:image] = program.memory
+    process.dram[image : program.memory_size] = 0
+
+
+def _ask_with_progress(
+    process: SimulatorProcess, request: dict, progress: Callable[[int], None] | None
+) -> dict:
+    """`process.ask("run")`, calling `progress` from here while the simulator works."""
+    if progress is None:
+        return process.ask("run", **request)
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(POLL_SECONDS):
+            progress(process.cycles)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        return process.ask("run", **request)
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _violations(program: Program, reply: dict) -> str:
+    count = reply["violation_count"]
+    lines = [f"{program.name}: {count} AXI protocol violations; the first:"]
+    return "\n".join([*lines, *(f"  {text}" for text in reply["violations"])])
+
+
+def _hang(program: Program, options: RunOptions, reply: dict, values: dict[str, int]) -> str:
+    wake = Wake(reply["wake"])
+    why = {
+        Wake.MAX_CYCLES: "did not finish within the limit of cycles",
+        Wake.NO_PROGRESS: f"hangs: nothing has moved for {options.no_progress} cycles",
+        Wake.STOPPED: "was stopped",
+    }[wake]
+    return "\n".join([f"{program.name} {why}", *diagnose(program, values)])

@@ -1,0 +1,276 @@
+// The simulation's monitor: called by wrapper.sv at every rising edge, asked by the testbench
+// between runs. It connects the port to the memory model and the checkers, counts the cycles of a
+// run, records events, and wakes Python when a run has finished, hangs, or is to stop.
+#include "monitor.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <deque>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "checker.h"
+#include "memory.h"
+#include "svdpi.h"
+
+namespace {
+
+using namespace vta;
+
+// A stage started (kind 0 to 2: load, compute, store) or retired (3 to 5) instruction `value`, or
+// the stages' states changed (6; `value`: fetch 3:0, load 7:4, compute 11:8, store 15:12).
+struct Event {
+    uint64_t cycle;
+    uint32_t kind;
+    uint32_t value;
+};
+
+// A run's life: begin, the launch write's W handshake, the finish flag seen low, then high.
+enum Phase : uint64_t { IDLE, ARMED, LAUNCHED, ACTIVE };
+
+struct Monitor {
+    Memory memory;
+    Violations violations;
+    AxiChecker axi_checker{violations};
+    LiteChecker lite_checker{violations};
+    Axi port{};  // the model's outputs as they stand on the port
+    uint64_t bus_bytes = 8;
+
+    uint64_t check = 1, record = 0, max_cycles = ~0ull, no_progress = 20000;  // options
+
+    uint64_t phase = IDLE, wake = RUNNING, cycle = 0, launched = 0, finished = 0, progress = 0;
+    std::vector<Event> events;
+    std::deque<uint32_t> lite_addresses;
+    std::deque<std::pair<uint64_t, uint32_t>> lite_data;  // cycle, data
+
+    uint8_t *dram = nullptr;
+    uint64_t dram_bytes = 0;
+    uint64_t unshared[2] = {};
+    volatile uint64_t *shared = unshared;
+
+    void begin();
+    void watch(const Axi &now, bool busy);
+    void lite_write(const Lite &now);
+    void stop(Wake reason) {
+        wake = reason;
+        phase = IDLE;
+    }
+};
+
+Monitor monitor;
+
+// Everything that has a name for vta_set and vta_get.
+const std::unordered_map<std::string, uint64_t *> VALUES = {
+    {"base", &monitor.memory.options.base},
+    {"size", &monitor.memory.options.size},
+    {"latency", &monitor.memory.options.latency},
+    {"stall_seed", &monitor.memory.options.stall_seed},
+    {"stall_rate", &monitor.memory.options.stall_rate},
+    {"stall_length", &monitor.memory.options.stall_length},
+    {"out_of_order", &monitor.memory.options.out_of_order},
+    {"check", &monitor.check},
+    {"record", &monitor.record},
+    {"max_cycles", &monitor.max_cycles},
+    {"no_progress", &monitor.no_progress},
+    {"wake", &monitor.wake},
+    {"cycle", &monitor.cycle},
+    {"launched", &monitor.launched},
+    {"finished", &monitor.finished},
+    {"progress", &monitor.progress},
+    {"violations", &monitor.violations.count},
+    {"bus_bytes", &monitor.bus_bytes},
+    {"stalled_ar", &monitor.memory.stalled[AR]},
+    {"stalled_r", &monitor.memory.stalled[R]},
+    {"stalled_aw", &monitor.memory.stalled[AW]},
+    {"stalled_w", &monitor.memory.stalled[W]},
+    {"stalled_b", &monitor.memory.stalled[B]},
+    {"accepted_ar", &monitor.memory.accepted[AR]},
+    {"accepted_r", &monitor.memory.accepted[R]},
+    {"accepted_aw", &monitor.memory.accepted[AW]},
+    {"accepted_w", &monitor.memory.accepted[W]},
+    {"accepted_b", &monitor.memory.accepted[B]},
+};
+
+void Monitor::begin() {
+    memory.begin(static_cast<int>(bus_bytes));
+    violations.clear();
+    axi_checker.begin(static_cast<uint32_t>(bus_bytes));
+    lite_checker.begin();
+    events.clear();
+    lite_addresses.clear();
+    lite_data.clear();
+    phase = ARMED;
+    wake = RUNNING;
+    launched = finished = progress = cycle;
+    shared[0] = 0;
+}
+
+// Follow the run, and wake Python at its end.
+void Monitor::watch(const Axi &now, bool busy) {
+    const bool transfer = (now.ar.valid && now.ar.ready) || (now.r.valid && now.r.ready) ||
+                          (now.aw.valid && now.aw.ready) || (now.w.valid && now.w.ready) ||
+                          (now.b.valid && now.b.ready);
+    if (transfer || busy) progress = cycle;
+    if (phase == LAUNCHED && !now.finish) phase = ACTIVE;
+    shared[0] = cycle - launched;
+    if (phase == ACTIVE && now.finish) {
+        finished = cycle - 1;  // the edge that set the flag
+        stop(FINISHED);
+    } else if (cycle - launched >= max_cycles) {
+        stop(MAX_CYCLES);
+    } else if (cycle - progress >= no_progress) {
+        stop(NO_PROGRESS);
+    } else if (shared[1]) {
+        stop(STOPPED);
+    }
+}
+
+// Find the launch: 1 written to bit 0 of the register at address 0.
+void Monitor::lite_write(const Lite &now) {
+    if (now.aw.valid && now.aw.ready) lite_addresses.push_back(now.aw.address);
+    if (now.w.valid && now.w.ready) lite_data.emplace_back(cycle, now.w.data & now.w.strobes & 1);
+    while (!lite_addresses.empty() && !lite_data.empty()) {
+        if (phase == ARMED && lite_addresses.front() == 0 && lite_data.front().second) {
+            launched = progress = lite_data.front().first;
+            phase = LAUNCHED;
+        }
+        lite_addresses.pop_front();
+        lite_data.pop_front();
+    }
+}
+
+Address address_of(bool valid, bool ready, uint32_t address, uint32_t attributes) {
+    return {valid, ready, address,
+            attributes & 0xFF, attributes >> 8 & 7, attributes >> 11 & 3,
+            attributes >> 13 & 15, attributes >> 17 & 15, attributes >> 21 & 7};
+}
+
+}  // namespace
+
+// Called by wrapper.sv -----------------------------------------------------------------------------
+extern "C" {
+
+void vta_bus(unsigned int bytes) { monitor.bus_bytes = bytes; }
+
+// `flags`: arvalid 0, rready 1, awvalid 2, wvalid 3, wlast 4, bready 5, rst 6, finish 7, busy 8.
+// `attributes`: len 7:0, size 10:8, burst 12:11, id 16:13, cache 20:17, prot 23:21.
+// `outputs`: arready 0, awready 1, wready 2, rvalid 3, rlast 4, rresp 6:5, rid 10:7, bvalid 11,
+// bresp 13:12, bid 17:14, wake 18, record 19.
+void vta_axi_edge(uint64_t cycle, unsigned int flags, unsigned int araddr,
+                  unsigned int ar_attributes, unsigned int awaddr, unsigned int aw_attributes,
+                  unsigned int wstrb, const svBitVecVal *wdata, unsigned int *outputs,
+                  svBitVecVal *rdata) {
+    Monitor &m = monitor;
+    Axi &port = m.port;
+    m.cycle = cycle;
+    Axi now = port;
+    now.ar = address_of(flags & 1, port.ar.ready, araddr, ar_attributes);
+    now.aw = address_of(flags >> 2 & 1, port.aw.ready, awaddr, aw_attributes);
+    now.r.ready = flags >> 1 & 1;
+    now.b.ready = flags >> 5 & 1;
+    now.w.valid = flags >> 3 & 1;
+    now.w.last = flags >> 4 & 1;
+    now.w.strobes = wstrb;
+    std::memcpy(now.w.data, wdata, m.bus_bytes);
+    now.reset = flags >> 6 & 1;
+    now.finish = flags >> 7 & 1;
+
+    if (m.check) m.axi_checker.edge(cycle, now);
+    m.memory.edge(now, port);
+    if (m.phase != IDLE) m.watch(now, flags >> 8 & 1);
+
+    *outputs = port.ar.ready | port.aw.ready << 1 | port.w.ready << 2 | port.r.valid << 3 |
+               port.r.last << 4 | port.r.response << 5 | port.r.id << 7 | port.b.valid << 11 |
+               port.b.response << 12 | port.b.id << 14 |
+               static_cast<uint32_t>(m.wake != RUNNING) << 18 |
+               static_cast<uint32_t>(m.record != 0) << 19;
+    std::memcpy(rdata, port.r.data, m.bus_bytes);
+}
+
+// Called while the register port is active. `flags`, from bit 0: valid and ready of AW, W, B, AR,
+// R, then rst, bresp (2 bits) and rresp (2 bits).
+void vta_lite_edge(uint64_t cycle, unsigned int flags, unsigned int awaddr, unsigned int araddr,
+                   unsigned int wdata, unsigned int wstrb, unsigned int rdata) {
+    Lite now{};
+    now.aw = {flags & 1, flags >> 1 & 1, awaddr, 0};
+    now.w = {flags >> 2 & 1, flags >> 3 & 1, wdata, wstrb, 0};
+    now.b = {flags >> 4 & 1, flags >> 5 & 1, 0, 0, flags >> 11 & 3};
+    now.ar = {flags >> 6 & 1, flags >> 7 & 1, araddr, 0};
+    now.r = {flags >> 8 & 1, flags >> 9 & 1, rdata, 0, flags >> 13 & 3};
+    now.reset = flags >> 10 & 1;
+    if (monitor.check) monitor.lite_checker.edge(cycle, now);
+    if (monitor.phase == ARMED) monitor.lite_write(now);
+}
+
+// Bit n of `strobes`: event kind n holds in this cycle, of the instruction `value_n`.
+void vta_events(uint64_t cycle, unsigned int strobes, unsigned int value_0, unsigned int value_1,
+                unsigned int value_2, unsigned int value_3, unsigned int value_4,
+                unsigned int value_5) {
+    monitor.progress = cycle;
+    if (!monitor.record) return;
+    const unsigned int values[] = {value_0, value_1, value_2, value_3, value_4, value_5};
+    for (uint32_t kind = 0; kind < 6; ++kind)
+        if (strobes >> kind & 1) monitor.events.push_back({cycle, kind, values[kind]});
+}
+
+void vta_states(uint64_t cycle, unsigned int states) {
+    monitor.events.push_back({cycle, 6, states});
+}
+
+// Called by the testbench --------------------------------------------------------------------------
+int vta_map(int fd, uint64_t nbytes) {
+    if (monitor.dram) munmap(monitor.dram, monitor.dram_bytes);
+    void *mapped = mmap(nullptr, nbytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    monitor.dram = mapped == MAP_FAILED ? nullptr : static_cast<uint8_t *>(mapped);
+    monitor.dram_bytes = monitor.dram ? nbytes : 0;
+    monitor.memory.map(monitor.dram, monitor.dram_bytes);
+    return monitor.dram ? 0 : errno;
+}
+
+int vta_share(int fd) {
+    void *mapped = mmap(nullptr, 16, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (mapped == MAP_FAILED) return errno;
+    monitor.shared = static_cast<volatile uint64_t *>(mapped);
+    return 0;
+}
+
+int vta_set(const char *name, uint64_t value) {
+    const auto found = VALUES.find(name);
+    if (found == VALUES.end()) return -1;
+    *found->second = value;
+    return 0;
+}
+
+uint64_t vta_get(const char *name) {
+    const auto found = VALUES.find(name);
+    return found == VALUES.end() ? ~0ull : *found->second;
+}
+
+void vta_add_fault(uint64_t start, uint64_t end, int write, int response, uint64_t nth) {
+    monitor.memory.faults.push_back(
+        {start, end, write != 0, static_cast<Response>(response), nth, 0});
+}
+
+void vta_clear_faults() { monitor.memory.faults.clear(); }
+
+void vta_begin() { monitor.begin(); }
+
+const char *vta_violation(uint64_t n) {
+    const auto &texts = monitor.violations.texts;
+    return n < texts.size() ? texts[n].c_str() : "";
+}
+
+int vta_write_events(const char *path) {
+    std::FILE *file = std::fopen(path, "wb");
+    if (!file) return errno;
+    const size_t count = monitor.events.size();
+    const bool whole = std::fwrite(monitor.events.data(), sizeof(Event), count, file) == count;
+    const int error = whole ? 0 : errno;
+    return std::fclose(file) ? errno : error;
+}
+}

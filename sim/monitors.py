@@ -1,0 +1,90 @@
+"""The monitor inside the simulator (monitor.cpp), from Python in the same process, by ctypes.
+
+It is asked only between runs: during a run it counts, checks and records by itself.
+"""
+
+import ctypes
+import enum
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+__all__ = ["CHANNELS", "Monitor", "Wake"]
+
+CHANNELS = ("ar", "r", "aw", "w", "b")
+VIOLATION_LIMIT = 20  # texts that the simulator keeps
+
+
+class Wake(enum.IntEnum):
+    """Why the simulator woke Python."""
+
+    RUNNING = 0
+    FINISHED = 1
+    MAX_CYCLES = 2
+    NO_PROGRESS = 3
+    STOPPED = 4
+
+
+class Monitor:
+    """Options, results and memory of the simulation this process is."""
+
+    def __init__(self, library: str | None = None) -> None:
+        self._lib = lib = ctypes.CDLL(library)
+        lib.vta_map.argtypes = (ctypes.c_int, ctypes.c_uint64)
+        lib.vta_share.argtypes = (ctypes.c_int,)
+        lib.vta_set.argtypes = (ctypes.c_char_p, ctypes.c_uint64)
+        lib.vta_get.argtypes = (ctypes.c_char_p,)
+        lib.vta_get.restype = ctypes.c_uint64
+        lib.vta_add_fault.argtypes = (
+            ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int, ctypes.c_int, ctypes.c_uint64,
+        )  # fmt: skip
+        lib.vta_violation.argtypes = (ctypes.c_uint64,)
+        lib.vta_violation.restype = ctypes.c_char_p
+        lib.vta_write_events.argtypes = (ctypes.c_char_p,)
+
+    def map(self, fd: int, nbytes: int) -> None:
+        """Use the first `nbytes` of an open file as DRAM; OSError where that fails."""
+        _check(self._lib.vta_map(fd, nbytes), f"mapping {nbytes} bytes of DRAM")
+
+    def share(self, fd: int) -> None:
+        """Publish the run's cycles in word 0 of a file of two uint64, and obey word 1 (stop)."""
+        _check(self._lib.vta_share(fd), "mapping the progress page")
+
+    def configure(self, values: Mapping[str, int]) -> None:
+        """Set options by the names that monitor.cpp lists."""
+        for name, value in values.items():
+            if self._lib.vta_set(name.encode(), value):
+                raise KeyError(f"the simulator has no option {name}")
+
+    def set_faults(self, faults: Iterable[Mapping[str, Any]]) -> None:
+        """Replace the error responses: keys start, end (bytes), write, response, nth."""
+        self._lib.vta_clear_faults()
+        for fault in faults:
+            self._lib.vta_add_fault(
+                fault["start"], fault["end"], int(fault["write"]), fault["response"], fault["nth"]
+            )
+
+    def begin(self) -> None:
+        """Clear all results; the next launch starts a run."""
+        self._lib.vta_begin()
+
+    def get(self, name: str) -> int:
+        return self._lib.vta_get(name.encode())
+
+    @property
+    def wake(self) -> Wake:
+        return Wake(self.get("wake"))
+
+    def violations(self) -> list[str]:
+        """Texts of the first protocol violations of the run."""
+        count = min(self.get("violations"), VIOLATION_LIMIT)
+        return [self._lib.vta_violation(n).decode() for n in range(count)]
+
+    def write_events(self, path: str) -> None:
+        """Write the recorded events: see timeline.EVENT for the format."""
+        _check(self._lib.vta_write_events(os.fsencode(path)), f"writing {path}")
+
+
+def _check(error: int, what: str) -> None:
+    if error:
+        raise OSError(error, f"{what}: {os.strerror(error)}")

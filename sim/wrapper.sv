@@ -1,0 +1,186 @@
+// The core with its clock, its memory and its monitor: what cocotb sees as the design.
+//
+// The clock lives here, not in Python: Python sleeps until `wake` rises. At every rising edge one
+// DPI call hands the AXI4 port to the memory model (memory.cpp) and takes the model's outputs back.
+//
+// Python drives `rst` and the register port's `s_axi_*` inputs; it sees the port's outputs as they
+// stood just before the last rising edge (Verilator runs callbacks after the registers have moved),
+// so that a driver which samples at rising edges sees what a flip-flop would.
+//
+// With VTA_BARE there is no Python: the clock is an input of a plain C++ loop (bench.cpp).
+`timescale 1ns / 1ps
+
+module wrapper #(
+    parameter int BITS = 64  // of a bus beat
+) (
+`ifdef VTA_BARE
+    input bit clk, input bit rst,
+    input bit [11:0] s_axi_awaddr, input bit s_axi_awvalid, output bit s_axi_awready,
+    input bit [31:0] s_axi_wdata, input bit s_axi_wvalid, output bit s_axi_wready,
+    output bit s_axi_bvalid, input bit s_axi_bready,
+    input bit [11:0] s_axi_araddr, input bit s_axi_arvalid, output bit s_axi_arready,
+    output bit [31:0] s_axi_rdata, output bit s_axi_rvalid, input bit s_axi_rready,
+    output bit wake
+`endif
+);
+    import "DPI-C" function void vta_bus(input int unsigned bytes);
+    import "DPI-C" function void vta_axi_edge(
+        input longint unsigned cycle, input int unsigned flags,
+        input int unsigned araddr, input int unsigned ar_attributes,
+        input int unsigned awaddr, input int unsigned aw_attributes,
+        input int unsigned wstrb, input bit [BITS-1:0] wdata,
+        output int unsigned outputs, output bit [BITS-1:0] rdata);
+    import "DPI-C" function void vta_lite_edge(
+        input longint unsigned cycle, input int unsigned flags,
+        input int unsigned awaddr, input int unsigned araddr,
+        input int unsigned wdata, input int unsigned wstrb, input int unsigned rdata);
+    import "DPI-C" function void vta_events(
+        input longint unsigned cycle, input int unsigned strobes,
+        input int unsigned value_0, input int unsigned value_1, input int unsigned value_2,
+        input int unsigned value_3, input int unsigned value_4, input int unsigned value_5);
+    import "DPI-C" function void vta_states(
+        input longint unsigned cycle, input int unsigned states);
+
+    initial vta_bus(BITS / 8);
+
+`ifdef VTA_BARE
+    bit [2:0] s_axi_awprot, s_axi_arprot;
+    bit [3:0] s_axi_wstrb = 4'hF;
+    bit [1:0] s_axi_bresp, s_axi_rresp;
+`else
+    bit clk;
+    always #5 clk = ~clk;
+
+    // Driven by Python.
+    bit rst = 1;
+    bit [11:0] s_axi_awaddr, s_axi_araddr;
+    bit [2:0] s_axi_awprot, s_axi_arprot;
+    bit s_axi_awvalid, s_axi_wvalid, s_axi_bready, s_axi_arvalid, s_axi_rready;
+    bit [31:0] s_axi_wdata;
+    bit [3:0] s_axi_wstrb;
+
+    // Read by Python: as sampled at the last rising edge.
+    bit s_axi_awready, s_axi_wready, s_axi_bvalid, s_axi_arready, s_axi_rvalid, irq, finish;
+    bit [1:0] s_axi_bresp, s_axi_rresp;
+    bit [31:0] s_axi_rdata;
+    bit wake;
+`endif
+
+    // The register port's outputs, as they stand.
+    bit awready, wready, bvalid, arready, rvalid, irq_now, finish_now;
+    bit [1:0] bresp, rresp;
+    bit [31:0] lite_rdata;
+
+    // The memory port.
+    bit m_arvalid, m_rready, m_awvalid, m_wvalid, m_wlast, m_bready;
+    bit [31:0] m_araddr, m_awaddr;
+    bit [7:0] m_arlen, m_awlen;
+    bit [2:0] m_arsize, m_awsize, m_arprot, m_awprot;
+    bit [1:0] m_arburst, m_awburst;
+    bit [3:0] m_arid, m_awid, m_arcache, m_awcache;
+    bit [BITS-1:0] m_wdata;
+    bit [BITS/8-1:0] m_wstrb;
+    int unsigned model;  // the memory model's outputs
+    bit [BITS-1:0] m_rdata;
+
+    // What the stages do.
+    bit [5:0] strobes;
+    bit [27:0] load_start, compute_start, store_start, load_retire, compute_retire, store_retire;
+    bit [3:0] fetch_state, load_state, compute_state, store_state;
+
+    vta dut (
+        .clk(clk), .rst(rst),
+        .m_axi_araddr(m_araddr), .m_axi_arlen(m_arlen), .m_axi_arsize(m_arsize),
+        .m_axi_arburst(m_arburst), .m_axi_arid(m_arid), .m_axi_arcache(m_arcache),
+        .m_axi_arprot(m_arprot), .m_axi_arvalid(m_arvalid), .m_axi_arready(model[0]),
+        .m_axi_rid(model[10:7]), .m_axi_rdata(m_rdata), .m_axi_rresp(model[6:5]),
+        .m_axi_rlast(model[4]), .m_axi_rvalid(model[3]), .m_axi_rready(m_rready),
+        .m_axi_awaddr(m_awaddr), .m_axi_awlen(m_awlen), .m_axi_awsize(m_awsize),
+        .m_axi_awburst(m_awburst), .m_axi_awid(m_awid), .m_axi_awcache(m_awcache),
+        .m_axi_awprot(m_awprot), .m_axi_awvalid(m_awvalid), .m_axi_awready(model[1]),
+        .m_axi_wdata(m_wdata), .m_axi_wstrb(m_wstrb), .m_axi_wlast(m_wlast),
+        .m_axi_wvalid(m_wvalid), .m_axi_wready(model[2]),
+        .m_axi_bid(model[17:14]), .m_axi_bresp(model[13:12]), .m_axi_bvalid(model[11]),
+        .m_axi_bready(m_bready),
+        .s_axi_awaddr(s_axi_awaddr), .s_axi_awprot(s_axi_awprot), .s_axi_awvalid(s_axi_awvalid),
+        .s_axi_awready(awready), .s_axi_wdata(s_axi_wdata), .s_axi_wstrb(s_axi_wstrb),
+        .s_axi_wvalid(s_axi_wvalid), .s_axi_wready(wready), .s_axi_bresp(bresp),
+        .s_axi_bvalid(bvalid), .s_axi_bready(s_axi_bready), .s_axi_araddr(s_axi_araddr),
+        .s_axi_arprot(s_axi_arprot), .s_axi_arvalid(s_axi_arvalid), .s_axi_arready(arready),
+        .s_axi_rdata(lite_rdata), .s_axi_rresp(rresp), .s_axi_rvalid(rvalid),
+        .s_axi_rready(s_axi_rready),
+        .irq(irq_now), .finish(finish_now),
+        .event_load_start(strobes[0]), .event_load_start_index(load_start),
+        .event_compute_start(strobes[1]), .event_compute_start_index(compute_start),
+        .event_store_start(strobes[2]), .event_store_start_index(store_start),
+        .event_load_retire(strobes[3]), .event_load_retire_index(load_retire),
+        .event_compute_retire(strobes[4]), .event_compute_retire_index(compute_retire),
+        .event_store_retire(strobes[5]), .event_store_retire_index(store_retire),
+        .event_fetch_state(fetch_state), .event_load_state(load_state),
+        .event_compute_state(compute_state), .event_store_state(store_state)
+    );
+
+`ifdef VTA_BARE
+    assign s_axi_awready = awready;
+    assign s_axi_wready = wready;
+    assign s_axi_bvalid = bvalid;
+    assign s_axi_arready = arready;
+    assign s_axi_rvalid = rvalid;
+    assign s_axi_rdata = lite_rdata;
+`else
+    always @(posedge clk) begin
+        {s_axi_awready, s_axi_wready, s_axi_bvalid, s_axi_arready, s_axi_rvalid}
+            <= {awready, wready, bvalid, arready, rvalid};
+        {s_axi_bresp, s_axi_rresp, s_axi_rdata} <= {bresp, rresp, lite_rdata};
+        {irq, finish} <= {irq_now, finish_now};
+    end
+`endif
+
+    // The monitor ----------------------------------------------------------------------------------
+    longint unsigned cycle = 0;
+    int unsigned model_next;
+    bit [BITS-1:0] rdata_next;
+
+    // StageState BUSY and BUSY_ALU are 1 and 2.
+    function automatic bit is_busy(input bit [3:0] state);
+        return state == 1 || state == 2;
+    endfunction
+    wire busy = is_busy(fetch_state) | is_busy(load_state) | is_busy(compute_state)
+              | is_busy(store_state);
+
+    always @(posedge clk) begin
+        vta_axi_edge(
+            cycle,
+            {23'b0, busy, finish_now, rst, m_bready, m_wlast, m_wvalid, m_awvalid, m_rready,
+             m_arvalid},
+            m_araddr, {8'b0, m_arprot, m_arcache, m_arid, m_arburst, m_arsize, m_arlen},
+            m_awaddr, {8'b0, m_awprot, m_awcache, m_awid, m_awburst, m_awsize, m_awlen},
+            32'(m_wstrb), m_wdata, model_next, rdata_next);
+        model <= model_next;
+        m_rdata <= rdata_next;
+        wake <= model_next[18];
+        cycle <= cycle + 1;
+    end
+
+    wire lite = s_axi_awvalid | s_axi_wvalid | bvalid | s_axi_arvalid | rvalid;
+    bit lite_before;
+    always @(posedge clk) begin
+        lite_before <= lite;
+        if (lite | lite_before)
+            vta_lite_edge(
+                cycle,
+                {17'b0, rresp, bresp, rst, s_axi_rready, rvalid, arready, s_axi_arvalid,
+                 s_axi_bready, bvalid, wready, s_axi_wvalid, awready, s_axi_awvalid},
+                32'(s_axi_awaddr), 32'(s_axi_araddr), s_axi_wdata, 32'(s_axi_wstrb), lite_rdata);
+    end
+
+    wire [15:0] states = {store_state, compute_state, load_state, fetch_state};
+    bit [15:0] states_before;
+    always @(posedge clk) begin
+        states_before <= states;
+        if (|strobes)
+            vta_events(cycle, 32'(strobes), 32'(load_start), 32'(compute_start), 32'(store_start),
+                       32'(load_retire), 32'(compute_retire), 32'(store_retire));
+        if (model[19] && states != states_before) vta_states(cycle, 32'(states));
+    end
+endmodule
