@@ -1,7 +1,6 @@
 """Directed streams by hand: data placed in DRAM, instructions in order, what must come out."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from hw.isa import (
     Instruction,
     Load,
     MemoryType,
-    Raw,
     Stage,
     Store,
     encode_all,
@@ -27,45 +25,71 @@ from sw.rules import stage_of
 
 __all__ = ["Stream"]
 
-BASE = 0x10000
 BASES = {"uop": 0, "inp": 0, "wgt": 0, "acc": 0, "out": 0}
 
 
 class Stream:
     """A program under construction.
 
-    Data is placed from `memory_base` on, each piece aligned to its element; base registers are 0
+    Memory begins at `memory_base` and has at least `least_size` bytes. Data is placed from its
+    beginning on, each piece aligned to its element; base registers are 0
     unless `bases` says otherwise. Methods that place data return its dram_base: its first
     element, counted from the base register. `step` and the methods over it keep the stages in
     lock step: what comes later in the text happens later.
     """
 
-    def __init__(self, config: Config, name: str, description: str = "", **bases: int):
+    def __init__(
+        self,
+        config: Config,
+        name: str,
+        description: str = "",
+        *,
+        memory_base: int = 0x10000,
+        least_size: int = 0,
+        **bases: int,
+    ):
         self.config = config
         self.name = name
         self.description = description
+        self.memory_base = memory_base
+        self.least_size = least_size
         self.bases = BASES | bases
         self.instructions: list[Instruction] = []
         self.segments: dict[str, Segment] = {}
         self._data: list[tuple[int, np.ndarray]] = []
         self._expected: list[tuple[int, np.ndarray]] = []
-        self._next = BASE
+        self._next = memory_base
         self._last: Stage | None = None
 
+    def move_memory(self, base: int) -> None:
+        """Begin memory elsewhere; before anything is placed."""
+        self.memory_base = self._next = base
+
     # DRAM -------------------------------------------------------------------------------------
-    def reserve(self, type: MemoryType, elements: int, *, skip: int = 0, name: str = "") -> int:
+    def reserve(self, type: MemoryType, elements: int, *, skip: int = 0) -> int:
         """Room for so many elements, after `skip` unused ones; nothing is placed there."""
         memory = MEMORIES[type]
         nbytes = memory.element_bytes(self.config)
         start = -(-self._next // nbytes) * nbytes + skip * nbytes
         self._next = start + max(elements, 1) * nbytes
-        name = name or f"{type.name.lower()}_{len(self.segments)}"
+        name = f"{type.name.lower()}_{len(self.segments)}"
         self.segments[name] = Segment(addr=start, nbytes=self._next - start, role=memory.base)
         return (start - self.bases[memory.base]) // nbytes
 
     def align(self, nbytes: int, offset: int = 0) -> None:
         """Move on to an address that is `offset` past a multiple of `nbytes`."""
         self._next += (offset - self._next) % nbytes
+
+    def name_range(self, type: MemoryType, element: int, elements: int) -> None:
+        """Make a segment of elements that `reserve` did not choose."""
+        nbytes = elements * MEMORIES[type].element_bytes(self.config)
+        name = f"{type.name.lower()}_{len(self.segments)}"
+        self.segments[name] = Segment(addr=self.address(type, element), nbytes=nbytes)
+
+    def put(self, type: MemoryType, element: int, values: np.ndarray) -> None:
+        """Place values (a copy) at a given element."""
+        raw = np.array(values, order="C").reshape(-1).view(np.uint8)
+        self._data.append((self.address(type, element), raw))
 
     def place(self, type: MemoryType, values: np.ndarray, *, skip: int = 0) -> int:
         """Elements of `type`, with the dtype that DRAM holds (int8; int32 for ACC)."""
@@ -150,24 +174,24 @@ class Stream:
         )
         return element
 
-    def program(self, *, finish: bool = True, size: int = 0) -> Program:
-        """The program; `finish` appends FINISH. Memory has at least `size` bytes."""
+    def program(self, *, finish: bool = True) -> Program:
+        """The program; `finish` appends FINISH. Memory has at least `least_size` bytes."""
         if finish:
             self.instructions.append(Finish())
         self.align(INSTRUCTION_BYTES)
         code = self._next
         raw = encode_all(self.config, self.instructions)
         end = -(-(code + len(raw)) // 4096) * 4096
-        memory = np.zeros(max(end - BASE, size), np.uint8)
+        memory = np.zeros(max(end - self.memory_base, self.least_size), np.uint8)
         for address, data in (*self._data, (code, raw)):
-            memory[address - BASE : address - BASE + len(data)] = data
+            memory[address - self.memory_base : address - self.memory_base + len(data)] = data
         return Program(
             name=self.name,
             description=self.description,
             config=self.config,
             registers=Registers(insn_count=len(self.instructions), insn=code, **self.bases),
             memory=memory,
-            memory_base=BASE,
+            memory_base=self.memory_base,
             memory_size=len(memory),
             segments=self.segments,
             expected=self._expected,
@@ -179,10 +203,3 @@ def _nop(stage: Stage, flags: dict[str, Any]) -> Instruction:
         return Store(memory_type=MemoryType.OUT, **flags)
     type = MemoryType.INP if stage == Stage.LOAD else MemoryType.UOP
     return Load(memory_type=type, **flags)
-
-
-def with_flags(instruction: Instruction, *flags: str) -> Instruction:
-    """The instruction with these dependency flags set."""
-    if isinstance(instruction, Raw):
-        raise ValueError("an instruction with an illegal opcode has no flags")
-    return replace(instruction, **dict.fromkeys(flags, 1))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hw.config import Config
-from hw.isa import Alu, AluOpcode, Gemm, MemoryType
+from hw.isa import Alu, AluOpcode, Finish, Gemm, MemoryType
 from sw.generate.stream import Stream
 from sw.program import Program
 
@@ -26,7 +26,8 @@ def corner(write: Callable[[Stream, np.random.Generator], None]) -> Callable[[Co
         description = " ".join((write.__doc__ or "").split())
         stream = Stream(config, f"{name}_{config.name}", description)
         write(stream, np.random.default_rng(zlib.crc32(name.encode())))
-        return stream.program()
+        finish = not any(isinstance(instruction, Finish) for instruction in stream.instructions)
+        return stream.program(finish=finish)
 
     CORNERS[name] = build
     return build
