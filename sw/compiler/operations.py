@@ -277,7 +277,7 @@ def _chain(steps: Sequence[AluStep], nest: LoopNest, used: list[int]) -> list[Te
         src = None if shared is None else column[shared]
         instruction = Alu(
             alu_opcode=step.op,
-            use_imm=step.src is None,
+            use_imm=int(step.src is None),
             imm=step.imm,
             **_loop_fields(nest, dst, src),
         )

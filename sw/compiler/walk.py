@@ -91,7 +91,15 @@ def walk(lowered: Lowered) -> Walk:
 
 
 def text(stmt: Any) -> str:
-    """A statement on one line, without the declarations that TVM prints before it."""
+    """A statement on one line, without the declarations that TVM prints before it.
+
+    A marker is shortened to ``vta.gemm(acc[i], inp[j], wgt[k])``.
+    """
+    call: Any = getattr(stmt, "value", None)
+    if isinstance(stmt, tirx.Evaluate) and hasattr(call.args[0], "value"):
+        pointers = (p.args for p in call.args[1:])
+        operands = (f"{data_variable(p[1]).name}[{p[2]}]" for p in pointers)
+        return f"{call.args[0].value}({', '.join(operands)})"
     return " ".join(str(stmt).strip().split("\n")[-1].split())[:300]
 
 
