@@ -96,6 +96,13 @@ class OrderedStream:
             self.uops.load(instruction, words, np.ones(words.shape, bool))
         return index
 
+    def inject(self, instruction: Instruction) -> None:
+        """Append an instruction as it is, in order with nothing: one in error, say."""
+        self.instructions.append(instruction)
+
+    def stage(self, index: int) -> Stage | None:
+        return stage_of(self.instructions[index])
+
     def _accesses(
         self, touched: Footprint, stage: Stage
     ) -> list[tuple[AccessLog, np.ndarray, bool]]:

@@ -9,11 +9,11 @@ from hw.isa import Finish, Instruction, MemoryType, encode_all
 from sw.generate import loops, transfers
 from sw.generate.state import State
 from sw.golden import GoldenDevice
-from sw.program import Program, Registers, Segment
+from sw.program import Program, Segment
 from sw.rules import stage_of
 from sw.stages import STAGES, StageNetwork
 
-__all__ = ["random_program"]
+__all__ = ["assembled_program", "random_program", "write_random_body"]
 
 OBSERVED = 48  # ACC entries stored at the end
 MOTIFS: tuple[tuple[Callable[[State], None], float], ...] = (
@@ -75,16 +75,14 @@ def write_random_body(state: State, length: int) -> None:
     transfers.observe(state, OBSERVED)
 
 
-def finished_program(state: State, instructions: list[Instruction], name: str) -> Program:
-    """The program around `instructions`, with what the golden model makes of it as expected."""
+def assembled_program(state: State, instructions: list[Instruction], name: str) -> Program:
+    """The program around `instructions`; nothing is expected of it."""
     layout = state.layout
     layout.put(layout.areas["insn"].addr, encode_all(state.config, instructions))
-    program = Program(
+    return Program(
         name=name,
         config=state.config,
-        registers=Registers(
-            insn_count=len(instructions), insn=layout.areas["insn"].addr, **layout.bases
-        ),
+        registers=layout.registers(len(instructions)),
         memory=layout.image,
         memory_base=layout.memory_base,
         memory_size=layout.memory_size,
@@ -93,6 +91,11 @@ def finished_program(state: State, instructions: list[Instruction], name: str) -
             for name, area in layout.areas.items()
         },
     )
+
+
+def finished_program(state: State, instructions: list[Instruction], name: str) -> Program:
+    """The program around `instructions`, with what the golden model makes of it as expected."""
+    program = assembled_program(state, instructions, name)
     result = GoldenDevice().run(program)
     if result.error:
         raise ValueError(f"{name}: the generator made an illegal program: {result.error}")
