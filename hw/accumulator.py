@@ -130,7 +130,9 @@ class AccumulatorScratchpad(wiring.Component):
         writes = bank_writes(m, self._lanes, load.pos, load.count)
         outs = bank_writes(m, self._lanes, self.out_pos, self._lanes)
         d_reads, s_reads, out_reads = [], [], []
-        for bank, ((hit, load_row, n), (_, out_row, _)) in enumerate(zip(writes, outs, strict=True)):
+        for bank, ((hit, load_row, n), (_, out_row, _)) in enumerate(
+            zip(writes, outs, strict=True)
+        ):
             acc = memory.Memory(shape=self._bits, depth=rows, init=[])
             out = memory.Memory(shape=8 * self._config.out_bytes, depth=rows, init=[])
             flags = ZeroFlags(depth=rows, ports=3)
@@ -196,9 +198,7 @@ class AccumulatorScratchpad(wiring.Component):
         load = self.load.payload
         beat = config.axi_data_bits
         narrow = load.memory == MemoryType.ACC_8BIT
-        parts, narrow_parts = (
-            parts_of(config, t) for t in (MemoryType.ACC, MemoryType.ACC_8BIT)
-        )
+        parts, narrow_parts = (parts_of(config, t) for t in (MemoryType.ACC, MemoryType.ACC_8BIT))
         self._whole = load.zero | (load.part == Mux(narrow, narrow_parts - 1, parts - 1))
         m.d.comb += self.load.ready.eq(~((self.en | self.reset_en) & self._whole))
         collected = [Signal(beat, name=f"collected_{n}") for n in range(parts - 1)]

@@ -145,10 +145,16 @@ class AluLane(wiring.Component):
         m.d.comb += operand.eq(Mux(chain.first_tensor, self.y, chain.first_imm))
 
         # Cycle 0: add or compare; partial products; shift amount.
-        first = Signal(signed(32))
-        low, middle_0, middle_1 = Signal(32), Signal(16), Signal(16)
+        first, result = (Signal(signed(32), name=n, reset_less=True) for n in ("first", "shifted"))
+        low, middle_0, middle_1 = (
+            Signal(bits, name=name, reset_less=True)
+            for name, bits in (("low", 32), ("middle_0", 16), ("middle_1", 16))
+        )
         amount = Signal(signed(32))
-        left, far, distance = Signal(), Signal(), Signal(5)
+        left, far, distance = (
+            Signal(bits, name=name, reset_less=True)
+            for name, bits in (("left", 1), ("far", 1), ("distance", 5))
+        )
         m.d.comb += amount.eq(Mux(chain.shift_tensor, self.y, chain.shift_imm))
         less = x < operand
         with m.If(self.valid):
@@ -179,12 +185,11 @@ class AluLane(wiring.Component):
         # Cycle 1: shift; sum of the partial products.
         with m.If(self.valid_1):
             with m.If(self.chain_1.first == FirstOp.MUL):
-                m.d.sync += self.result.eq(Cat(low[:16], low[16:] + middle_0 + middle_1))
+                m.d.sync += result.eq(Cat(low[:16], low[16:] + middle_0 + middle_1))
             with m.Elif(self.chain_1.shift):
                 right = Mux(far, first[31].replicate(32), first >> distance)
-                m.d.sync += self.result.eq(
-                    Mux(left, Mux(far, 0, (first << distance)[:32]), right)
-                )
+                m.d.sync += result.eq(Mux(left, Mux(far, 0, (first << distance)[:32]), right))
             with m.Else():
-                m.d.sync += self.result.eq(first)
+                m.d.sync += result.eq(first)
+        m.d.comb += self.result.eq(result)
         return m

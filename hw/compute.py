@@ -113,9 +113,7 @@ class ComputeStage(wiring.Component):
             acc.load.valid.eq(write.valid & ~is_uop),
             write.ready.eq(is_uop | acc.load.ready),
             execute.load_waits.eq(acc.load.valid & ~acc.load.ready),
-            execute.window_valid.eq(
-                loader.window_valid & (loader.window_memory != MemoryType.UOP)
-            ),
+            execute.window_valid.eq(loader.window_valid & (loader.window_memory != MemoryType.UOP)),
             execute.window_start.eq(loader.window_start),
             execute.window_end.eq(loader.window_end),
         ]

@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Cat, Module, ResetInserter, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out, connect
+from amaranth.lib.wiring import Out, connect
 
 from hw.bus import Axi4, AxiLite
 from hw.config import Config

@@ -1,7 +1,7 @@
 """The read side of the bus: three clients share one address and one data channel."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, fifo, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.bus import ADDRESS_BITS, BURST_BEATS, ReadClient, burst_layout
@@ -61,7 +61,11 @@ class ReadDma(wiring.Component):
         m.d.comb += chosen.client.eq(0)
         for n, client in reversed(list(enumerate(self.clients))):
             with m.If(client.burst.valid):
-                m.d.comb += [chosen.client.eq(n), chosen.burst.eq(client.burst.payload), found.eq(1)]
+                m.d.comb += [
+                    chosen.client.eq(n),
+                    chosen.burst.eq(client.burst.payload),
+                    found.eq(1),
+                ]
         free = Signal()
         m.d.comb += [
             free.eq((~self.arvalid | self.arready) & owners.w_rdy & ~self.stop

@@ -81,7 +81,7 @@ class Execute(wiring.Component):
         m = Module()
         layout = step_layout(self._config)
         valid = [Signal(name=f"valid_{n}") for n in range(STAGES + 1)]
-        steps = [Signal(layout, name=f"step_{n}") for n in range(STAGES + 1)]
+        steps = [Signal(layout, name=f"step_{n}", reset_less=True) for n in range(STAGES + 1)]
         m.d.comb += [valid[0].eq(self.issued), steps[0].eq(self.i.payload)]
         for n in range(STAGES):
             m.d.sync += valid[n + 1].eq(valid[n])
@@ -171,7 +171,7 @@ class Execute(wiring.Component):
         results = []
         for lane in range(lanes):
             value, before, x, y, total = (
-                Signal(signed(32), name=f"{name}_{lane}")
+                Signal(signed(32), name=f"{name}_{lane}", reset_less=True)
                 for name in ("result", "before", "x", "y", "total")
             )
             m.submodules[f"lane_{lane}"] = alu = AluLane()

@@ -236,8 +236,6 @@ class Fetch(wiring.Component):
             with m.Case(Opcode.FINISH):
                 m.d.comb += [illegal.eq(reserved(Opcode.FINISH)), finish.eq(1)]
             with m.Case(Opcode.ALU):
-                m.d.comb += illegal.eq(
-                    (alu.alu_opcode > max(AluOpcode)) | reserved(Opcode.ALU)
-                )
+                m.d.comb += illegal.eq((alu.alu_opcode > max(AluOpcode)) | reserved(Opcode.ALU))
             with m.Default():
                 m.d.comb += illegal.eq(1)

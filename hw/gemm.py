@@ -18,7 +18,11 @@ def dot_bits(config: Config) -> int:
 
 
 def _tree_sum(values: list[Value]) -> Value:
-    """Their sum, by a balanced tree of adders."""
+    """Their sum, by a balanced tree of adders.
+
+    The values are two's complement of the sum's width, so that the adders are unsigned: a
+    simulator then has nothing to extend or mask between them.
+    """
     while len(values) > 1:
         pairs = zip(values[::2], values[1::2], strict=True)
         values = [a + b for a, b in pairs]
@@ -49,7 +53,9 @@ class MacArray(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         batch, block = self._config.batch, self._config.block
-        inp, wgt = Signal.like(self.inp), Signal.like(self.wgt)
+        bits = dot_bits(self._config)
+        inp, wgt = (Signal(p.shape(), name=n, reset_less=True)
+                    for n, p in (("inp_0", self.inp), ("wgt_0", self.wgt)))  # fmt: skip
         valid = [Signal(name=f"valid_{n}") for n in range(2)]
         m.d.sync += [valid[0].eq(self.valid), valid[1].eq(valid[0])]
         with m.If(self.valid):  # Cycle 0: operands
@@ -58,12 +64,14 @@ class MacArray(wiring.Component):
             for o in range(block):
                 products = []
                 for k in range(block):
-                    product = Signal(signed(16), name=f"product_{b}_{o}_{k}")
+                    product = Signal(bits, name=f"product_{b}_{o}_{k}", reset_less=True)
                     x = inp.word_select(b * block + k, 8).as_signed()
                     w = wgt.word_select(o * block + k, 8).as_signed()
                     with m.If(valid[0]):  # Cycle 1: products
                         m.d.sync += product.eq(x * w)
                     products.append(product)
+                dot = Signal(signed(bits), name=f"dot_{b}_{o}", reset_less=True)
                 with m.If(valid[1]):  # Cycle 2: sum
-                    m.d.sync += self.dots[b * block + o].eq(_tree_sum(products))
+                    m.d.sync += dot.eq(_tree_sum(products))
+                m.d.comb += self.dots[b * block + o].eq(dot)
         return m

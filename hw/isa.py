@@ -357,9 +357,7 @@ def decode_all(config: Config, memory: np.ndarray | bytes) -> list[Instruction]:
     ]
 
 
-def pack_uops(
-    config: Config, uops: Sequence[tuple[int, int, int]] | np.ndarray
-) -> np.ndarray:
+def pack_uops(config: Config, uops: Sequence[tuple[int, int, int]] | np.ndarray) -> np.ndarray:
     """uint32 array of n uops from n rows of (dst, src, wgt); IsaError where one does not fit."""
     rows = np.asarray(uops, np.int64).reshape(-1, 3)
     packed = np.zeros(len(rows), np.uint64)

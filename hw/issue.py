@@ -164,7 +164,7 @@ class Issue(wiring.Component):
             & (new.turn == Turn.EXECUTE) & (kept.carried.instructions != MOST_FOLDED)
         )  # fmt: skip
 
-        flag_reset = (kept.carried.kind == Kind.FLAG_RESET)
+        flag_reset = kept.carried.kind == Kind.FLAG_RESET
         loaded = (self.loads_pending == 0) | (
             (self.loads_pending == 1) & self.window_valid & ~flag_reset
         )

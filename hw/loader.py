@@ -9,8 +9,8 @@ from amaranth.hdl import Array, Const, Module, Mux, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.bus import ADDRESS_BITS, ReadClient, command_layout, error_layout
 from hw.bursts import BurstGenerator
+from hw.bus import ADDRESS_BITS, ReadClient, command_layout, error_layout
 from hw.config import Config
 from hw.isa import (
     INDEX_BITS,

@@ -104,7 +104,9 @@ COUNTERS = (
     Counter("gemm_uops", "events", "GEMM uop executions without resets"),
     Counter("reset_uops", "events", "GEMM uop executions with reset_reg"),
     Counter("alu_uops", "events", "ALU uop executions, each instruction of a folded chain its own"),
-    Counter("folded_uops", "events", "ALU and reset uop executions that cost no cycle of their own"),
+    Counter(
+        "folded_uops", "events", "ALU and reset uop executions that cost no cycle of their own"
+    ),
     Counter("read_beats", "events", "read data beats accepted"),
     Counter("write_beats", "events", "write data beats accepted"),
     Counter("load_instructions", "events", "instructions retired by the load stage"),

@@ -71,7 +71,9 @@ class Scratchpad(wiring.Component):
             m.submodules[f"bank_{bank}"] = storage
             port = storage.write_port(granularity=piece)
             read = storage.read_port()
-            value = pieces[(self.write.lane + n)[: log2(self._lanes)]] if self._lanes > 1 else pieces[0]
+            value = (
+                pieces[(self.write.lane + n)[: log2(self._lanes)]] if self._lanes > 1 else pieces[0]
+            )
             part = Cat(self.write.zero | (self.write.part == p) for p in range(self._parts))
             m.d.comb += [
                 port.addr.eq(row),

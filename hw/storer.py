@@ -4,9 +4,9 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.bus import ADDRESS_BITS, BURST_BEATS, command_layout, error_layout
 from hw.accumulator import out_ports
 from hw.bursts import BurstGenerator
+from hw.bus import ADDRESS_BITS, BURST_BEATS, command_layout, error_layout
 from hw.config import Config
 from hw.isa import INDEX_BITS, ErrorClass, MemoryType, Opcode, instruction_layout
 from hw.loader import lanes_of, parts_of
@@ -87,7 +87,7 @@ class Storer(wiring.Component):
         accepted = self.i.valid & self.i.ready
         m.d.sync += pending.eq(pending + accepted - self.done)
         m.d.comb += [
-            self.busy.eq((pending != 0)),
+            self.busy.eq(pending != 0),
             self.idle.eq(~self.awvalid & ~ahead.r_rdy & ~owners.r_rdy & (owners.level == 0)
                          & ~self._sending(m, ahead, data_burst)),
         ]  # fmt: skip

@@ -5,24 +5,46 @@ import os
 import sys
 from pathlib import Path
 
-from amaranth.back import verilog
+from amaranth._toolchain.yosys import find_yosys
+from amaranth.back import rtlil
 from amaranth.hdl import Value
+from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 
 from hw.config import PRESETS, Config
 from hw.core import Core
 
-__all__ = ["generate", "port_names"]
+__all__ = ["generate", "to_rtlil"]
 
 TOP = "vta"
 
 
-def port_names(core: Core) -> dict[str, Value]:
-    """The top module's ports: ``m_axi_araddr``, ``s_axi_awvalid``, ``irq``, ..."""
-    return {
-        "_".join(str(part) for part in path): value
-        for path, _, value in core.signature.flatten(core)
+PASSES = """
+proc
+memory_collect
+opt_expr
+opt_merge
+opt_muxtree
+opt_clean
+opt_dff
+opt_clean
+"""
+"""Yosys passes from RTLIL to Verilog. Flip-flops with enables instead of a next value for every
+register: the simulation is faster by half, since gated logic is not evaluated."""
+REMOVED_ATTRIBUTES = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
+
+
+def to_rtlil(config: Config) -> str:
+    """The core as RTLIL, the quickest way into Yosys; top module `vta`."""
+    core = Core(config)
+    ports = {
+        "_".join(str(part) for part in path): (
+            Value.cast(value),
+            PortDirection.Input if member.flow is wiring.In else PortDirection.Output,
+        )
+        for path, member, value in core.signature.flatten(core)
     }
+    return rtlil.convert(core, name=TOP, ports=ports, emit_src=False)
 
 
 def generate(config: Config) -> str:
@@ -30,22 +52,14 @@ def generate(config: Config) -> str:
 
     The text depends on the configuration and the sources only.
     """
-    from amaranth.hdl._ir import PortDirection
-
+    removals = " ".join(f"-remove {name}" for name in REMOVED_ATTRIBUTES)
+    script = (
+        f"read_rtlil <<rtlil\n{to_rtlil(config)}\nrtlil\n{PASSES}"
+        f"attrmap {removals}\nattrmap -modattr {removals}\nwrite_verilog -norename\n"
+    )
     os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
-    core = Core(config)
-    flows = {
-        "_".join(str(part) for part in path): member.flow
-        for path, member, _ in core.signature.flatten(core)
-    }
-    ports = {
-        name: (
-            Value.cast(value),
-            PortDirection.Input if flows[name] is wiring.In else PortDirection.Output,
-        )
-        for name, value in port_names(core).items()
-    }
-    return verilog.convert(core, name=TOP, ports=ports, emit_src=False, strip_internal_attrs=True)
+    yosys = find_yosys(lambda version: version >= (0, 40))
+    return yosys.run(["-q", "-"], script, ignore_warnings=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
