@@ -1,4 +1,4 @@
-"""Looks at compute instructions ahead of their turn: what they are, and which entries they touch."""
+"""Looks at compute instructions ahead of their turn: what they are, what they touch."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring

@@ -18,7 +18,8 @@ from amaranth.lib import data, enum
 from hw.config import Config
 
 __all__ = [
-    "INDEX_BITS", "INSTRUCTION_BYTES", "MEMORIES", "Alu", "AluOpcode", "ErrorClass", "Field", "Finish", "Gemm",
+    "INDEX_BITS", "INSTRUCTION_BYTES", "MEMORIES", "Alu", "AluOpcode", "ErrorClass", "Field",
+    "Finish", "Gemm",
     "Instruction", "IsaError", "Load", "Memory", "MemoryType", "Opcode", "Raw", "Stage", "Store",
     "decode", "decode_all", "encode", "encode_all", "fields", "instruction_layout", "pack_uops",
     "reserved_mask", "uop_fields", "uop_layout", "unpack_uops",

@@ -133,8 +133,7 @@ REGISTERS = tuple(
         (0x40, "identification", "r", "the letters VTA! (0x56544121)"),
         (0x44, "version", "r", "version of this register map"),
         (0x48, "config_0", "r",
-         "log2 BATCH 3:0, BLOCK 7:4, UOP depth 12:8, INP 17:13, WGT 22:18, ACC 27:23, "
-         "bus bytes 31:28"),
+         "log2: BATCH 3:0, BLOCK 7:4, depths UOP 12:8 INP 17:13 WGT 22:18 ACC 27:23, bus 31:28"),
         (0x4C, "config_1", "r", "command queue depth 15:0, token capacity 31:16"),
         (0x50, "status", "rw",
          "bit 0: a launch while busy was ignored (write 1 to clear)"),
