@@ -172,6 +172,8 @@ class LeafFolder:
     def _output_value(self, store: Any, value: Any) -> Any:
         if str(store.buffer.dtype) != "int8":
             raise self.error(f"STORE writes int8, {store.buffer.name} is {store.buffer.dtype}")
+        if constant(value) is not None:
+            return value
         if not isinstance(value, tirx.Cast):
             raise self.error("STORE writes the low 8 bits of ACC: cast the value to int8")
         return value.value

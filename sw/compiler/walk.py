@@ -109,8 +109,6 @@ def data_variable(data: Any) -> Any:
 
 
 def _extent(loop: Any, env: dict[Any, int]) -> int:
-    if loop.thread_binding is not None or loop.kind == tirx.ForKind.THREAD_BINDING:
-        raise CompileError(f"loop {loop.loop_var.name} is bound to a thread: VTA has none; unbind")
     if evaluate(loop.min, env) != 0:
         raise CompileError(f"loop {loop.loop_var.name} starts at {loop.min}; it must start at 0")
     return int(evaluate(loop.extent, env))
@@ -144,6 +142,11 @@ class _Walker:
                 self.visit(stmt.then_case, outer, env, slots)
             elif stmt.else_case is not None:
                 self.visit(stmt.else_case, outer, env, slots)
+        elif isinstance(stmt, tirx.AttrStmt):
+            raise CompileError(
+                f"{stmt.attr_key} of {getattr(stmt.node, 'var', stmt.node)} has no equivalent on VTA, "
+                "which has no threads: unbind the loop"
+            )
         else:
             raise CompileError(f"{type(stmt).__name__} has no equivalent on VTA: {text(stmt)}")
 

@@ -66,6 +66,11 @@ class Tiling:
     resident: bool = False
 
 
+def _sizes(extent: int) -> list[int]:
+    """Every tile size, largest first: one that does not divide leaves a small last tile."""
+    return list(range(extent, 0, -1))
+
+
 def _splits(extent: int) -> list[int]:
     """Smallest tile for each number of tiles, largest first: -(-extent // n)."""
     return sorted({-(-extent // n) for n in range(1, extent + 1)}, reverse=True)
@@ -211,7 +216,7 @@ def candidates(shape: GemmShape, config: Config) -> Iterator[Tiling]:
     for widths in ([shape.width], _splits(shape.width)[1:]):
         found = False
         for outputs, height, width, inputs, resident in product(
-            _splits(shape.outputs), _splits(shape.height), widths, _divisors(shape.inputs),
+            _sizes(shape.outputs), _sizes(shape.height), widths, _divisors(shape.inputs),
             (False, True),
         ):  # fmt: skip
             tiling = Tiling(outputs, height, width, inputs, resident)

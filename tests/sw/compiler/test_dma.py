@@ -1,0 +1,113 @@
+"""Copies: LOADs and STOREs, executed by a few lines of NumPy, against the copy they stand for."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hw.isa import Load, Store
+from sw.compiler import CompileError
+from sw.compiler.dma import MAX_PAD, Transfer, loads, stores
+from sw.compiler.nest import Dim
+
+ORIGIN = 4000  # DRAM element of the box's first element: padding may lie before it
+
+
+def execute(transfers: list[Transfer], sram: np.ndarray, dram: np.ndarray) -> None:
+    """isa.md section 4, on arrays of numbers; checks the field widths and the stated range."""
+    for piece in transfers:
+        i = piece.instruction
+        assert max(i.x_size, i.y_size, i.x_stride) < 1 << 16
+        if isinstance(i, Store):
+            for y in range(i.y_size):
+                row = slice(i.dram_base + y * i.x_stride, i.dram_base + y * i.x_stride + i.x_size)
+                dram[row] = sram[i.sram_base + y * i.x_size :][: i.x_size]
+            continue
+        assert max(i.y_pad_0, i.y_pad_1, i.x_pad_0, i.x_pad_1) <= MAX_PAD
+        width = i.x_pad_0 + i.x_size + i.x_pad_1
+        box = np.zeros((i.y_pad_0 + i.y_size + i.y_pad_1, width), int)
+        for y in range(i.y_size):
+            start = i.dram_base + y * i.x_stride
+            box[i.y_pad_0 + y, i.x_pad_0 : i.x_pad_0 + i.x_size] = dram[start : start + i.x_size]
+        assert (piece.first, piece.count) == (i.sram_base, box.size)
+        sram[i.sram_base : i.sram_base + box.size] = box.ravel()
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> tuple[list[Dim], bool]:
+    """Dims of a compact SRAM tile, clipped and padded, and whether gaps may be filled."""
+    extents = draw(st.lists(st.integers(1, 6), min_size=1, max_size=4))
+    padded = [draw(st.booleans()) for _ in extents]
+    skip = draw(st.integers(1, 3))
+    dims, pitch, row = [], 1, 1
+    for extent, pads in zip(reversed(extents), reversed(padded), strict=True):
+        low = draw(st.integers(0, extent)) if pads else 0
+        high = draw(st.integers(low, extent)) if pads else extent
+        whole = Dim(extent, (pitch, row), (low, high))
+        start = draw(st.integers(0, extent - 1)) if draw(st.booleans()) else 0
+        stop = draw(st.integers(start + 1, extent))
+        dims.append(whole.part(start, stop))
+        pitch *= extent
+        row *= extent * skip if draw(st.booleans()) else extent + 1
+    return dims[::-1], draw(st.booleans())
+
+
+@settings(max_examples=300, deadline=None)
+@given(boxes())
+def test_loads_are_the_copy(case: tuple[list[Dim], bool]) -> None:
+    dims, fill = case
+    dram = np.arange(1, 20001)
+    sram = np.full(3000, -1)
+    execute(loads(dims, 7, ORIGIN, 2, fill=fill), sram, dram)
+    box = set()
+    for where in np.ndindex(*(dim.extent for dim in dims)):
+        steps = [(n, dim) for n, dim in zip(where, dims, strict=True)]
+        entry = 7 + sum(n * dim.strides[0] for n, dim in steps)
+        inside = all(dim.valid[0] <= n < dim.valid[1] for n, dim in steps)
+        element = ORIGIN + sum(n * dim.strides[1] for n, dim in steps)
+        assert sram[entry] == (dram[element] if inside else 0)
+        box.add(entry)
+    others = np.delete(sram, sorted(box))
+    assert set(others) <= ({-1, 0} if fill else {-1})
+
+
+@settings(max_examples=100, deadline=None)
+@given(boxes())
+def test_stores_are_the_copy(case: tuple[list[Dim], bool]) -> None:
+    dims = [Dim.of(dim.extent, *dim.strides) for dim in case[0]]
+    sram, dram = np.arange(1, 3001), np.zeros(20000, int)
+    wanted = dram.copy()
+    execute(stores(dims, 7, ORIGIN, 4), sram, dram)
+    for where in np.ndindex(*(dim.extent for dim in dims)):
+        entry, element = (
+            sum(n * dim.strides[side] for n, dim in zip(where, dims, strict=True))
+            for side in (0, 1)
+        )
+        wanted[ORIGIN + element] = sram[7 + entry]
+    np.testing.assert_array_equal(dram, wanted)
+
+
+def test_long_copies_are_cut_at_the_fields_width() -> None:
+    (first, second) = loads([Dim.of(1 << 16, 1, 1)], 0, 0, 2, fill=False)
+    assert (first.instruction.x_size, second.instruction.x_size) == (65535, 1)
+    assert second.instruction.sram_base == 65535
+    rows = [Dim.of(70000, 1, 3)]
+    sizes = [piece.instruction.y_size for piece in loads(rows, 0, 0, 2, fill=False)]
+    assert sizes == [65535, 70000 - 65535]
+
+
+def test_more_rows_of_padding_than_a_field_holds() -> None:
+    """40 rows of zeros above, 33 below: 30 and 18 of them need LOADs of their own."""
+    dims = [Dim(80, (2, 2), (40, 47)), Dim.of(2, 1, 1)]
+    sram = np.full(200, -1)
+    pieces = loads(dims, 0, ORIGIN, 2, fill=False)
+    execute(pieces, sram, np.arange(1, 20001))
+    assert not sram[:80].any()
+    assert not sram[94:160].any()
+    assert sram[80] == ORIGIN + 81
+    assert all(isinstance(piece.instruction, Load) for piece in pieces)
+
+
+def test_wider_padding_than_a_field_holds_is_an_error() -> None:
+    with pytest.raises(CompileError, match="a row is padded by 20 and 0 elements; LOAD pads 15"):
+        loads([Dim(30, (1, 1), (20, 30))], 0, ORIGIN, 2, fill=False)

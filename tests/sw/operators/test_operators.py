@@ -1,0 +1,97 @@
+"""The registry: names, parameters and their errors; Python files with schedules."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hw.config import Config
+from sw.golden import GoldenDevice
+from sw.operators import OPERATORS, OperatorError, ScheduleFileError, compile_file, operator
+
+KERNEL_FILE = """
+from sw.operators import operator
+
+def build(config):
+    return operator("matmul").kernel(config, rows=2, inner=32, columns=48)
+"""
+
+SCHEDULE_FILE = """
+import numpy as np
+from sw.operators import seed
+
+def build(config):
+    return seed.unit_loop()[0]
+
+def golden(inputs):
+    a, b = inputs["A"].astype(int), inputs["B"].astype(int)
+    return {"D": np.einsum("xkbc,ykoc->xybo", a, b).astype(np.int8)}
+"""
+
+
+def test_every_operator_has_help_and_defaults() -> None:
+    for name, entry in OPERATORS.items():
+        assert entry.name == name
+        assert entry.help
+        assert all(p.help for p in entry.parameters)
+        if name != "conv2d":
+            assert entry.kernel(Config()).compiled.instructions
+
+
+def test_wrong_names_and_values_are_named() -> None:
+    with pytest.raises(OperatorError, match=r"operator 'conv3d' is unknown: choose one of matmul,"):
+        operator("conv3d")
+    matmul = operator("matmul")
+    for values, message in (
+        ({"row": 1}, "matmul has no parameter row: it has rows,"),
+        ({"rows": 0}, "matmul: rows is 0; it must be 1 or more"),
+        ({"rows": "1"}, "matmul: rows is '1'; it must be int"),
+        ({"bias": 1}, "matmul: bias is 1; it must be bool"),
+    ):
+        with pytest.raises(OperatorError, match=message):
+            matmul.kernel(Config(), **values)
+    with pytest.raises(OperatorError, match="dtype is 'int16'; it must be one of int32, int8"):
+        operator("add").kernel(Config(), dtype="int16")
+
+
+@pytest.mark.parametrize("text", [KERNEL_FILE, SCHEDULE_FILE])
+def test_files(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "schedule.py"
+    path.write_text(text)
+    program = compile_file(path, Config(), seed=3)
+    assert program.expected
+    result = GoldenDevice(seed=3).run(program)
+    assert result.error is None
+    assert program.first_mismatch(result.memory) is None
+
+
+def test_a_file_without_golden_expects_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "bare.py"
+    path.write_text(SCHEDULE_FILE.split("def golden")[0])
+    program = compile_file(path, Config())
+    assert program.name == "bare"
+    assert program.expected == []
+    assert np.any(program.memory)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1", r"must define build\(config\)"),
+        ("def build(config):\n    return 3", "cannot compile a int"),
+        ("def build(config):\n    return 1 // 0", r"\.py:2: ZeroDivisionError"),
+        ("def build(config:", r"SyntaxError"),
+    ],
+)
+def test_bad_files_are_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "bad.py"
+    path.write_text(text)
+    with pytest.raises(ScheduleFileError, match=message) as error:
+        compile_file(path, Config())
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ScheduleFileError, match="FileNotFoundError"):
+        compile_file(tmp_path / "none.py", Config())
