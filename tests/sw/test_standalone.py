@@ -1,0 +1,185 @@
+"""standalone-vta's directories: two forms of the addresses, and what is wrong is named."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hw.config import Config
+from hw.isa import (
+    Alu,
+    AluOpcode,
+    Finish,
+    Gemm,
+    Instruction,
+    Load,
+    MemoryType,
+    Store,
+    encode_all,
+    pack_uops,
+)
+from sw.check import check
+from sw.golden import GoldenDevice
+from sw.program import BundleError
+from sw.standalone import import_directory
+
+PAGES = {"inp": 0x1000, "wgt": 0x2000, "out": 0x3000, "uop": 0x4000, "acc": 0x5000}
+ELEMENT = {"inp": 16, "wgt": 256, "out": 16, "uop": 4, "acc": 64}
+
+
+def _blocks(matrix: np.ndarray) -> np.ndarray:
+    """Blocks of 16 x 16, row by row of blocks, as the compiler's files hold them."""
+    rows, columns = (n // 16 for n in matrix.shape)
+    return matrix.reshape(rows, 16, columns, 16).swapaxes(1, 2).reshape(-1, 16, 16)
+
+
+def _instructions(at: dict[str, int]) -> list[Instruction]:
+    """relu(A @ B + X) of two 32 x 32 matrices: four uops a half of the inner dimension."""
+    vectors = {"y_size": 1, "x_size": 64, "x_stride": 64}
+    return [
+        Load(memory_type=MemoryType.ACC, dram_base=at["acc"], push_prev=1, **vectors),
+        Load(memory_type=MemoryType.INP, dram_base=at["inp"], pop_next=1, **vectors),
+        Load(memory_type=MemoryType.WGT, dram_base=at["wgt"], y_size=1, x_size=4, x_stride=4,
+             push_next=1),
+        Load(memory_type=MemoryType.UOP, dram_base=at["uop"], y_size=1, x_size=5, x_stride=5,
+             pop_prev=1),
+        Gemm(uop_end=4, iter_out=2, iter_in=16, dst_factor_in=1, src_factor_out=16,
+             src_factor_in=1, wgt_factor_out=2),
+        Alu(uop_bgn=4, uop_end=5, iter_out=1, iter_in=64, dst_factor_in=1, src_factor_in=1,
+            alu_opcode=int(AluOpcode.MAX), use_imm=1, push_next=1),
+        Store(memory_type=MemoryType.OUT, dram_base=at["out"], pop_prev=1, push_prev=1, **vectors),
+        Load(memory_type=MemoryType.INP, push_next=1),
+        Load(memory_type=MemoryType.UOP, pop_prev=1, pop_next=1),
+        Finish(),
+    ]  # fmt: skip
+
+
+def _write(path: Path, addresses: str, pages: dict[str, int] = PAGES) -> np.ndarray:
+    """A directory as the compiler writes it; what OUT must hold."""
+    rng = np.random.default_rng(7)
+    a, b = (rng.integers(-128, 128, size=(32, 32), dtype=np.int8) for _ in range(2))
+    x = rng.integers(-1000, 1000, size=(32, 32)).astype(np.int32)
+    c = np.maximum(a.astype(np.int32) @ b.astype(np.int32) + x, 0).astype(np.int8)
+    uops = [(0, 0, 0), (16, 0, 1), (32, 32, 0), (48, 32, 1), (0, 0, 0)]
+    at = {name: address // ELEMENT[name] for name, address in pages.items()}
+    _blocks(a).tofile(path / "input.bin")
+    _blocks(b).swapaxes(1, 2).tofile(path / "weight.bin")
+    _blocks(x).tofile(path / "accumulator.bin")
+    np.zeros_like(c).tofile(path / "out.bin")
+    _blocks(c).tofile(path / "expected_out.bin")
+    pack_uops(Config(), uops).tofile(path / "uop.bin")
+    encode_all(Config(), _instructions(at)).tofile(path / "instructions.bin")
+    (path / "memory_addresses.csv").write_text(addresses)
+    return _blocks(c)
+
+
+def _csv(pages: dict[str, int]) -> str:
+    return "".join(f"{name},{address:#x}\n" for name, address in pages.items())
+
+
+ZEROS = "inp,0x0000\nwgt,0x0000\nout,0x0000\nuop,0x4000\nacc,0x5000\n"
+ELSEWHERE = {"inp": 0x1000, "wgt": 0x8000, "out": 0x9000, "uop": 0xD000, "acc": 0xE000}
+THREE = "Buffer type,Physical address (hex),Logical address (hex)\r\n" + "".join(
+    f"{name.upper()},{address:#x},{address // ELEMENT[name]:#x}\r\n"
+    for name, address in PAGES.items()
+) + "INSN,0x7000,0x700\r\n"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("addresses", "pages"),
+    [(_csv(PAGES), PAGES), (ZEROS, PAGES), (_csv(ELSEWHERE), ELSEWHERE), (THREE, PAGES)],
+)
+def test_directories_run_and_match(tmp_path: Path, addresses: str, pages: dict[str, int]) -> None:
+    expected = _write(tmp_path, addresses, pages)
+    program = import_directory(tmp_path)
+    assert program.name == tmp_path.name
+    assert program.segments["wgt"].addr == pages["wgt"]
+    assert program.registers.inp == program.registers.uop == 0
+    report = check(program)
+    assert not report.errors and not report.warnings
+    result = GoldenDevice().run(program)
+    assert result.error is None
+    assert program.first_mismatch(result.memory) is None
+    out = result.memory[pages["out"] :][: expected.size]
+    np.testing.assert_array_equal(out.view(np.int8), expected.reshape(-1))
+
+
+def test_bases_follow_from_physical_and_logical_addresses(tmp_path: Path) -> None:
+    """With an offset of the whole DRAM, instructions still count from 0."""
+    _write(tmp_path, "")
+    offset = 0x100000
+    text = "".join(
+        f"{name},{address + offset:#x},{address // ELEMENT[name]:#x}\n"
+        for name, address in PAGES.items()
+    )
+    (tmp_path / "memory_addresses.csv").write_text(text)
+    program = import_directory(tmp_path)
+    assert program.registers.inp == program.registers.acc == offset
+    assert program.first_mismatch(GoldenDevice().run(program).memory) is None
+
+
+def test_a_wrong_expectation_is_seen(tmp_path: Path) -> None:
+    expected = _write(tmp_path, _csv(PAGES)).copy()
+    expected[3, 4, 5] ^= 1
+    expected.tofile(tmp_path / "expected_out.bin")
+    program = import_directory(tmp_path)
+    mismatch = program.first_mismatch(GoldenDevice().run(program).memory)
+    assert mismatch is not None
+    assert mismatch.address == PAGES["out"] + 3 * 256 + 4 * 16 + 5
+
+
+def test_the_configuration_may_be_given(tmp_path: Path) -> None:
+    _write(tmp_path, _csv(PAGES))
+    (tmp_path / "vta_config.json").write_text(json.dumps({"LOG_UOP_BUFF_SIZE": 14}))
+    assert import_directory(tmp_path).config.log_uop_buff_size == 14
+    assert import_directory(tmp_path, Config()).config == Config()
+    (tmp_path / "vta_config.json").write_text(json.dumps({"LOG_BATCH": 14}))
+    _refused(tmp_path, r"vta_config.json: LOG_BATCH is 14: it must be one of 0, 1, 2$")
+
+
+# What is wrong ------------------------------------------------------------------------------------
+def _refused(path: Path, pattern: str) -> None:
+    with pytest.raises(BundleError) as caught:
+        import_directory(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ") and "\n" not in message
+    assert re.search(pattern, message), message
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "pattern"),
+    [
+        ("instructions.bin", None, "instructions.bin is missing; there must be"),
+        ("uop.bin", None, "uop.bin is missing"),
+        ("memory_addresses.csv", None, "memory_addresses.csv is missing"),
+        ("instructions.bin", bytes(17), "instructions.bin has 17 bytes; it must be"),
+        ("uop.bin", bytes(5), "uop.bin has 5 bytes; it must be a multiple of 4"),
+        ("weight.bin", bytes(100), "weight.bin has 100 bytes; it must be a multiple of 256"),
+        ("expected_out.bin", bytes(9), "expected_out.bin has 9 bytes; it must be a multiple of 16"),
+        ("weight.bin", bytes(0x2000), "wgt at 0x2000 has 8192 bytes and reaches into out"),
+        ("memory_addresses.csv", b"inp,zero\n", r"line 1: 'inp,zero' holds no addresses"),
+        ("memory_addresses.csv", b"inp\n", r"line 1: inp needs an address below 2\^32"),
+        ("memory_addresses.csv", b"inp,-1\n", r"line 1: inp needs an address below 2\^32"),
+        ("memory_addresses.csv", b"inp,0x100000000\n", r"line 1: inp needs an address below"),
+        ("memory_addresses.csv", b"inp,4096\nfoo,3\n", r"line 2: foo is unknown; there are"),
+        ("memory_addresses.csv", b"inp,0x1000\nacc,0xf0000000\n", "the parts reach up to 0xf000"),
+        ("memory_addresses.csv", b"insn,0x17008\n", "register insn is 0x17008; it must"),
+        ("memory_addresses.csv", b"\xff\xfe\x00", "."),
+        ("metadata.csv", b"", "metadata.csv says that matrices are row-major"),
+    ],
+)
+def test_wrong_directories_are_named(
+    tmp_path: Path, name: str, content: bytes | None, pattern: str
+) -> None:
+    _write(tmp_path, _csv(PAGES))
+    if content is None:
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_bytes(content)
+    _refused(tmp_path, pattern)
+
+
+def test_no_directory(tmp_path: Path) -> None:
+    _refused(tmp_path / "nothing", "this is no directory")
