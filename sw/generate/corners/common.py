@@ -29,6 +29,7 @@ def corner(write: Callable[[Stream, np.random.Generator], None]) -> Callable[[Co
         finish = not any(isinstance(instruction, Finish) for instruction in stream.instructions)
         return stream.program(finish=finish)
 
+    build.__doc__ = write.__doc__
     CORNERS[name] = build
     return build
 

@@ -1,0 +1,18 @@
+"""Generated documentation is up to date, and says what the tables say."""
+
+from hw.config import KEYS
+from hw.registers import REGISTERS
+from sw.docs import MEANINGS, PATH, isa_page
+
+
+def test_the_committed_page_is_up_to_date() -> None:
+    assert PATH.read_text(encoding="utf-8") == isa_page(), "run: python -m sw.docs"
+
+
+def test_everything_is_there() -> None:
+    page = isa_page()
+    for name in [key.name for key in KEYS] + [r.name for r in REGISTERS] + list(MEANINGS):
+        assert f"| {name} |" in page, name
+    assert "| wgt_factor_in | 127:118 | 0 to 1023 |" in page
+    assert "Bits that must be 0: 63:58." in page
+    assert "alu shr uop=0:1 loop=1,196 dst=0,1 imm=8 push.next" in page
