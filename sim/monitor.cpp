@@ -41,6 +41,7 @@ struct Monitor {
     Axi port{};  // the model's outputs as they stand on the port
     uint64_t bus_bytes = 8;
 
+    uint64_t insn = 0;  // byte address of the first instruction
     uint64_t check = 1, record = 0, max_cycles = ~0ull, no_progress = 20000;  // options
 
     uint64_t phase = IDLE, wake = RUNNING, cycle = 0, launched = 0, finished = 0, progress = 0;
@@ -73,6 +74,7 @@ const std::unordered_map<std::string, uint64_t *> VALUES = {
     {"stall_rate", &monitor.memory.options.stall_rate},
     {"stall_length", &monitor.memory.options.stall_length},
     {"out_of_order", &monitor.memory.options.out_of_order},
+    {"insn", &monitor.insn},
     {"check", &monitor.check},
     {"record", &monitor.record},
     {"max_cycles", &monitor.max_cycles},
@@ -196,6 +198,7 @@ void vta_axi_edge(uint64_t cycle, unsigned int flags, unsigned int araddr,
 // R, then rst, bresp (2 bits) and rresp (2 bits).
 void vta_lite_edge(uint64_t cycle, unsigned int flags, unsigned int awaddr, unsigned int araddr,
                    unsigned int wdata, unsigned int wstrb, unsigned int rdata) {
+    monitor.cycle = cycle;  // the calls of one edge come in any order
     Lite now{};
     now.aw = {flags & 1, flags >> 1 & 1, awaddr, 0};
     now.w = {flags >> 2 & 1, flags >> 3 & 1, wdata, wstrb, 0};
@@ -220,6 +223,14 @@ void vta_events(uint64_t cycle, unsigned int strobes, unsigned int value_0, unsi
 
 void vta_states(uint64_t cycle, unsigned int states) {
     monitor.events.push_back({cycle, 6, states});
+}
+
+// Word 0 or 1 of an instruction, as it stands in DRAM now.
+uint64_t vta_instruction(unsigned int index, unsigned int word) {
+    const uint64_t at = monitor.insn - monitor.memory.options.base + 16ull * index + 8 * word;
+    uint64_t bits = 0;
+    if (at + 8 <= monitor.dram_bytes) std::memcpy(&bits, monitor.dram + at, 8);
+    return bits;
 }
 
 // Called by the testbench --------------------------------------------------------------------------

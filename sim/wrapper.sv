@@ -66,6 +66,30 @@ module wrapper #(
     bit wake;
 `endif
 
+    // The core's copy of what is driven from outside, taken at a falling edge, and only where it
+    // has changed: all logic behind a signal that is written from outside is evaluated at each
+    // step of time, and the whole core is behind the reset.
+    typedef struct packed {
+        bit rst;
+        bit [11:0] awaddr;
+        bit [2:0] awprot;
+        bit awvalid;
+        bit [31:0] wdata;
+        bit [3:0] wstrb;
+        bit wvalid, bready;
+        bit [11:0] araddr;
+        bit [2:0] arprot;
+        bit arvalid, rready;
+    } driven_t;
+    driven_t in = '{rst: 1, default: 0};
+    driven_t outside;
+    assign outside = {
+        rst, s_axi_awaddr, s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, s_axi_wvalid,
+        s_axi_bready, s_axi_araddr, s_axi_arprot, s_axi_arvalid, s_axi_rready};
+    bit changed;
+    always @(negedge clk) if (outside != in) changed <= ~changed;
+    always @(edge changed) in <= outside;
+
     // The register port's outputs, as they stand.
     bit awready, wready, bvalid, arready, rvalid, irq_now, finish_now;
     bit [1:0] bresp, rresp;
@@ -89,7 +113,7 @@ module wrapper #(
     bit [3:0] fetch_state, load_state, compute_state, store_state;
 
     vta dut (
-        .clk(clk), .rst(rst),
+        .clk(clk), .rst(in.rst),
         .m_axi_araddr(m_araddr), .m_axi_arlen(m_arlen), .m_axi_arsize(m_arsize),
         .m_axi_arburst(m_arburst), .m_axi_arid(m_arid), .m_axi_arcache(m_arcache),
         .m_axi_arprot(m_arprot), .m_axi_arvalid(m_arvalid), .m_axi_arready(model[0]),
@@ -102,13 +126,13 @@ module wrapper #(
         .m_axi_wvalid(m_wvalid), .m_axi_wready(model[2]),
         .m_axi_bid(model[17:14]), .m_axi_bresp(model[13:12]), .m_axi_bvalid(model[11]),
         .m_axi_bready(m_bready),
-        .s_axi_awaddr(s_axi_awaddr), .s_axi_awprot(s_axi_awprot), .s_axi_awvalid(s_axi_awvalid),
-        .s_axi_awready(awready), .s_axi_wdata(s_axi_wdata), .s_axi_wstrb(s_axi_wstrb),
-        .s_axi_wvalid(s_axi_wvalid), .s_axi_wready(wready), .s_axi_bresp(bresp),
-        .s_axi_bvalid(bvalid), .s_axi_bready(s_axi_bready), .s_axi_araddr(s_axi_araddr),
-        .s_axi_arprot(s_axi_arprot), .s_axi_arvalid(s_axi_arvalid), .s_axi_arready(arready),
+        .s_axi_awaddr(in.awaddr), .s_axi_awprot(in.awprot), .s_axi_awvalid(in.awvalid),
+        .s_axi_awready(awready), .s_axi_wdata(in.wdata), .s_axi_wstrb(in.wstrb),
+        .s_axi_wvalid(in.wvalid), .s_axi_wready(wready), .s_axi_bresp(bresp),
+        .s_axi_bvalid(bvalid), .s_axi_bready(in.bready), .s_axi_araddr(in.araddr),
+        .s_axi_arprot(in.arprot), .s_axi_arvalid(in.arvalid), .s_axi_arready(arready),
         .s_axi_rdata(lite_rdata), .s_axi_rresp(rresp), .s_axi_rvalid(rvalid),
-        .s_axi_rready(s_axi_rready),
+        .s_axi_rready(in.rready),
         .irq(irq_now), .finish(finish_now),
         .event_load_start(strobes[0]), .event_load_start_index(load_start),
         .event_compute_start(strobes[1]), .event_compute_start_index(compute_start),
@@ -151,7 +175,7 @@ module wrapper #(
     always @(posedge clk) begin
         vta_axi_edge(
             cycle,
-            {23'b0, busy, finish_now, rst, m_bready, m_wlast, m_wvalid, m_awvalid, m_rready,
+            {23'b0, busy, finish_now, in.rst, m_bready, m_wlast, m_wvalid, m_awvalid, m_rready,
              m_arvalid},
             m_araddr, {8'b0, m_arprot, m_arcache, m_arid, m_arburst, m_arsize, m_arlen},
             m_awaddr, {8'b0, m_awprot, m_awcache, m_awid, m_awburst, m_awsize, m_awlen},
@@ -162,16 +186,16 @@ module wrapper #(
         cycle <= cycle + 1;
     end
 
-    wire lite = s_axi_awvalid | s_axi_wvalid | bvalid | s_axi_arvalid | rvalid;
+    wire lite = in.awvalid | in.wvalid | bvalid | in.arvalid | rvalid;
     bit lite_before;
     always @(posedge clk) begin
         lite_before <= lite;
         if (lite | lite_before)
             vta_lite_edge(
                 cycle,
-                {17'b0, rresp, bresp, rst, s_axi_rready, rvalid, arready, s_axi_arvalid,
-                 s_axi_bready, bvalid, wready, s_axi_wvalid, awready, s_axi_awvalid},
-                32'(s_axi_awaddr), 32'(s_axi_araddr), s_axi_wdata, 32'(s_axi_wstrb), lite_rdata);
+                {17'b0, rresp, bresp, in.rst, in.rready, rvalid, arready, in.arvalid,
+                 in.bready, bvalid, wready, in.wvalid, awready, in.awvalid},
+                32'(in.awaddr), 32'(in.araddr), in.wdata, 32'(in.wstrb), lite_rdata);
     end
 
     wire [15:0] states = {store_state, compute_state, load_state, fetch_state};
@@ -183,4 +207,8 @@ module wrapper #(
                        32'(load_retire), 32'(compute_retire), 32'(store_retire));
         if (model[19] && states != states_before) vta_states(cycle, 32'(states));
     end
+
+`ifdef VTA_WAVES
+    `include "decoder.svh"
+`endif
 endmodule

@@ -1,0 +1,33 @@
+"""Arguments that several subcommands share."""
+
+import argparse
+from pathlib import Path
+
+from hw.config import PRESETS, Config
+
+__all__ = ["add_config_arguments", "chosen_config", "write_text"]
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """--config, --preset and --bus-bits."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--config", type=Path, metavar="FILE", help="a vta_config.json")
+    group.add_argument("--preset", choices=sorted(PRESETS), help="BATCH x BLOCK (default 1x16)")
+    parser.add_argument("--bus-bits", type=int, metavar="N", help="AXI data width: 32 to 256")
+
+
+def chosen_config(args: argparse.Namespace) -> Config:
+    """The configuration that the arguments of `add_config_arguments` name."""
+    if args.config is not None:
+        config = Config.from_json(args.config)
+    else:
+        config = Config.preset(args.preset or "1x16")
+    return config if args.bus_bits is None else config.replace(axi_data_bits=args.bus_bits)
+
+
+def write_text(path: Path | None, text: str) -> None:
+    """Write to a file, or to standard output where there is none."""
+    if path is None:
+        print(text, end="" if text.endswith("\n") else "\n")
+    else:
+        path.write_text(text)

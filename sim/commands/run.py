@@ -1,0 +1,176 @@
+"""`vta run`: programs on a device, compared with what they expect."""
+
+import argparse
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from hw.config import Config
+from sim.device import Hang, RtlDevice, RtlResult
+from sim.options import RunOptions
+from sim.process import SimulationError
+from sim.progress import Progress
+from sim.report import Outcome, print_outcomes, write_json
+from sim.scoreboard import explain_mismatch
+from sim.timeline import write_timeline
+from sim.waves import WAVES, run_with_waves
+from sw.check import check
+from sw.golden import GoldenDevice
+from sw.program import Device, DeviceError, Program
+
+HELP = "run stream bundles and compare every expected byte"
+EXAMPLES = (
+    "vta run tests/streams/*.npz",
+    "vta run conv.npz --latency 64 --stall 7",
+    "vta run conv.npz --device golden --json result.json",
+    "vta run conv.npz --timeline conv.json   # open it at ui.perfetto.dev",
+    "vta run conv.npz --waves",
+)
+OUTPUT_WIDTH = 140  # columns, into a file
+DEVICE_HELP = "rtl: the core in its simulator (default); golden: the NumPy model"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("files", nargs="+", type=Path, metavar="FILE", help="stream bundle (.npz)")
+    add("--device", choices=("rtl", "golden"), default="rtl", help=DEVICE_HELP)
+    add("--latency", type=int, default=16, metavar="N", help="of the memory: 1 to 4096 cycles (16)")
+    add("--bus-bits", type=int, metavar="N", help="AXI data width (default: the bundle's)")
+    add("--stall", type=int, metavar="SEED", help="hold the bus's channels back at random")
+    add("--poison", type=int, metavar="SEED", help="fill the scratchpads with random bytes first")
+    add("--max-cycles", type=int, metavar="N", help="stop a run after N cycles")
+    add("--json", type=Path, metavar="FILE", help="write the results as JSON")
+    add("--timeline", type=Path, metavar="FILE", help="write when each instruction ran (Perfetto)")
+    add("--waves", action="store_true", help=f"write an FST of each run to {_shown(WAVES)}/")
+
+
+def run(args: argparse.Namespace) -> int:
+    rtl_only = {"--timeline": args.timeline, "--waves": args.waves, "--stall": args.stall,
+                "--poison": args.poison}  # fmt: skip
+    for name, value in rtl_only.items():
+        if args.device == "golden" and value not in (None, False):
+            raise ValueError(f"{name} needs --device rtl: the golden model has no cycles")
+    if args.timeline and len(args.files) > 1:
+        raise ValueError(f"--timeline takes one bundle; {len(args.files)} are given")
+    options = RunOptions(latency=args.latency, stall_seed=args.stall, poison_seed=args.poison,
+                         events=args.timeline is not None)  # fmt: skip
+    programs = [_load(path, args.bus_bits) for path in args.files]
+    with Progress() as progress, contextlib.ExitStack() as stack:
+        devices: dict[Config, Device] = {}
+        outcomes = []
+        for program in programs:
+            if args.waves:
+                outcome, path = run_waves(program, options, args.max_cycles, progress)
+                progress.console.print(f"waves: {_shown(path)}", highlight=False)
+            else:
+                if program.config not in devices:
+                    devices[program.config] = _device(args.device, program, stack, progress)
+                device = devices[program.config]
+                outcome = run_one(device, args.device, program, options, args.max_cycles, progress)
+            outcomes.append(outcome)
+            if args.timeline and isinstance(outcome.result, RtlResult):
+                assert outcome.result.events is not None
+                write_timeline(args.timeline, program, outcome.result.events)
+    print_outcomes(result_console(), outcomes)
+    if args.json:
+        write_json(args.json, outcomes)
+    return 0 if all(outcome.match for outcome in outcomes) else 1
+
+
+def run_one(
+    device: Device,
+    name: str,
+    program: Program,
+    options: RunOptions,
+    max_cycles: int | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Run a program; whatever goes wrong becomes part of the outcome."""
+    unit = "cycles" if name == "rtl" else "instructions"
+    show = progress.cycles(program.name, unit) if progress else None
+    with _failures(program, name) as outcome:
+        if isinstance(device, RtlDevice):
+            result = device.run(program, max_cycles=max_cycles, progress=show, options=options)
+        else:
+            result = device.run(program, max_cycles=max_cycles, progress=show)
+        outcome.result = result
+    return _explained(outcome)
+
+
+def run_waves(
+    program: Program, options: RunOptions, max_cycles: int | None, progress: Progress
+) -> tuple[Outcome, Path]:
+    """The same with waves, in a simulator of its own; also the path of the waves."""
+    path = WAVES / f"{program.name}.fst"
+    with _failures(program, "rtl") as outcome:
+        outcome.result = run_with_waves(
+            program, path, options=options, max_cycles=max_cycles, step=progress.step,
+            progress=progress.cycles(program.name),
+        )  # fmt: skip
+    return _explained(outcome), path
+
+
+@contextlib.contextmanager
+def _failures(program: Program, device: str) -> Iterator[Outcome]:
+    outcome = Outcome(program, device, None)
+    try:
+        yield outcome
+    except SimulationError as error:
+        first, *rest = str(error).splitlines()
+        outcome.failure = first if isinstance(error, Hang) else f"{type(error).__name__}: {first}"
+        outcome.details = rest
+
+
+def _explained(outcome: Outcome) -> Outcome:
+    """Add the lines that say where a run went wrong."""
+    result = outcome.result
+    if result is None:
+        return outcome
+    if result.error is None:
+        outcome.details = explain_mismatch(outcome.program, result.memory)
+    else:
+        details = getattr(result, "details", []) or [result.error.reason]
+        outcome.details = [f"error {outcome.verdict}: {details[0]}", *details[1:]]
+        outcome.details += _second_opinion(outcome, result.error)
+    outcome.details += [f"warning: {text}" for text in result.warnings]
+    return outcome
+
+
+def _second_opinion(outcome: Outcome, error: DeviceError) -> list[str]:
+    """What the static checker says about an error that the core reported by a number."""
+    if outcome.device != "rtl":
+        return []
+    found = check(outcome.program).errors
+    if not found:
+        return ["the static checker finds no error: is the core wrong?"]
+    agrees = (found[0].error_class, found[0].index) == (error.error_class, error.index)
+    where = "" if agrees else f" {found[0].error_class.name} at instruction {found[0].index}:"
+    return [f"the static checker says:{where} {found[0].reason}"]
+
+
+def _load(path: Path, bus_bits: int | None) -> Program:
+    program = Program.load(path)
+    if bus_bits is not None:
+        program.config = program.config.replace(axi_data_bits=bus_bits)
+    return program
+
+
+def _device(name: str, program: Program, stack: contextlib.ExitStack, progress: Progress) -> Device:
+    if name == "golden":
+        return GoldenDevice()
+    return stack.enter_context(RtlDevice(program.config, progress=progress.step))
+
+
+def result_console() -> Console:
+    """Standard output; wide enough for the table where it is no terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=OUTPUT_WIDTH)
+
+
+def _shown(path: Path) -> Path:
+    """Relative to the working directory where it lies below it."""
+    with contextlib.suppress(ValueError):
+        return path.relative_to(Path.cwd())
+    return path

@@ -1,0 +1,35 @@
+"""`vta verilog`: the core as Verilog."""
+
+import argparse
+from pathlib import Path
+
+from sim.build import build_verilog
+from sim.commands.common import add_config_arguments, chosen_config, write_text
+from sim.progress import Progress
+
+HELP = "write the core of a configuration as Verilog"
+EXAMPLES = (
+    "vta verilog -o vta.v",
+    "vta verilog --preset 1x8 --bus-bits 32 -o small.v",
+    "vta verilog --config vta_config.json -o vta.v",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE",
+                        help="default: build/vta.v; - for the terminal")  # fmt: skip
+    add_config_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    config = chosen_config(args)
+    with Progress() as progress:
+        text = build_verilog(config, progress=progress.step).read_text()
+    if str(args.output) == "-":
+        write_text(None, text)
+        return 0
+    output = args.output or Path("build") / "vta.v"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(text)
+    print(f"{output}: {len(text.splitlines())} lines, configuration {config.name}")
+    return 0

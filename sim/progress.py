@@ -1,0 +1,64 @@
+"""Progress on the terminal for whatever takes longer than two seconds."""
+
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.status import Status
+
+__all__ = ["Progress"]
+
+QUIET_SECONDS = 2.0
+LINE_SECONDS = 10.0  # between lines where there is no terminal
+
+
+class Progress:
+    """Steps and cycle counts: a status line on a terminal, plain lines elsewhere.
+
+    It is a context manager; `step` announces a step that takes long, `cycles` makes a callback for
+    a run.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self._status: Status | None = None
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def step(self, text: str) -> None:
+        """Announce a step that takes some seconds."""
+        if not self.console.is_terminal:
+            self.console.print(f"{text} ...", highlight=False, markup=False)
+            return
+        if self._status is None:
+            self._status = self.console.status("")
+            self._status.start()
+        self._status.update(text)
+
+    def clear(self) -> None:
+        """Take the status line away."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def cycles(self, name: str, unit: str = "cycles") -> Callable[[int], None]:
+        """A callback for `Device.run`: silent for the first two seconds."""
+        started = time.monotonic()
+        shown = started - LINE_SECONDS
+
+        def show(count: int) -> None:
+            nonlocal shown
+            now = time.monotonic()
+            elapsed = now - started
+            if elapsed < QUIET_SECONDS:
+                return
+            if not self.console.is_terminal and now - shown < LINE_SECONDS:
+                return
+            shown = now
+            self.step(f"{name}: {count:,} {unit}, {elapsed:.0f} s")
+
+        return show

@@ -1,0 +1,127 @@
+"""Results of runs as a table and as JSON."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from hw.registers import COUNTERS
+from sw.program import Program, Result
+
+__all__ = ["Outcome", "print_outcomes", "write_json"]
+
+SHARE_SHOWN = 0.005  # of the cycles: smaller shares are left out of the table
+
+
+@dataclass
+class Outcome:
+    """How one program ran. `result` is None where the run gave none; `failure` then says why.
+
+    `details` are further lines: where a mismatch is, or how stages wait.
+    """
+
+    program: Program
+    device: str
+    result: Result | None
+    failure: str = ""
+    details: list[str] = field(default_factory=list)
+
+    @property
+    def match(self) -> bool:
+        """Every expected byte is there, and the run ended without an error."""
+        return (
+            self.result is not None
+            and self.result.error is None
+            and self.program.first_mismatch(self.result.memory) is None
+        )
+
+    @property
+    def verdict(self) -> str:
+        if self.result is None:
+            return "no result"
+        if self.result.error is not None:
+            return f"{self.result.error.error_class.name} at {self.result.error.index}"
+        if not self.match:
+            return "mismatch"
+        return "yes" if self.program.expected else "nothing expected"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of this run: name, match, first mismatch, cycles, counters, error."""
+        result = self.result
+        error = result.error if result else None
+        mismatch = self.program.first_mismatch(result.memory) if result else None
+        return {
+            "name": self.program.name,
+            "device": self.device,
+            "match": self.match,
+            "first_mismatch": None if mismatch is None or error else vars(mismatch),
+            "instructions": self.program.registers.insn_count,
+            "cycles": result.cycles if result else None,
+            "counters": result.counters if result else {},
+            "stalled": getattr(result, "stalled", {}),
+            "warnings": result.warnings if result else [],
+            "error": {"class": error.error_class.name, "index": error.index,
+                      "address": error.address, "reason": error.reason} if error
+            else {"class": "NO_RESULT", "reason": self.failure} if not result else None,
+            "details": self.details,
+        }  # fmt: skip
+
+
+def write_json(path: Path, outcomes: list[Outcome]) -> None:
+    """Write a list with one object a run."""
+    path.write_text(json.dumps([outcome.to_dict() for outcome in outcomes], indent=1) + "\n")
+
+
+def print_outcomes(console: Console, outcomes: list[Outcome]) -> None:
+    """The table, then what is to say about each run that went wrong."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("stream", no_wrap=True)
+    for name in ("instructions", "cycles", "MAC use", "bytes/cycle"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("other cycles of compute")
+    table.add_column("match", no_wrap=True)
+    for outcome in outcomes:
+        style = "" if outcome.match else "red"
+        table.add_row(*_row(outcome), style=style)
+    console.print(table)
+    for outcome in outcomes:
+        lines = [*outcome.failure.splitlines(), *outcome.details]
+        if lines:
+            console.print(f"\n{outcome.program.name}:", style="bold", highlight=False)
+            for line in lines:
+                console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _row(outcome: Outcome) -> tuple[str, ...]:
+    program, result = outcome.program, outcome.result
+    head = (program.name, str(program.registers.insn_count))
+    if result is None or not result.cycles:
+        return (*head, "-", "-", "-", "", outcome.verdict)
+    cycles, counters = result.cycles, result.counters
+    beats = counters.get("read_beats", 0) + counters.get("write_beats", 0)
+    return (
+        *head,
+        str(cycles),
+        f"{counters.get('gemm_uops', 0) / cycles:.1%}",
+        f"{beats * program.config.beat_bytes / cycles:.2f}",
+        other_cycles(result),
+        outcome.verdict,
+    )
+
+
+def other_cycles(result: Result) -> str:
+    """Where the compute stage's cycles went that started no GEMM uop, largest first."""
+    counters, cycles = result.counters, result.cycles or 1
+    spent = {
+        counter.name.removeprefix("compute_"): counters.get(counter.name, 0)
+        for counter in COUNTERS
+        if counter.group == "compute" and counter.name != "compute_gemm"
+    }
+    spent["load, reset"] = counters.get("compute_gemm", 0) - counters.get("gemm_uops", 0)
+    shares = sorted(((count / cycles, name) for name, count in spent.items()), reverse=True)
+    return ", ".join(
+        f"{name.replace('_', ' ')} {share:.1%}" for share, name in shares if share >= SHARE_SHOWN
+    )

@@ -1,0 +1,78 @@
+"""Compares what a device left in memory with what was expected, and says where it went wrong."""
+
+import numpy as np
+
+from sim.diagnosis import describe_instruction
+from sw.golden import GoldenDevice
+from sw.layout import LayoutError, index_at
+from sw.program import Mismatch, Program, Segment
+
+__all__ = ["explain_mismatch", "place"]
+
+
+def explain_mismatch(program: Program, memory: np.ndarray) -> list[str]:
+    """Lines about the first expected byte that differs in `memory`; empty where none does.
+
+    They name the segment, the tensor index, the instruction that should have written the byte
+    (found by running the golden model), and whether the golden model agrees with the expectation:
+    if it does, the device is at fault, otherwise the program.
+    """
+    mismatch = program.first_mismatch(memory)
+    if mismatch is None:
+        return []
+    total = sum(len(data) for _, data in program.expected)
+    count = f"{mismatch.bytes_wrong} of {total} expected bytes differ; the first at"
+    return [
+        f"{count} {mismatch.address:#x}: expected {mismatch.expected}, found {mismatch.actual}",
+        place(program, mismatch.address),
+        *_blame(program, mismatch),
+    ]
+
+
+def place(program: Program, address: int) -> str:
+    """What lies at a byte address: segment, tensor and index."""
+    name = program.segment_at(address)
+    if name is None:
+        return f"{address:#x} lies in no segment"
+    segment = program.segments[name]
+    offset = address - segment.addr
+    text = f"in segment {name}, byte {offset} of {segment.nbytes}"
+    kind = " ".join(filter(None, [segment.role, segment.dtype, str(list(segment.shape))]))
+    if segment.dtype and segment.shape:
+        text += f": {kind} {segment.layout}".rstrip() + f", {_index(segment, offset)}"
+    return text
+
+
+def _index(segment: Segment, offset: int) -> str:
+    """The tensor index of a byte of a segment, in words."""
+    itemsize = np.dtype(segment.dtype).itemsize
+    position, byte = divmod(offset, itemsize)
+    try:
+        if segment.layout:
+            index = index_at(position, segment.layout, segment.shape)
+        else:
+            index = tuple(int(n) for n in np.unravel_index(position, segment.shape))
+    except (LayoutError, ValueError):
+        return f"element {position}"
+    where = "padding" if index is None else f"index [{', '.join(map(str, index))}]"
+    return where if itemsize == 1 else f"{where}, byte {byte} of {itemsize}"
+
+
+def _blame(program: Program, mismatch: Mismatch) -> list[str]:
+    golden = GoldenDevice(record_writers=True).run(program)
+    if golden.error is not None or golden.writers is None:
+        reason = "" if golden.error is None else f": {golden.error.reason}"
+        return [f"the golden model does not finish this program{reason}"]
+    offset = mismatch.address - program.memory_base
+    writer = int(golden.writers[offset])
+    value = int(golden.memory[offset])
+    if writer < 0:
+        return [f"no instruction writes that byte (the golden model has {value} there)"]
+    lines = [f"to be written by {describe_instruction(program, writer)}"]
+    if value == mismatch.expected:
+        lines.append("the golden model has the expected byte: the device is wrong")
+    elif value == mismatch.actual:
+        lines.append("the golden model has the found byte too: the program is wrong")
+    else:
+        lines.append(f"the golden model has {value} there: device and program are both wrong")
+    return lines
