@@ -1,0 +1,1 @@
+"""Networks that run on VTA, with their weights."""
