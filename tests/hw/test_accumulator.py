@@ -1,0 +1,158 @@
+"""ACC, OUT and the zero flags against an array of elements."""
+
+import random
+
+import numpy as np
+import pytest
+
+from hw.accumulator import AccumulatorScratchpad, flag_row_elements
+from hw.config import Config
+from hw.isa import MEMORIES, MemoryType
+from hw.loader import lanes_of, parts_of
+from tests.hw.harness import SMALL, simulate, small
+from tests.hw.pads import apply_write
+
+TYPES = (MemoryType.ACC, MemoryType.ACC_8BIT)
+CONFIGS = (*SMALL, small(log_block=4, log_inp_buff_size=10, log_wgt_buff_size=14,
+                         log_acc_buff_size=14, axi_data_bits=256))  # fmt: skip
+"""The last one has several lanes of OUT, and an ACC of several rows of zero flags."""
+
+
+class Reference:
+    """ACC as int32 (depth, values of one element); OUT is its low bytes."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.acc = np.zeros((config.acc_depth, config.out_bytes), np.int32)
+        self._raw = {mt: np.zeros((config.acc_depth, MEMORIES[mt].element_bytes(config)), np.uint8)
+                     for mt in TYPES}  # fmt: skip
+
+    def load(self, write: dict) -> None:
+        """A write of the loader; an element in parts is complete with its last part."""
+        memory_type = MemoryType(write["memory"])
+        raw = self._raw[memory_type]
+        apply_write(self.config, write, raw)
+        last = parts_of(self.config, memory_type) - 1
+        if write["zero"] or write["part"] == last:
+            entries = slice(write["pos"], write["pos"] + write["count"])
+            dtype = np.int8 if memory_type == MemoryType.ACC_8BIT else np.dtype("<i4")
+            self.acc[entries] = raw[entries].copy().view(dtype)
+
+    def element(self, entry: int) -> int:
+        return int.from_bytes(self.acc[entry].astype("<i4").tobytes(), "little")
+
+    def out(self, entry: int, lanes: int) -> int:
+        """OUT elements `entry` to ``entry + lanes - 1``; beyond the last one anything (0)."""
+        low = self.acc.astype(np.int8)[entry : entry + lanes]
+        return int.from_bytes(low.tobytes(), "little")
+
+
+def random_loads(rng: random.Random, config: Config) -> list[dict]:
+    """The writes of one row of elements: all parts of each, or lanes of beats, or zeros."""
+    memory_type = rng.choice(TYPES)
+    lanes, parts = lanes_of(config, memory_type), parts_of(config, memory_type)
+    common = {"memory": memory_type, "last": 0}
+    writes = []
+    for _ in range(rng.randrange(1, 4)):
+        zero = int(rng.random() < 0.3)
+        lane = 0 if zero else rng.randrange(lanes)
+        count = rng.randrange(1, lanes - lane + 1)
+        pos = rng.randrange(config.acc_depth - count + 1)
+        for part in range(1 if zero else parts):
+            writes.append({"pos": pos, "count": count, "lane": lane, "part": part, "zero": zero,
+                           "data": rng.getrandbits(config.axi_data_bits), **common})  # fmt: skip
+    return [*writes, writes[-1] | {"count": 0, "part": 0, "zero": 0, "last": 1}]
+
+
+def set_pipeline(ctx, dut, rng: random.Random, config: Config, reference: Reference) -> None:
+    """A write, a reset of a row of flags, or nothing from the pipeline; `reference` follows."""
+    row = flag_row_elements(config)
+    what = rng.choice(("write", "reset", "nothing", "nothing"))
+    ctx.set(dut.en, what == "write")
+    ctx.set(dut.reset_en, what == "reset")
+    if what == "write":
+        entry, value = rng.randrange(config.acc_depth), rng.getrandbits(8 * config.acc_bytes)
+        ctx.set(dut.addr, entry)
+        ctx.set(dut.value, value)
+        raw = np.frombuffer(value.to_bytes(config.acc_bytes, "little"), "<i4")
+        reference.acc[entry] = raw
+    elif what == "reset":
+        at, mask = rng.randrange(max(1, config.acc_depth // row)), rng.getrandbits(row)
+        ctx.set(dut.reset_row, at)
+        ctx.set(dut.reset_mask, mask)
+        for n in range(row):
+            if mask >> n & 1 and at * row + n < config.acc_depth:
+                reference.acc[at * row + n] = 0
+
+
+def set_reads(ctx, dut, rng: random.Random, reference: Reference, lanes: int) -> dict[str, int]:
+    """Random reads on the three ports; returns what each enabled one must give."""
+    expected = {}
+    for name, port, at in (("d", "d_data", "d_addr"), ("s", "s_data", "s_addr"),
+                           ("out", "out_data", "out_pos")):  # fmt: skip
+        enabled = rng.random() < 0.7
+        ctx.set(getattr(dut, f"{name}_en"), enabled)
+        if enabled:
+            last = len(reference.acc) - (lanes if name == "out" else 1)
+            entry = rng.randrange(last + 1)
+            ctx.set(getattr(dut, at), entry)
+            expected[port] = (
+                reference.out(entry, lanes) if name == "out" else reference.element(entry)
+            )
+    return expected
+
+
+def rtl_traffic(config: Config, seed: int, cycles: int) -> int:
+    """Random traffic on all ports, each read compared with the reference in its cycle."""
+    rng = random.Random(seed)
+    dut, reference = AccumulatorScratchpad(config), Reference(config)
+    lanes = lanes_of(config, MemoryType.OUT)
+    compared = [0]
+
+    async def traffic(ctx) -> None:
+        loads: list[dict] = []
+        held: dict[str, int] = {}
+        for _ in range(cycles):
+            loads = loads or random_loads(rng, config)
+            offered = rng.random() < 0.8
+            ctx.set(dut.load.valid, offered)
+            ctx.set(dut.load.payload, loads[0])
+            expected = set_reads(ctx, dut, rng, reference, lanes)  # before this cycle's writes
+            set_pipeline(ctx, dut, rng, config, reference)
+            if offered and ctx.get(dut.load.ready):
+                reference.load(loads.pop(0))
+            await ctx.tick()
+            held |= expected
+            for port, value in held.items():
+                assert ctx.get(getattr(dut, port)) == value, (port, compared)
+                compared[0] += 1
+
+    simulate(dut, traffic)
+    return compared[0]
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.name}_{c.acc_depth}")
+def test_reads_give_what_was_written_last(config: Config, seed: int) -> None:
+    assert rtl_traffic(config, seed, 250) > 500
+
+
+def test_a_load_waits_for_the_pipeline_only() -> None:
+    """`load` is ready in every cycle in which the pipeline neither writes nor resets."""
+    config = small()
+    dut = AccumulatorScratchpad(config)
+    write = {"memory": MemoryType.ACC, "pos": 3, "count": 1, "lane": 0, "part": 3, "zero": 0,
+             "last": 0, "data": 5}  # fmt: skip
+    ready: list[int] = []
+
+    async def run(ctx) -> None:
+        ctx.set(dut.load.payload, write)
+        ctx.set(dut.load.valid, 1)
+        for en, reset in ((0, 0), (1, 0), (0, 1), (0, 0)):
+            ctx.set(dut.en, en)
+            ctx.set(dut.reset_en, reset)
+            ready.append(ctx.get(dut.load.ready))
+            await ctx.tick()
+
+    simulate(dut, run)
+    assert ready == [1, 0, 0, 1]
