@@ -111,15 +111,14 @@ def float_parameters() -> dict[str, np.ndarray]:
 def quantized_layers() -> tuple[QuantizedLayer, ...]:
     """The layers in integers, in order."""
     arrays = _load("digits_int8.npz")
-    return tuple(
-        QuantizedLayer(
-            layer,
-            arrays[f"{layer.name}_weight"],
-            arrays[f"{layer.name}_bias"],
-            tuple(int(n) for n in arrays[f"{layer.name}_exponents"]),
+    layers = []
+    for layer in LAYERS:
+        weight, bias, exponents = (
+            arrays[f"{layer.name}_{part}"] for part in ("weight", "bias", "exponents")
         )
-        for layer in LAYERS
-    )
+        source, own, target = (int(n) for n in exponents)
+        layers.append(QuantizedLayer(layer, weight, bias, (source, own, target)))
+    return tuple(layers)
 
 
 def check_images(images: np.ndarray) -> None:

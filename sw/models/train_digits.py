@@ -99,7 +99,7 @@ def _spread(
     error: np.ndarray, weight: np.ndarray, stride: int, shape: tuple[int, ...]
 ) -> np.ndarray:
     """Gradient of a convolution's input, (n, c, h, w), from that of its sums (n, o, h', w')."""
-    padded = np.zeros((*shape[:2], shape[2] + 2, shape[3] + 2), np.float32)
+    padded = np.zeros((*shape[:2], shape[2] + 2, shape[3] + 2), error.dtype)
     for y in range(3):
         for x in range(3):
             taps = np.tensordot(weight[:, :, y, x], error, axes=(0, 1)).transpose(1, 0, 2, 3)
