@@ -14,6 +14,7 @@ from sw.compiler.errors import CompileError
 from sw.compiler.fold import Instance, LeafFolder
 from sw.compiler.lower import lower
 from sw.compiler.operations import MacroBuilder, dead_operands
+from sw.compiler.order import just_in_time
 from sw.compiler.tokens import assign
 from sw.compiler.walk import Walk, walk
 from sw.layout import pack, packed_shape
@@ -199,7 +200,8 @@ def compile(
         builder.build(instance, dead)
         for instance, dead in zip(instances, dead_operands(instances), strict=True)
     ]
-    operations = allocate(found, list(zip(instances, macros, strict=True)), config)
+    allocated = allocate(found, list(zip(instances, macros, strict=True)), config)
+    operations = just_in_time(allocated, config)
     dram = _dram(found, operations, tensors or {}, name)
     stream = emit(operations, assign(operations, config), dram, config, memory_base=memory_base)
     specs = dict(tensors or {})

@@ -92,7 +92,8 @@ def _pieces(dims: list[Dim], sram: int, dram: int, memory: int, fill: bool) -> I
     if dims and dims[-1].strides[0] == 1 and (dims[-1].strides[1] == 1 or dims[-1].extent == 1):
         x = dims.pop()
     y = Dim.of(1, x.extent, 0)
-    pitches = [n for n, dim in enumerate(dims) if _row_fits(dim, x, fill)]
+    last = len(dims) - 1  # the gaps of any other dim hold data of the ones within
+    pitches = [n for n, dim in enumerate(dims) if _row_fits(dim, x, fill and n == last)]
     if pitches:
         y = dims.pop(max(pitches, key=lambda n: (not dims[n].whole, dims[n].extent)))
     left, right = x.valid[0], x.extent - x.valid[1]

@@ -69,8 +69,8 @@ class Instance:
 class LeafFolder:
     """Folds the executions of one leaf.
 
-    `kind` is "load", "zero" (a load of nothing but padding), "store" (of an expression over ACC), "alu" (the same, staying in ACC), "gemm"
-    or "reset"; `operands` starts with the destination.
+    `kind` is "load", "zero" (a load of nothing but padding), "store" (of an expression over ACC),
+    "alu" (the same, staying in ACC), "gemm" or "reset"; `operands` starts with the destination.
     """
 
     def __init__(self, leaf: Leaf, walk: Walk, config: Config) -> None:

@@ -143,9 +143,10 @@ class _Walker:
             elif stmt.else_case is not None:
                 self.visit(stmt.else_case, outer, env, slots)
         elif isinstance(stmt, tirx.AttrStmt):
+            node = getattr(stmt.node, "var", stmt.node)
             raise CompileError(
-                f"{stmt.attr_key} of {getattr(stmt.node, 'var', stmt.node)} has no equivalent on VTA, "
-                "which has no threads: unbind the loop"
+                f"{stmt.attr_key} of {node} has no equivalent on VTA, which has no threads: unbind "
+                "the loop"
             )
         else:
             raise CompileError(f"{type(stmt).__name__} has no equivalent on VTA: {text(stmt)}")

@@ -97,7 +97,7 @@ def golden(data: np.ndarray, weight: np.ndarray, stride: int, padding: int) -> n
 def expression(config: Config, conv: Conv2d, epilogue: Epilogue) -> tuple[Any, list[str]]:
     """TE of the convolution in blocks: (PrimFunc, names of the epilogue's blocks to inline).
 
-    Where the kernel is one row high, only every stride-th row is copied.
+    Where the kernel is one row high or one column wide, only every stride-th one is copied.
     """
     batch, block = config.batch, config.block
     shape = conv.blocked(config, bias=epilogue.bias, alu=True)
@@ -110,10 +110,10 @@ def expression(config: Config, conv: Conv2d, epilogue: Epilogue) -> tuple[Any, l
     )
     bias = te.placeholder((shape.outputs, batch, block), "int32", "bias") if epilogue.bias else None
     zero = tirx.const(0, "int8")
-    skip = stride if conv.kernel_height == 1 else 1
+    skip = [stride if extent == 1 else 1 for extent in shape.kernel]
 
     def padded_value(n: Any, c: Any, h: Any, w: Any, i: Any, k: Any) -> Any:
-        y, x = h * skip - pad, w - pad
+        y, x = h * skip[0] - pad, w * skip[1] - pad
         inside = tirx.all(y >= 0, y < conv.height, x >= 0, x < conv.width)
         value = data[n, c, y, x, i, k]
         return tirx.if_then_else(inside, value, zero) if pad else value
@@ -129,11 +129,10 @@ def expression(config: Config, conv: Conv2d, epilogue: Epilogue) -> tuple[Any, l
         )
     ]
     co, kh, kw, ci = axes
-    step = 1 if conv.kernel_height == 1 else stride
     acc = te.compute(
         (shape.images, shape.outputs, shape.height, shape.width, batch, block),
         lambda n, o, h, w, i, j: te.sum(
-            padded[n, co, h * step + kh, w * stride + kw, i, ci].astype("int32")
+            padded[n, co, h * shape.steps[0] + kh, w * shape.steps[1] + kw, i, ci].astype("int32")
             * weight[o, co, kh, kw, j, ci].astype("int32"),
             axis=axes,
         ),
@@ -159,13 +158,15 @@ def _schedule(function: Any, inlined: list[str], tiling: Tiling, bias: bool) -> 
     oo, oi = sch.split(o, [None, tiling.outputs])
     ho, hi = sch.split(h, [None, tiling.height])
     wo, wi = sch.split(w, [None, tiling.width])
-    sch.reorder(oo, n, ho, wo, oi, hi, wi, i, j)
-    sch.compute_at(acc, wo, preserve_unit_loops=True)
+    outer = (n, ho, wo, oo) if tiling.keep == "inputs" else (oo, n, ho, wo)
+    sch.reorder(*outer, oi, hi, wi, i, j)
+    sch.compute_at(acc, outer[-1], preserve_unit_loops=True)
     n, o, h, w, i, j, co, kh, kw, ci = sch.get_loops(acc)[-10:]
     coo, coi = sch.split(co, [None, tiling.inputs])
     sch.reorder(coo, n, o, kh, kw, coi, h, w, i, j, ci)
-    sch.compute_at(padded, coo, preserve_unit_loops=True)
-    sch.compute_at(weight, oo if tiling.resident else coo, preserve_unit_loops=True)
+    keep = {"inputs": (wo, coo), "weights": (coo, oo)}.get(tiling.keep, (coo, coo))
+    sch.compute_at(padded, keep[0], preserve_unit_loops=True)
+    sch.compute_at(weight, keep[1], preserve_unit_loops=True)
     reset = sch.decompose_reduction(acc, coo)
     for loop in (oo, wo, coo):
         sch.annotate(loop, SLOTS, 2)

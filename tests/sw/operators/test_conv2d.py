@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hw.config import Config
 from hw.isa import Load, Store
 from sw.operators import Kernel, OperatorError, conv2d
-from sw.operators.tiles import Tiling, fits
+from sw.operators.tiles import KEEP, Tiling, fits
 from tests.sw.operators.support import assert_right
 
 REQUANTISE = {"bias": True, "shift": 8, "low": -128, "high": 127}
@@ -83,7 +83,7 @@ def cases(draw: st.DrawFn) -> tuple[Config, dict[str, object], int]:
     tiling = Tiling(
         *(draw(st.integers(1, n)) for n in (shape.outputs, shape.height, shape.width)),
         draw(st.sampled_from(steps)),
-        draw(st.booleans()),
+        draw(st.sampled_from(KEEP)),
     )
     values["tiling"] = tiling if fits(shape, tiling, config) else None
     values["bias"] = draw(st.booleans())

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hw.config import Config
 from sw.operators import OperatorError, matmul
-from sw.operators.tiles import Tiling, fits
+from sw.operators.tiles import KEEP, Tiling, fits
 from tests.sw.operators.support import assert_right
 
 CONFIGS = ("1x16", "2x16", "4x16", "1x8", "4x8", "2x4", "2x32")
@@ -49,7 +49,7 @@ def test_random_shapes_and_tilings(data: st.DataObject) -> None:
         1,
         data.draw(st.integers(1, shape.width)),
         data.draw(st.sampled_from(steps)),
-        data.draw(st.booleans()),
+        data.draw(st.sampled_from(KEEP)),
     )
     kernel = matmul.build(
         config, rows=rows, inner=inner, columns=columns, bias=data.draw(st.booleans()),

@@ -6,7 +6,8 @@ import pytest
 
 from hw.config import Config
 from sw.compiler import CompileError
-from sw.operators.tiles import GemmShape, Tiling, bound, choose, estimate, fits, lower_bound
+from sw.operators.cost import lower_bound
+from sw.operators.tiles import KEEP, GemmShape, Tiling, bound, choose, estimate, fits
 
 SHAPES = (
     GemmShape(1, 4, 4, 14, 14, (3, 3), (1, 1), bias=True),
@@ -21,8 +22,7 @@ def test_the_search_finds_the_best_of_all_full_width_tilings(shape: GemmShape) -
     divisors = [n for n in range(1, shape.inputs + 1) if shape.inputs % n == 0]
     outputs, heights = range(1, shape.outputs + 1), range(1, shape.height + 1)
     every = (
-        Tiling(o, h, shape.width, i, r)
-        for o, h, i, r in product(outputs, heights, divisors, (False, True))
+        Tiling(o, h, shape.width, i, r) for o, h, i, r in product(outputs, heights, divisors, KEEP)
     )
     fitting = [tiling for tiling in every if fits(shape, tiling, config)]
     best = min(estimate(shape, tiling, config) for tiling in fitting)
