@@ -36,10 +36,11 @@ def _single(walk: Walk) -> Walk:
 
 def _place(state: State, name: str, walk: Walk, mask: np.ndarray) -> tuple[Walk, int] | None:
     """A base for the walk within `mask`, or one for a walk on the spot; None: nothing there."""
-    base = state.pick(mask, walk.offsets)
+    recent = name == "ACC"
+    base = state.pick(mask, walk.offsets, recent=recent)
     if base is None:
         walk = _single(walk)
-        base = state.pick(mask, walk.offsets)
+        base = state.pick(mask, walk.offsets, recent=recent)
     return None if base is None else (walk, base)
 
 

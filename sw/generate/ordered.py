@@ -22,6 +22,7 @@ __all__ = ["GRANULE", "OrderedStream", "random_nop"]
 GRANULE = 4  # bytes of DRAM that hazards are tracked by: every element is a multiple of it
 MOST_INSTRUCTIONS = 1 << 14
 EXTRA = 0.1  # probability of a token that nothing needs
+RECENT = 16  # ACC entries remembered of the instructions before the last
 MOST_PENDING = 6  # tokens beyond which none is pushed that nothing needs
 
 
@@ -59,6 +60,8 @@ class OrderedStream:
         self.config = config
         self.instructions: list[Instruction] = []
         self.uops = UopTable(config)
+        self.recent = np.zeros(0, np.int64)
+        """ACC entries that the last few instructions wrote."""
         self._registers = registers
         self._memory_base = memory[0]
         self._rng = rng
@@ -92,6 +95,8 @@ class OrderedStream:
         index = self._append(instruction, stage, pops)
         for log, entries, write in accesses:
             log.access(stage, self.clocks.ends[index], entries, write=write)
+        if "ACC" in touched.writes:
+            self.recent = np.concatenate([self.recent[-RECENT:], touched.writes["ACC"]])
         if words is not None and isinstance(instruction, Load):
             self.uops.load(instruction, words, np.ones(words.shape, bool))
         return index

@@ -72,11 +72,19 @@ class State:
         """Iterations of a loop: mostly few."""
         return self.one_of(1, 1, 1, 2, 2, 3, 4, 5, 8)
 
-    def pick(self, mask: np.ndarray, offsets: np.ndarray) -> int | None:
-        """A base such that all of base + offsets lie in `mask` (bool, depth); None: none found."""
+    def pick(self, mask: np.ndarray, offsets: np.ndarray, *, recent: bool = False) -> int | None:
+        """A base such that all of base + offsets lie in `mask` (bool, depth); None: none found.
+
+        `recent` (for ACC) prefers entries that were written lately: neighbours in time that
+        depend on each other.
+        """
         last = len(mask) - int(offsets[-1])
         bases = np.flatnonzero(mask[: max(last, 0)])
-        for base in self.rng.choice(bases, TRIES) if len(bases) else ():
+        tries = self.rng.choice(bases, TRIES) if len(bases) else bases
+        if recent and len(self.stream.recent) and self.chance(0.5):
+            near = self.rng.choice(self.stream.recent, TRIES) - self.below(3)
+            tries = np.concatenate([near[(near >= 0) & (near < last)], tries])
+        for base in tries:
             if mask[base + offsets].all():
                 return int(base)
         return None

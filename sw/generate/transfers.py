@@ -67,6 +67,9 @@ def _sram_base(state: State, name: str, entries: int, depth: int) -> int:
     last = depth - entries
     written = np.flatnonzero(state.stream.written(name)[: last + 1])
     near = int(state.rng.choice(written)) if len(written) else 0
+    recent = state.stream.recent[state.stream.recent <= last]
+    if name == "ACC" and len(recent) and state.chance(0.5):
+        near = int(state.rng.choice(recent))
     return state.one_of(near, near, near, 0, last, state.below(last + 1))
 
 
@@ -99,7 +102,7 @@ def store(state: State, *, over: bool = False) -> Store | None:
         return None
     shape = _shape(state, MemoryType.OUT, min(available, 64), pad=False)
     entries = np.arange(_entries(shape))
-    sram_base = state.pick(state.stream.written("ACC"), entries)
+    sram_base = state.pick(state.stream.written("ACC"), entries, recent=True)
     if sram_base is None:
         return None
     used = (shape["y_size"] - 1) * shape["x_stride"] + shape["x_size"]
