@@ -181,6 +181,7 @@ class BeatServer:
     """Serves a `ReadClient`, as the DMA does: bursts in, their beats in the same order.
 
     `bursts` collects (address, beats). Beats whose aligned address is in `errors` are faults.
+    Beyond `memory` it repeats.
     """
 
     def __init__(self, client: Any, config: Config, memory: np.ndarray, *,
@@ -202,7 +203,8 @@ class BeatServer:
             fault = offer and due[0][1] in self._errors
             if offer:
                 byte, at = due[0]
-                value = int.from_bytes(self._memory[at : at + nbytes].tobytes(), "little")
+                beat = self._memory.take(range(at, at + nbytes), mode="wrap")
+                value = int.from_bytes(beat.tobytes(), "little")
                 ctx.set(client.beat.payload, {"data": value})
                 ctx.set(client.fault_address, byte)
             ctx.set(client.beat.valid, offer and not fault)
