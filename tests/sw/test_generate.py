@@ -54,7 +54,7 @@ def test_every_preset_has_programs(name: str) -> None:
 def test_programs_are_short_enough_for_rtl(programs: list[Program]) -> None:
     """Executions and bytes, which cycles follow: most programs take fewer than 3000."""
     for program in programs:
-        assert 40 < program.registers.insn_count < 130
+        assert 40 <= program.registers.insn_count < 200
         assert GoldenDevice().run(program).counters["acc_writes"] < 3000
 
 
