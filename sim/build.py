@@ -47,12 +47,14 @@ COMMON_FLAGS = (
     "--no-public-flat-rw", "-Wno-fatal", "-Werror-UNOPTFLAT", "--output-split", "20000",
 )  # fmt: skip
 COCOTB_FLAGS = ("--vpi", "--timing", "-CFLAGS", "-std=c++20 -fcoroutines")
+WAVES_FLAGS = (*COCOTB_FLAGS, "--trace-fst", "+define+VTA_WAVES")
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     # The one to use.
     "fast": COCOTB_FLAGS,
-    # Writes waves: FST, see waves.py.
-    "waves": (*COCOTB_FLAGS, "--trace-fst", "+define+VTA_WAVES", str(SOURCES / "waves.vlt")),
+    # Write waves (FST, see waves.py): without the data path, and with it.
+    "waves": (*WAVES_FLAGS, "--trace-max-width", "128", str(SOURCES / "waves.vlt")),
+    "waves_all": WAVES_FLAGS,
     # Registers and memories begin with random values: finds what a reset forgets.
     "random": (*COCOTB_FLAGS, "--assert", "--x-assign", "unique", "--x-initial", "unique"),
     # A plain C++ loop without cocotb: what the others' speed is compared with.
@@ -135,7 +137,7 @@ def build_simulator(
     program = directory / "simulator"
     with _building(directory) as needed:
         if needed:
-            _check_machine(waves=variant == "waves")
+            _check_machine(waves=variant.startswith("waves"))
             for name, text in extra.items():
                 (directory / name).write_text(text)
             _compile(config, variant, source, directory, progress)
@@ -144,7 +146,7 @@ def build_simulator(
 
 def _extra_sources(config: Config, variant: str) -> dict[str, str]:
     """Generated sources by file name."""
-    return {decoder.FILE_NAME: decoder.decoder(config)} if variant == "waves" else {}
+    return {decoder.FILE_NAME: decoder.decoder(config)} if variant.startswith("waves") else {}
 
 
 # Steps --------------------------------------------------------------------------------------------

@@ -105,6 +105,10 @@ module wrapper #(
     bit [BITS-1:0] m_wdata;
     bit [BITS/8-1:0] m_wstrb;
     int unsigned model;  // the memory model's outputs
+    wire m_arready = model[0], m_awready = model[1], m_wready = model[2];
+    wire m_rvalid = model[3], m_rlast = model[4], m_bvalid = model[11];
+    wire [1:0] m_rresp = model[6:5], m_bresp = model[13:12];
+    wire [3:0] m_rid = model[10:7], m_bid = model[17:14];
     bit [BITS-1:0] m_rdata;
 
     // What the stages do.
@@ -116,15 +120,15 @@ module wrapper #(
         .clk(clk), .rst(in.rst),
         .m_axi_araddr(m_araddr), .m_axi_arlen(m_arlen), .m_axi_arsize(m_arsize),
         .m_axi_arburst(m_arburst), .m_axi_arid(m_arid), .m_axi_arcache(m_arcache),
-        .m_axi_arprot(m_arprot), .m_axi_arvalid(m_arvalid), .m_axi_arready(model[0]),
-        .m_axi_rid(model[10:7]), .m_axi_rdata(m_rdata), .m_axi_rresp(model[6:5]),
-        .m_axi_rlast(model[4]), .m_axi_rvalid(model[3]), .m_axi_rready(m_rready),
+        .m_axi_arprot(m_arprot), .m_axi_arvalid(m_arvalid), .m_axi_arready(m_arready),
+        .m_axi_rid(m_rid), .m_axi_rdata(m_rdata), .m_axi_rresp(m_rresp),
+        .m_axi_rlast(m_rlast), .m_axi_rvalid(m_rvalid), .m_axi_rready(m_rready),
         .m_axi_awaddr(m_awaddr), .m_axi_awlen(m_awlen), .m_axi_awsize(m_awsize),
         .m_axi_awburst(m_awburst), .m_axi_awid(m_awid), .m_axi_awcache(m_awcache),
-        .m_axi_awprot(m_awprot), .m_axi_awvalid(m_awvalid), .m_axi_awready(model[1]),
+        .m_axi_awprot(m_awprot), .m_axi_awvalid(m_awvalid), .m_axi_awready(m_awready),
         .m_axi_wdata(m_wdata), .m_axi_wstrb(m_wstrb), .m_axi_wlast(m_wlast),
-        .m_axi_wvalid(m_wvalid), .m_axi_wready(model[2]),
-        .m_axi_bid(model[17:14]), .m_axi_bresp(model[13:12]), .m_axi_bvalid(model[11]),
+        .m_axi_wvalid(m_wvalid), .m_axi_wready(m_wready),
+        .m_axi_bid(m_bid), .m_axi_bresp(m_bresp), .m_axi_bvalid(m_bvalid),
         .m_axi_bready(m_bready),
         .s_axi_awaddr(in.awaddr), .s_axi_awprot(in.awprot), .s_axi_awvalid(in.awvalid),
         .s_axi_awready(awready), .s_axi_wdata(in.wdata), .s_axi_wstrb(in.wstrb),
