@@ -16,7 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
 from hw.config import Config
@@ -208,18 +208,24 @@ def _run_layer(
 
 
 # The demonstration --------------------------------------------------------------------------------
-def demo(device: Device, console: Console, *, config: Config | None = None) -> bool:
+def demo(
+    device: Device,
+    console: Console,
+    *,
+    config: Config | None = None,
+    on_layer: Callable[[LayerRun], None] | None = None,
+) -> bool:
     """Classify all test images on `device`; print each layer's cost and the accuracies.
 
-    True where all logits equal NumPy's, float32 reaches FLOAT_LEAST, and int8 is within
+    `config` and `on_layer` are as for `classify`. True where all logits equal NumPy's, float32 reaches FLOAT_LEAST, and int8 is within
     INT8_WITHIN of float32.
     """
     images, labels = test_images()
     console.print(f"Handwritten digits: {len(images)} test images, {len(LAYERS)} layers on VTA")
     runs: list[LayerRun] = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-               TextColumn("images and layers"), TimeElapsedColumn())  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as progress:
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn()
+    quiet = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
         task = progress.add_task("compiling", total=len(images) * len(LAYERS))
 
         def show(layer: str, count: int) -> None:
@@ -227,6 +233,8 @@ def demo(device: Device, console: Console, *, config: Config | None = None) -> b
 
         def finished(run: LayerRun) -> None:
             runs.append(run)
+            if on_layer is not None:
+                on_layer(run)
             progress.update(task, advance=run.images, description=run.layer.name)
 
         logits = classify(device, images, config=config, on_layer=finished, on_progress=show)

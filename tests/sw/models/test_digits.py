@@ -142,7 +142,9 @@ def test_what_is_no_image_is_refused() -> None:
 # The demonstration --------------------------------------------------------------------------------
 def test_demo_prints_what_was_measured() -> None:
     console = Console(file=io.StringIO(), width=100)
-    assert digits.demo(GoldenDevice(), console)
+    runs: list[digits.LayerRun] = []
+    assert digits.demo(GoldenDevice(), console, on_layer=runs.append)
+    assert len(runs) == 12
     text = console.file.getvalue()
     assert "int8 logits equal to NumPy's: 450 of 450 images" in text
     for words in (
