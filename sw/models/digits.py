@@ -217,8 +217,8 @@ def demo(
 ) -> bool:
     """Classify all test images on `device`; print each layer's cost and the accuracies.
 
-    `config` and `on_layer` are as for `classify`. True where all logits equal NumPy's, float32 reaches FLOAT_LEAST, and int8 is within
-    INT8_WITHIN of float32.
+    `config` and `on_layer` are as for `classify`. True where all logits equal NumPy's, float32
+    reaches FLOAT_LEAST, and int8 is within INT8_WITHIN of float32.
     """
     images, labels = test_images()
     console.print(f"Handwritten digits: {len(images)} test images, {len(LAYERS)} layers on VTA")
