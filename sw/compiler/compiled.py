@@ -13,7 +13,7 @@ from sw.compiler.emit import DramTensor, Stream, emit
 from sw.compiler.errors import CompileError
 from sw.compiler.fold import Instance, LeafFolder
 from sw.compiler.lower import lower
-from sw.compiler.operations import MacroBuilder, dead_operands
+from sw.compiler.operations import MacroBuilder, dead_operands, sole_writers
 from sw.compiler.order import just_in_time
 from sw.compiler.tokens import assign
 from sw.compiler.walk import Walk, walk
@@ -195,11 +195,9 @@ def compile(
         if step.leaf not in folders:
             folders[step.leaf] = LeafFolder(step.leaf, found, config)
         instances.append(folders[step.leaf].instance(step))
-    builder = MacroBuilder(config, _single_writers(folders.values()))
-    macros = [
-        builder.build(instance, dead)
-        for instance, dead in zip(instances, dead_operands(instances), strict=True)
-    ]
+    builder = MacroBuilder(config)
+    facts = zip(instances, dead_operands(instances), sole_writers(instances), strict=True)
+    macros = [builder.build(instance, dead, alone) for instance, dead, alone in facts]
     allocated = allocate(found, list(zip(instances, macros, strict=True)), config)
     operations = just_in_time(allocated, config)
     dram = _dram(found, operations, tensors or {}, name)
@@ -208,14 +206,6 @@ def compile(
     for tensor in dram:
         specs.setdefault(tensor.name, TensorSpec(tensor.role, tensor.shape))
     return Compiled(name, config, stream, dram, specs, memory_base, description)
-
-
-def _single_writers(folders: Any) -> set[object]:
-    writers: dict[Any, int] = {}
-    for folder in folders:
-        buffer = folder.operands[0].buffer
-        writers[buffer] = writers.get(buffer, 0) + 1
-    return {buffer for buffer, count in writers.items() if count == 1}
 
 
 def _dram(

@@ -5,6 +5,7 @@ leaf's operands, then temporaries. `dead_operands` decides, by walking all execu
 where the ALU may compute in place.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +19,7 @@ from sw.compiler.dma import Transfer, loads, stores
 from sw.compiler.fold import Folded, Instance, LeafFolder
 from sw.compiler.nest import Dim, LoopNest, entries, merge, plan
 
-__all__ = ["Macro", "MacroBuilder", "Template", "Touch", "dead_operands"]
+__all__ = ["Macro", "MacroBuilder", "Template", "Touch", "dead_operands", "sole_writers"]
 
 UNROLLED_ALU = 64  # chains of single-uop ALU instructions before uops are used instead
 
@@ -58,6 +59,19 @@ class Macro:
 
     templates: tuple[Template, ...]
     temporaries: tuple[int, ...] = ()
+
+
+def sole_writers(instances: Sequence[Instance]) -> list[bool]:
+    """For each execution: does nothing else write its instance of its destination?
+
+    A LOAD may then fill gaps between clipped rows with zeros: they hold nothing.
+    """
+    keys = []
+    for instance in instances:
+        buffer = instance.folder.operands[0].buffer
+        keys.append((buffer, instance.step.instances.get(buffer)))
+    counts = Counter(keys)
+    return [counts[key] == 1 for key in keys]
 
 
 def dead_operands(instances: Sequence[Instance]) -> list[frozenset[int]]:
@@ -111,42 +125,42 @@ def _operand_entries(folded: Folded, operand: int) -> np.ndarray:
 
 
 class MacroBuilder:
-    """Makes and remembers the instructions of each folded leaf.
+    """Makes and remembers the instructions of each folded leaf."""
 
-    Arguments
-    ---------
-    single_writer: buffers filled by one leaf only, whose rows a LOAD may fill up with zeros.
-    """
-
-    def __init__(self, config: Config, single_writer: set[object]) -> None:
-        self.single_writer = single_writer
+    def __init__(self, config: Config) -> None:
         self.max_iter = (1 << config.log_uop_depth + 1) - 1
         self.max_uops = config.uop_depth
-        self._memo: dict[tuple[Folded, frozenset[int]], Macro] = {}
+        self._memo: dict[tuple[Folded, frozenset[int], bool], Macro] = {}
 
-    def build(self, instance: Instance, dead: frozenset[int]) -> Macro:
-        """The instructions of one execution, relative to its operands' offsets."""
+    def build(self, instance: Instance, dead: frozenset[int], alone: bool) -> Macro:
+        """The instructions of one execution, relative to its operands' offsets.
+
+        Arguments
+        ---------
+        dead: operands that may be overwritten.
+        alone: nothing else writes this instance of the destination.
+        """
         folded, folder = instance.folded, instance.folder
         if folded is None:
             return Macro(())
-        make = {
-            "load": self._load,
-            "zero": self._zero,
-            "gemm": self._gemm,
-            "reset": self._reset,
-        }
-        key = (folded, frozenset() if folder.kind in make else dead)
+        make = {"zero": self._zero, "gemm": self._gemm, "reset": self._reset}
+        if folder.kind != "load":
+            alone = False
+        if folder.kind not in ("store", "alu"):
+            dead = frozenset()
+        key = (folded, dead, alone)
         if key not in self._memo:
-            if folder.kind in make:
+            if folder.kind == "load":
+                self._memo[key] = Macro(tuple(self._load(folder, folded, alone)))
+            elif folder.kind in make:
                 self._memo[key] = Macro(tuple(make[folder.kind](folder, folded)))
             else:
                 self._memo[key] = self._expression(folder, folded, dead)
         return self._memo[key]
 
-    def _load(self, folder: LeafFolder, folded: Folded) -> list[Template]:
-        target, dram = folder.operands
-        fill = target.buffer in self.single_writer
-        pieces = loads(list(folded.dims), folded.base[0], folded.base[1], dram.memory, fill=fill)
+    def _load(self, folder: LeafFolder, folded: Folded, alone: bool) -> list[Template]:
+        memory = folder.operands[1].memory
+        pieces = loads(list(folded.dims), folded.base[0], folded.base[1], memory, fill=alone)
         return [_transfer(piece, 0, 1) for piece in pieces]
 
     def _zero(self, folder: LeafFolder, folded: Folded) -> list[Template]:

@@ -1,9 +1,9 @@
 """Step 2: from flat TIR to a list of macro operations, in order of execution.
 
 A maximal perfect loop nest round one statement is one macro operation (a :class:`Leaf`); every
-other loop is unrolled here. Each time an unrolled loop comes past an allocation, that buffer
-starts a new *instance*; `sw.compiler.allocate` gives the instances SRAM slots in rotation, which is
-what double buffering is.
+other loop is unrolled here, and so is one that the schedule marks (`unroll`). Each time an unrolled
+loop comes past an allocation, that buffer starts a new *instance*; `sw.compiler.allocate` gives the
+instances SRAM slots in rotation, which is what double buffering is.
 """
 
 from dataclasses import dataclass, field
@@ -189,6 +189,8 @@ def _find_leaf(stmt: Any, outer: tuple[Any, ...]) -> Leaf | None:
     conditions: list[Any] = []
     while True:
         if isinstance(stmt, tirx.For):
+            if stmt.kind == tirx.ForKind.UNROLLED:
+                return None
             nest.append((stmt.loop_var, _extent(stmt, {})))
             stmt = stmt.body
         elif isinstance(stmt, tirx.IfThenElse) and stmt.else_case is None:

@@ -16,7 +16,7 @@ from hw.config import Config
 from sw.compiler import SLOTS, TensorSpec, register, tensorize
 from sw.operators.epilogue import PARAMETERS, Epilogue, check_depth
 from sw.operators.operator import Kernel, Operator, OperatorError, Parameter, Tensor
-from sw.operators.tiles import GemmShape, Tiling, choose
+from sw.operators.tiles import GemmShape, Tiling, choose, split_copy
 
 __all__ = ["CONV2D", "Conv2d", "build", "golden"]
 
@@ -167,6 +167,9 @@ def _schedule(function: Any, inlined: list[str], tiling: Tiling, bias: bool) -> 
     keep = {"inputs": (wo, coo), "weights": (coo, oo)}.get(tiling.keep, (coo, coo))
     sch.compute_at(padded, keep[0], preserve_unit_loops=True)
     sch.compute_at(weight, keep[1], preserve_unit_loops=True)
+    if tiling.keep:
+        kept = padded if tiling.keep == "inputs" else weight
+        split_copy(sch, sch.get_loops(kept)[-5], sch.get_loops(kept)[-6], tiling.inputs)
     reset = sch.decompose_reduction(acc, coo)
     for loop in (oo, wo, coo):
         sch.annotate(loop, SLOTS, 2)

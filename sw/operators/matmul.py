@@ -15,7 +15,7 @@ from hw.config import Config
 from sw.compiler import SLOTS, TensorSpec, register, tensorize
 from sw.operators.epilogue import PARAMETERS, Epilogue, check_depth
 from sw.operators.operator import Kernel, Operator, Parameter, Tensor
-from sw.operators.tiles import GemmShape, Tiling, choose
+from sw.operators.tiles import GemmShape, Tiling, choose, split_copy
 
 __all__ = ["MATMUL", "build", "expression"]
 
@@ -76,6 +76,9 @@ def _schedule(function: Any, inlined: list[str], tiling: Tiling, bias: bool) -> 
     keep = {"inputs": (mo, koo), "weights": (koo, no)}.get(tiling.keep, (koo, koo))
     sch.compute_at(data, keep[0], preserve_unit_loops=True)
     sch.compute_at(weight, keep[1], preserve_unit_loops=True)
+    if tiling.keep:
+        kept = data if tiling.keep == "inputs" else weight
+        split_copy(sch, sch.get_loops(kept)[-3], sch.get_loops(kept)[-4], tiling.inputs)
     reset = sch.decompose_reduction(acc, koo)
     for loop in (no, mo, koo):
         sch.annotate(loop, SLOTS, 2)

@@ -8,12 +8,15 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import product
 from math import inf
+from typing import Any
+
+from tvm import s_tir
 
 from hw.config import Config
 from sw.compiler import CompileError
 from sw.operators.cost import Counts, GemmShape, Tiling, bound, estimate, lower_bound
 
-__all__ = ["GemmShape", "Tiling", "bound", "choose", "estimate", "fits"]
+__all__ = ["KEEP", "GemmShape", "Tiling", "bound", "choose", "estimate", "fits", "split_copy"]
 
 KEEP = ("", "weights", "inputs")
 NARROW_BEYOND = 1.05  # times the compute cycles: narrow tiles are tried only beyond it
@@ -38,6 +41,21 @@ def fits(shape: GemmShape, tiling: Tiling, config: Config) -> bool:
         and wgt * weight_slots <= config.wgt_depth
         and acc * min(2, counts.tiles) + (shape.outputs if shape.bias else 0) <= config.acc_depth
     )
+
+
+def split_copy(sch: s_tir.Schedule, channels: Any, first: Any, inputs: int) -> None:
+    """Cut the copy of a kept operand into the input channels of each step.
+
+    So each part can be loaded just before the step that needs it first.
+
+    Arguments
+    ---------
+    channels: the copy's loop over input-channel blocks.
+    first: its outermost loop.
+    """
+    outer, inner = sch.split(channels, [None, inputs])
+    sch.reorder(outer, first, inner)
+    sch.unroll(outer)
 
 
 def _sizes(extent: int) -> list[int]:
