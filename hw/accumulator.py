@@ -10,10 +10,11 @@ from hw.loader import lanes_of, parts_of, write_layout
 from hw.scratchpad import bank_writes, log2
 
 __all__ = [
-    "FLAGS", "AccumulatorScratchpad", "ZeroFlags", "execute_ports", "flag_row_elements", "out_ports",
+    "FLAGS", "AccumulatorScratchpad", "ZeroFlags", "execute_ports", "flag_row_elements",
+    "out_ports",
 ]  # fmt: skip
 
-FLAGS = 32
+FLAGS = 64
 """Zero flags of one bank that a reset can set in a cycle."""
 
 

@@ -1,6 +1,6 @@
 """The compute stage: LOAD UOP, ACC and ACC_8BIT, GEMM, ALU and FINISH."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -8,7 +8,8 @@ from hw.accumulator import AccumulatorScratchpad, out_ports
 from hw.analyse import Analyse
 from hw.bus import ADDRESS_BITS, ReadClient
 from hw.config import Config
-from hw.execute import Execute, operand_ports
+from hw.execute import Execute
+from hw.gemm_pipeline import operand_ports
 from hw.isa import MemoryType
 from hw.issue import Issue
 from hw.loader import Loader
@@ -52,7 +53,7 @@ class ComputeStage(wiring.Component):
             "gemm_uops": Out(1),
             "reset_uops": Out(config.log_acc_depth + 1),
             "alu_uops": Out(4),
-            "folded_uops": Out(config.log_acc_depth + 1),
+            "folded_uops": Out(config.log_acc_depth + 2),
         })  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
@@ -62,20 +63,23 @@ class ComputeStage(wiring.Component):
         m.submodules.issue = issue = Issue(config)
         m.submodules.loader = loader = Loader(config, memories=MEMORIES)
         m.submodules.uop = uop = Scratchpad(config, memory_type=MemoryType.UOP)
-        m.submodules.sequencer = sequencer = Sequencer(config)
+        m.submodules.gemm_sequencer = sequencer = Sequencer(config)
+        m.submodules.alu_sequencer = alu_sequencer = Sequencer(config)
         m.submodules.execute = execute = Execute(config)
         m.submodules.acc = acc = AccumulatorScratchpad(config)
         m.submodules.retire = retire = Retire()
         connect(m, wiring.flipped(self.port.command), analyse.i)
         connect(m, analyse.o, issue.i)
         connect(m, issue.loader, loader.i)
-        connect(m, issue.operation, sequencer.i)
-        connect(m, sequencer.o, execute.i)
+        connect(m, issue.gemm, sequencer.i)
+        connect(m, issue.alu, alu_sequencer.i)
+        connect(m, sequencer.o, execute.gemm)
+        connect(m, alu_sequencer.o, execute.alu)
         connect(m, issue.ticket, retire.start)
         connect(m, loader.read, wiring.flipped(self.read))
-        self._loads(m, loader, uop, acc, sequencer, execute)
-        self._uops(m, analyse, sequencer, uop, loader)
-        self._execute(m, execute, acc)
+        self._loads(m, loader, uop, acc, execute)
+        self._uops(m, analyse, sequencer, alu_sequencer, uop, loader)
+        self._execute(m, execute, acc, issue)
         connect_retirement(m, self.port, issue, retire)
         stop = self.port.stop
         m.d.comb += [
@@ -83,24 +87,28 @@ class ComputeStage(wiring.Component):
             issue.foldable_next.eq(analyse.foldable),
             issue.loads_pending.eq(loader.pending),
             issue.window_valid.eq(loader.window_valid),
-            issue.uop_active.eq(sequencer.active),
-            issue.uop_bgn.eq(sequencer.uop_bgn),
-            issue.uop_end.eq(sequencer.uop_end),
-            issue.execute_empty.eq(sequencer.empty & execute.empty),
+            issue.uop_active.eq(sequencer.active | alu_sequencer.reading),
+            issue.uop_bgn.eq(Mux(alu_sequencer.reading, alu_sequencer.uop_bgn, sequencer.uop_bgn)),
+            issue.uop_end.eq(Mux(alu_sequencer.reading, alu_sequencer.uop_end, sequencer.uop_end)),
+            issue.gemm_quiet.eq(sequencer.empty & execute.gemm_quiet),
+            issue.gemm_empty.eq(sequencer.empty & execute.gemm_empty),
+            issue.alu_empty.eq(alu_sequencer.empty & execute.alu_empty),
             retire.transfer_done.eq(loader.done),
-            retire.execute_done.eq(execute.done),
+            retire.gemm_done.eq(execute.gemm_done),
+            retire.alu_done.eq(execute.alu_done),
             self.finished.eq(retire.finished),
         ]  # fmt: skip
         for unit in (issue, loader, execute):
             with m.If(unit.error.valid):
                 m.d.comb += self.port.error.eq(unit.error)
-        busy = ~sequencer.empty | ~execute.empty | (loader.pending != 0) | issue.occupied
+        executing = ~(issue.gemm_empty & issue.alu_empty)
+        busy = executing | (loader.pending != 0) | issue.occupied
         m.d.comb += self.port.busy.eq(busy)
-        self._state(m, issue, loader, execute, retire, busy)
-        self._events(m, execute)
+        self._state(m, issue, loader, execute, retire, busy, executing)
+        self._events(m, execute, alu_sequencer.o.payload.carried)
         return m
 
-    def _loads(self, m: Module, loader, uop, acc, sequencer, execute) -> None:
+    def _loads(self, m: Module, loader, uop, acc, execute) -> None:
         write = loader.write
         is_uop = write.payload.memory == MemoryType.UOP
         m.d.comb += [
@@ -113,30 +121,33 @@ class ComputeStage(wiring.Component):
             acc.load.valid.eq(write.valid & ~is_uop),
             write.ready.eq(is_uop | acc.load.ready),
             execute.load_waits.eq(acc.load.valid & ~acc.load.ready),
-            execute.window_valid.eq(loader.window_valid & (loader.window_memory != MemoryType.UOP)),
-            execute.window_start.eq(loader.window_start),
-            execute.window_end.eq(loader.window_end),
+            execute.loading.valid.eq(
+                loader.window_valid & (loader.window_memory != MemoryType.UOP)
+            ),
+            execute.loading.start.eq(loader.window_start),
+            execute.loading.end.eq(loader.window_end),
         ]
 
-    def _uops(self, m: Module, analyse, sequencer, uop, loader) -> None:
-        inside = (sequencer.uop_addr >= loader.window_start) & (
-            sequencer.uop_addr < loader.window_end
-        )
+    def _uops(self, m: Module, analyse, sequencer, alu_sequencer, uop, loader) -> None:
+        """UOP's read port: an ALU operation that runs alone takes it from GEMM and analysis."""
+        alone = alu_sequencer.reading
+        loading = loader.window_valid & (loader.window_memory == MemoryType.UOP)
         m.d.comb += [
-            uop.read_en.eq(sequencer.uop_en),
-            uop.read_addr.eq(sequencer.uop_addr),
-            sequencer.uop_data.eq(uop.read_data),
+            uop.read_en.eq(Mux(alone, alu_sequencer.uop_en, sequencer.uop_en)),
+            uop.read_addr.eq(Mux(alone, alu_sequencer.uop_addr, sequencer.uop_addr)),
             analyse.uop_data.eq(uop.read_data),
-            sequencer.peek.eq(analyse.peek),
+            sequencer.peek.eq(analyse.peek & ~alone),
             sequencer.peek_addr.eq(analyse.peek_addr),
             analyse.peek_ready.eq(sequencer.peek_ready),
             analyse.settled.eq(loader.pending_uop == 0),
-            sequencer.hold.eq(
-                loader.window_valid & (loader.window_memory == MemoryType.UOP) & inside
-            ),
         ]
+        for reader in (sequencer, alu_sequencer):
+            inside = (reader.uop_addr >= loader.window_start) & (
+                reader.uop_addr < loader.window_end
+            )
+            m.d.comb += [reader.uop_data.eq(uop.read_data), reader.hold.eq(loading & inside)]
 
-    def _execute(self, m: Module, execute, acc) -> None:
+    def _execute(self, m: Module, execute, acc, issue) -> None:
         m.d.comb += [getattr(acc, name).eq(getattr(execute.acc, name)) for name in ACC_PORTS]
         m.d.comb += [
             execute.acc.d_data.eq(acc.d_data),
@@ -144,6 +155,8 @@ class ComputeStage(wiring.Component):
             acc.out_en.eq(self.out_en),
             acc.out_pos.eq(self.out_pos),
             self.out_data.eq(acc.out_data),
+            execute.older.eq(issue.older),
+            execute.older_src.eq(issue.older_src),
         ]
         for name in ("inp", "wgt"):
             m.d.comb += [
@@ -152,13 +165,12 @@ class ComputeStage(wiring.Component):
                 getattr(execute, f"{name}_data").eq(getattr(self, f"{name}_data")),
             ]
 
-    def _state(self, m: Module, issue, loader, execute, retire, busy) -> None:
+    def _state(self, m: Module, issue, loader, execute, retire, busy, executing) -> None:
         state = self.port.state
-        alu = execute.i.payload.carried.kind == Kind.ALU
         choose_state(m, state, (
-            (execute.issued & alu, StageState.BUSY_ALU),
-            (execute.issued, StageState.BUSY),
-            (loader.waiting & (execute.blocked | execute.empty), StageState.WAIT_BUS),
+            (execute.gemm_issued, StageState.BUSY),
+            (execute.alu_issued, StageState.BUSY_ALU),
+            (loader.waiting & (execute.blocked | ~executing), StageState.WAIT_BUS),
             (execute.blocked | (issue.wait_hazard & busy), StageState.WAIT_HAZARD),
             (busy, StageState.BUSY),
             (retire.blocked_prev, StageState.WAIT_PREV_ROOM),
@@ -168,22 +180,23 @@ class ComputeStage(wiring.Component):
             (self.port.unretired, StageState.BUSY),
         ))  # fmt: skip
 
-    def _events(self, m: Module, execute) -> None:
-        """Counts of executions, the same whatever is folded."""
-        carried = execute.i.payload.carried
+    def _events(self, m: Module, execute, alu) -> None:
+        """Counts of executions, the same whatever is folded; `alu` is the ALU step's."""
+        carried = execute.gemm_step.carried
         entries = Signal(self._config.log_acc_depth + 1)
-        m.d.comb += entries.eq(carried.limit - carried.base)
-        with m.If(execute.issued):
+        folded, saved = Signal(4), Signal.like(entries)
+        m.d.comb += [
+            entries.eq(carried.limit - carried.base),
+            self.folded_uops.eq(folded + saved),
+        ]
+        with m.If(execute.gemm_issued):
             with m.Switch(carried.kind):
                 with m.Case(Kind.GEMM):
                     m.d.comb += self.gemm_uops.eq(1)
                 with m.Case(Kind.RESET):
                     m.d.comb += self.reset_uops.eq(1)
-                with m.Case(Kind.ALU):
-                    m.d.comb += [
-                        self.alu_uops.eq(carried.instructions),
-                        self.folded_uops.eq(carried.instructions - 1),
-                    ]
                 with m.Default():
-                    with m.If(execute.i.payload.last):
-                        m.d.comb += [self.reset_uops.eq(entries), self.folded_uops.eq(entries)]
+                    with m.If(execute.gemm_step.last):
+                        m.d.comb += [self.reset_uops.eq(entries), saved.eq(entries)]
+        with m.If(execute.alu_issued):
+            m.d.comb += [self.alu_uops.eq(alu.instructions), folded.eq(alu.instructions - 1)]

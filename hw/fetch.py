@@ -24,7 +24,9 @@ from hw.scratchpad import log2
 __all__ = ["QUEUES", "Fetch"]
 
 QUEUES = (Stage.LOAD, Stage.COMPUTE, Stage.STORE)
-BUFFER_BEATS = 256
+BUFFER_BEATS = 128
+"""Fetched ahead: enough for an instruction in two cycles at a latency of 100, and no more, since the
+first LOAD stands behind it on the bus."""
 CHUNK_BEATS = 16
 """Fetch bursts end at multiples of this many beats, and none is issued without room for it."""
 
@@ -80,7 +82,7 @@ class Fetch(wiring.Component):
         """Bursts to the end of the program, as far ahead as the buffer has room."""
         config = self._config
         lane_bits = log2(config.beat_bytes)
-        beat = Signal(ADDRESS_BITS - lane_bits)  # the next to ask for
+        beat = Signal(ADDRESS_BITS - lane_bits + 1)  # the next to ask for
         left = Signal(34)  # beats to ask for
         first = Signal()
         promised = Signal(range(BUFFER_BEATS + 1))  # asked for and not taken from the buffer
@@ -88,17 +90,19 @@ class Fetch(wiring.Component):
         room = CHUNK_BEATS - beat[: log2(CHUNK_BEATS)]
         burst = self.read.burst
         end = self.address[:lane_bits] + (self.count << log2(INSTRUCTION_BYTES))
+        past_end = beat[-1]  # of the 32-bit address space
+        wanted = (left != 0) & (promised <= BUFFER_BEATS - CHUNK_BEATS) & ~self.stop
         with m.If(self.start):
             m.d.sync += [
                 beat.eq(self.address >> lane_bits),
-                left.eq((end + config.beat_bytes - 1) >> lane_bits),
+                left.eq(Mux(self.count == 0, 0, (end + config.beat_bytes - 1) >> lane_bits)),
                 first.eq(1),
             ]
         m.d.comb += [
             length.eq(Mux(left < room, left, room)),
             burst.payload.addr.eq(Mux(first, self.address, beat << lane_bits)),
             burst.payload.len.eq(length - 1),
-            burst.valid.eq((left != 0) & (promised <= BUFFER_BEATS - CHUNK_BEATS) & ~self.stop),
+            burst.valid.eq(wanted & ~past_end),
             buffer.w_data.eq(self.read.beat.payload.data),
             buffer.w_en.eq(self.read.beat.valid),
             self.read.beat.ready.eq(1),
@@ -108,19 +112,21 @@ class Fetch(wiring.Component):
         m.d.sync += promised.eq(promised + Mux(asked, length, 0) - taken)
         with m.If(asked):
             m.d.sync += [beat.eq(beat + length), left.eq(left - length), first.eq(0)]
-        self._faults(m)
+        self._faults(m, wanted & past_end, beat << lane_bits)
 
-    def _faults(self, m: Module) -> None:
-        """A bus error belongs to the first instruction of its beat."""
-        address = self.read.fault_address
-        behind = (address - self.address)[:ADDRESS_BITS] >> log2(INSTRUCTION_BYTES)
-        with m.If(self.read.fault):
-            m.d.comb += [
-                self.error.valid.eq(1),
-                self.error.error_class.eq(ErrorClass.BUS_ERROR),
-                self.error.index.eq(behind),
-                self.error.address.eq(address),
-            ]
+    def _faults(self, m: Module, overflow, next_address) -> None:
+        """A bus error, or an address past 2^32, belongs to the first instruction of its beat."""
+        for condition, address in (
+            (overflow, next_address),
+            (self.read.fault, self.read.fault_address),
+        ):
+            with m.If(condition):
+                m.d.comb += [
+                    self.error.valid.eq(1),
+                    self.error.error_class.eq(ErrorClass.BUS_ERROR),
+                    self.error.index.eq((address - self.address) >> log2(INSTRUCTION_BYTES)),
+                    self.error.address.eq(address),
+                ]
 
     def _assemble(self, m: Module, buffer):
         """Instructions from beats; returns (valid, the 128 bits, taken: drives it on)."""

@@ -9,6 +9,7 @@ from hw.analyse import Turn, analysed_layout
 from hw.bus import command_layout, error_layout
 from hw.config import Config
 from hw.isa import ErrorClass, MemoryType, Opcode, instruction_layout
+from hw.pipeline import window_layout
 from hw.retire import DONE_BITS, Unit, ticket_layout
 from hw.sequencer import Kind, operation_layout
 
@@ -32,13 +33,15 @@ class Issue(wiring.Component):
     Members
     -------
     i: analysed instructions.
-    loader: LOADs; operation: what the sequencer executes; ticket: to retirement.
+    loader: LOADs; gemm, alu: what the sequencers execute; ticket: to retirement.
     prev_available, next_available, sound: in, from the token counters (`sound`: of both pushes).
     pop_prev, pop_next, reserve_prev, reserve_next: out, to the token counters.
     foldable_next: in, an instruction that may fold is being analysed.
     loads_pending, window_valid: in, from the loader.
     uop_active, uop_bgn, uop_end: in, the uops that may still be read.
-    execute_empty: in, nothing is executing.
+    gemm_quiet, gemm_empty, alu_empty: in, from execution: an ALU operation may start behind GEMM
+        steps; nothing is executing.
+    older, older_src: out, windows of ACC entries that ALU operations have yet to write and read.
     started, started_index: out, an instruction starts.
     wait_prev, wait_next, wait_room, wait_hazard: out, why the instruction at `i` does not.
     waiting_for_load: out, an operation waits for loads before it.
@@ -49,14 +52,17 @@ class Issue(wiring.Component):
     def __init__(self, config: Config) -> None:
         self._config = config
         flags = ("prev_available", "next_available", "sound", "foldable_next", "window_valid",
-                 "uop_active", "execute_empty", "stop")  # fmt: skip
+                 "uop_active", "gemm_quiet", "gemm_empty", "alu_empty", "stop")  # fmt: skip
         reports = ("pop_prev", "pop_next", "reserve_prev", "reserve_next", "started", "wait_prev",
                    "wait_next", "wait_room", "wait_hazard", "waiting_for_load",
                    "occupied")  # fmt: skip
         super().__init__({
             "i": In(stream.Signature(analysed_layout(config))),
             "loader": Out(stream.Signature(command_layout())),
-            "operation": Out(stream.Signature(operation_layout(config))),
+            "gemm": Out(stream.Signature(operation_layout(config))),
+            "alu": Out(stream.Signature(operation_layout(config))),
+            "older": Out(window_layout()),
+            "older_src": Out(window_layout()),
             "ticket": Out(stream.Signature(ticket_layout())),
             **{name: In(1) for name in flags},
             **{name: Out(1) for name in reports},
@@ -70,6 +76,7 @@ class Issue(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         new = self.i.payload
+        self._irregular = Signal()  # an ALU operation that is not finished has no window
         self._views = {
             opcode: data.View(instruction_layout(self._config, opcode), new.bits)
             for opcode in (Opcode.GEMM, Opcode.ALU, Opcode.LOAD)
@@ -88,7 +95,10 @@ class Issue(wiring.Component):
             with m.Case(Turn.NOTHING):
                 m.d.comb += self.i.ready.eq(can_start)
             with m.Case(Turn.EXECUTE):
-                m.d.comb += [self.i.ready.eq(can_start & take_operation), unit.eq(Unit.EXECUTE)]
+                m.d.comb += [
+                    self.i.ready.eq(can_start & take_operation),
+                    unit.eq(Mux(head.opcode == Opcode.ALU, Unit.ALU, Unit.GEMM)),
+                ]
             with m.Case(Turn.LOAD):
                 m.d.comb += [
                     self.loader.valid.eq(can_start & load_safe),
@@ -130,7 +140,7 @@ class Issue(wiring.Component):
         with m.If(load.memory_type == MemoryType.UOP):
             m.d.comb += safe.eq(~self.occupied & (~self.uop_active | above | below))
         with m.Else():
-            m.d.comb += safe.eq(~self.occupied & self.execute_empty)
+            m.d.comb += safe.eq(~self.occupied & self.gemm_empty & self.alu_empty)
         return safe
 
     def _keep(self, m: Module, can_start: Signal) -> Signal:
@@ -139,7 +149,7 @@ class Issue(wiring.Component):
         new = self.i.payload
         alu, gemm = self._views[Opcode.ALU], self._views[Opcode.GEMM]
         kept = Signal(operation_layout(config))
-        dst_max = Signal.like(new.dst_max)
+        dst_max, src_max = Signal.like(new.dst_max), Signal.like(new.src_max)
         dst = Signal.like(new.dst)
         folds = Signal()  # more may fold into it
         sent, fold = Signal(), Signal()
@@ -170,12 +180,17 @@ class Issue(wiring.Component):
         )
         worth = folds & (dst_max - dst >= WORTH_WAITING)
         wait = (can_start & fold) | (worth & self.foldable_next & ~self.i.valid)
+        ready = self.occupied & loaded & ~wait & ~self.stop
+        to_alu = kept.carried.kind == Kind.ALU
         m.d.comb += [
-            self.operation.payload.eq(kept),
-            self.operation.valid.eq(self.occupied & loaded & ~wait & ~self.stop),
+            self.gemm.payload.eq(kept),
+            self.alu.payload.eq(kept),
+            self.gemm.valid.eq(ready & ~to_alu & self._beside_alu(m, kept, flag_reset)),
+            self.alu.valid.eq(ready & to_alu & self.gemm_quiet),
             self.waiting_for_load.eq(self.occupied & ~loaded),
-            sent.eq(self.operation.valid & self.operation.ready),
+            sent.eq((self.gemm.valid & self.gemm.ready) | (self.alu.valid & self.alu.ready)),
         ]
+        self._windows(m, kept, dst_max, src_max)
         with m.If(can_start & (new.turn == Turn.EXECUTE) & over):
             m.d.comb += [
                 self.error.valid.eq(1),
@@ -193,10 +208,10 @@ class Issue(wiring.Component):
                 kept.carried.instructions.eq(kept.carried.instructions + 1),
                 folds.eq(~pushes),
             ]
-            with m.If(operand):  # the tensor operand's uop has the same dst
+            with m.If(operand):
                 m.d.sync += [
-                    kept.uop_bgn.eq(alu.uop_bgn),
-                    kept.uop_end.eq(alu.uop_end),
+                    kept.src.eq(new.src),
+                    src_max.eq(new.src_max),
                     kept.src_factor_out.eq(alu.src_factor_out),
                     kept.src_factor_in.eq(alu.src_factor_in),
                 ]
@@ -208,6 +223,9 @@ class Issue(wiring.Component):
                 folds.eq(foldable & ~pushes),
                 dst.eq(new.dst),
                 dst_max.eq(new.dst_max),
+                src_max.eq(new.src_max),
+                kept.direct.eq(is_alu & new.regular),
+                kept.src.eq(new.src),
                 kept.carried.kind.eq(Mux(is_alu, Kind.ALU, Mux(gemm.reset_reg, reset, Kind.GEMM))),
                 chain.eq(first),
                 kept.carried.instructions.eq(1),
@@ -224,3 +242,41 @@ class Issue(wiring.Component):
         with m.Elif(sent):
             m.d.sync += self.occupied.eq(0)
         return take
+
+    def _beside_alu(self, m: Module, kept, flag_reset) -> Signal:
+        """Whether the kept operation can start beside the ALU operations before it."""
+        beside = Signal()
+        touches = Signal()
+        for window in (self.older, self.older_src):
+            with m.If(
+                window.valid
+                & (kept.carried.base < window.end)
+                & (window.start < kept.carried.limit)
+            ):
+                m.d.comb += touches.eq(1)
+        m.d.comb += beside.eq(self.alu_empty | (~self._irregular & ~(flag_reset & touches)))
+        return beside
+
+    def _windows(self, m: Module, kept, dst_max, src_max) -> None:
+        """Hulls of what the ALU operations that are not finished write and read."""
+        tensor = kept.carried.chain.first_tensor | kept.carried.chain.shift_tensor
+        ranges = (
+            (self.older, kept.carried.base, dst_max, 1),
+            (self.older_src, kept.src, src_max, tensor),
+        )
+        sent = self.alu.valid & self.alu.ready
+        for n, (window, first, last, used) in enumerate(ranges):
+            known = Signal(name=f"known_{n}")
+            bounds = Signal(window_layout(), name=f"bounds_{n}")
+            m.d.comb += [window.eq(bounds), window.valid.eq(known & ~self.alu_empty)]
+            with m.If(sent & used):
+                fresh = self.alu_empty | ~known
+                m.d.sync += [
+                    known.eq(1),
+                    bounds.start.eq(Mux(fresh | (first < bounds.start), first, bounds.start)),
+                    bounds.end.eq(Mux(fresh | (last >= bounds.end), last + 1, bounds.end)),
+                ]
+            with m.Elif(self.alu_empty):
+                m.d.sync += known.eq(0)
+        with m.If(sent):
+            m.d.sync += self._irregular.eq(~kept.direct | (self._irregular & ~self.alu_empty))

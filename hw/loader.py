@@ -208,7 +208,11 @@ class Loader(wiring.Component):
             m.d.sync += [
                 valid[2].eq(valid[1]),
                 out_rows.eq(rows),
-                bad.eq(~nop & (two.sram_base + extent > _select(two.memory_type, depths))),
+                bad.eq(
+                    ~nop
+                    & (extent != 0)
+                    & (two.sram_base + extent > _select(two.memory_type, depths))
+                ),
                 plan.memory.eq(two.memory_type),
                 plan.sram_base.eq(two.sram_base),
                 plan.end.eq(two.sram_base + extent),

@@ -38,10 +38,10 @@ class CommandQueue(wiring.Component):
         m.submodules.storage = storage = fifo.SyncFIFOBuffered(width=width, depth=self._depth)
         taken = Signal()
         m.d.comb += [
-            self.i.ready.eq(self.unretired != self._depth),
+            self.i.ready.eq((self.unretired != self._depth) & storage.w_rdy),
             taken.eq(self.i.valid & self.i.ready),
             storage.w_data.eq(self.i.payload),
-            storage.w_en.eq(taken),  # has room: it holds no more than what is unretired
+            storage.w_en.eq(taken),
             self.o.payload.eq(storage.r_data),
             self.o.valid.eq(storage.r_rdy),
             storage.r_en.eq(self.o.ready),

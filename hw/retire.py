@@ -18,7 +18,8 @@ class Unit(enum.Enum, shape=2):
 
     NONE = 0  # complete as soon as it is its turn: NOPs, empty loops, FINISH
     TRANSFER = 1
-    EXECUTE = 2
+    GEMM = 2
+    ALU = 3
 
 
 def ticket_layout() -> data.StructLayout:
@@ -41,7 +42,7 @@ class Retire(wiring.Component):
     Members
     -------
     start: tickets of instructions that start.
-    transfer_done, execute_done: in, how many instructions of that unit have completed.
+    transfer_done, gemm_done, alu_done: in, how many instructions of that unit have completed.
     push_prev, push_next: out, push a token; room_prev, room_next: in, the counter has room.
     retired: out, the head retires this cycle; `head` is its ticket.
     finished: out, FINISH retires this cycle.
@@ -53,7 +54,8 @@ class Retire(wiring.Component):
         super().__init__({
             "start": In(stream.Signature(ticket_layout())),
             "transfer_done": In(1),
-            "execute_done": In(DONE_BITS),
+            "gemm_done": In(DONE_BITS),
+            "alu_done": In(DONE_BITS),
             "push_prev": Out(1),
             "push_next": Out(1),
             "room_prev": In(1),
@@ -71,7 +73,7 @@ class Retire(wiring.Component):
         width = ticket_layout().size
         m.submodules.tickets = tickets = fifo.SyncFIFO(width=width, depth=DEPTH)
         done = {unit: Signal(range(2 * DEPTH), name=f"{unit.name.lower()}_done_count")
-                for unit in (Unit.TRANSFER, Unit.EXECUTE)}  # fmt: skip
+                for unit in (Unit.TRANSFER, Unit.GEMM, Unit.ALU)}  # fmt: skip
         complete = Signal()
         pushed_prev, pushed_next = Signal(), Signal()
         head = self.head
@@ -105,7 +107,8 @@ class Retire(wiring.Component):
         ]
         for unit, reported in (
             (Unit.TRANSFER, self.transfer_done),
-            (Unit.EXECUTE, self.execute_done),
+            (Unit.GEMM, self.gemm_done),
+            (Unit.ALU, self.alu_done),
         ):
             taken = self.retired & (head.unit == unit)
             m.d.sync += done[unit].eq(done[unit] + reported - taken)

@@ -39,12 +39,17 @@ def carried_layout(config: Config) -> data.StructLayout:
 
 
 def operation_layout(config: Config) -> data.StructLayout:
-    """A GEMM or ALU instruction, or several folded, with loops that are not empty."""
+    """A GEMM or ALU instruction, or several folded, with loops that are not empty.
+
+    A `direct` one has a single uop with indices `carried.base` and `src`: UOP is not read.
+    """
     u = config.log_uop_depth
     a, i, w = config.log_acc_depth, config.log_inp_depth, config.log_wgt_depth
     s = max(a, i)
     return data.StructLayout({
         "carried": carried_layout(config),
+        "direct": 1,
+        "src": s,
         "uop_bgn": u,
         "uop_end": u + 1,
         "iter_out": u + 1,
@@ -70,6 +75,7 @@ def step_layout(config: Config) -> data.StructLayout:
         "inp_src_over": 1,
         "wgt_over": 1,
         "last": 1,
+        "passes_on": 1,  # the next step adds to the same entry: set by the GEMM pipeline
     })  # fmt: skip
 
 
@@ -87,6 +93,7 @@ class Sequencer(wiring.Component):
     hold: in, the UOP that would be read now is not loaded yet.
     peek, peek_addr: in, read a uop for somebody else; peek_ready: out, it is read now and
         `uop_data` is it in the next cycle.
+    reading: out, UOP is read, or has just been read and is looked at.
     active, uop_bgn, uop_end: out, the uops of this range may still be read.
     empty: out, no operation and no step.
     """
@@ -103,6 +110,7 @@ class Sequencer(wiring.Component):
             "peek": In(1),
             "peek_addr": In(config.log_uop_depth),
             "peek_ready": Out(1),
+            "reading": Out(1),
             "active": Out(1),
             "uop_bgn": Out(config.log_uop_depth),
             "uop_end": Out(config.log_uop_depth + 1),
@@ -116,13 +124,15 @@ class Sequencer(wiring.Component):
         uop = Signal(config.log_uop_depth)
         advance, step, last = Signal(), Signal(), Signal()
         flags = op.carried.kind == Kind.FLAG_RESET
-        offset_bits = config.log_uop_depth + 2 + max(config.log_acc_depth, config.log_inp_depth)
+        reads = ~flags & ~op.direct
+        widest = max(config.log_acc_depth, config.log_inp_depth, config.log_wgt_depth)
+        offset_bits = config.log_uop_depth + 2 + widest
         at = self._loops(m, op, uop, step, last, flags, offset_bits)
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
             self.peek_ready.eq(advance & self.peek),
-            step.eq(self.active & advance & ~self.peek & (flags | ~self.hold)),
-            self.uop_en.eq(advance),
+            step.eq(self.active & advance & ~self.peek & (~reads | ~self.hold)),
+            self.uop_en.eq(advance & (self.peek | (self.active & reads))),
             self.uop_addr.eq(Mux(self.peek, self.peek_addr, uop)),
             self.uop_bgn.eq(op.uop_bgn),
             self.uop_end.eq(op.uop_end),
@@ -136,26 +146,27 @@ class Sequencer(wiring.Component):
             ]
 
         # Cycle 1: the uop is out of the scratchpad.
-        valid_1, last_1 = Signal(), Signal()
+        valid_1, last_1, reads_1 = Signal(), Signal(), Signal()
         carried_1 = Signal(carried_layout(config))
         at_1 = {name: Signal.like(value, name=f"{name}_1") for name, value in at.items()}
         with m.If(advance):
-            m.d.sync += [valid_1.eq(step), last_1.eq(last), carried_1.eq(op.carried)]
+            m.d.sync += [valid_1.eq(step), last_1.eq(last), reads_1.eq(reads)]
+            m.d.sync += carried_1.eq(op.carried)
             m.d.sync += [at_1[name].eq(value) for name, value in at.items()]
-        m.d.comb += self.empty.eq(~self.active & ~valid_1 & ~self.o.valid)
+        m.d.comb += [
+            self.empty.eq(~self.active & ~valid_1 & ~self.o.valid),
+            self.reading.eq((self.active & reads) | (valid_1 & reads_1)),
+        ]
 
         # Cycle 2: indices.
         fields = data.View(uop_layout(config), self.uop_data)
-        flags_1 = carried_1.kind == Kind.FLAG_RESET
         sums = {
             "dst": Signal(offset_bits + 1, name="dst_sum"),
             "src": Signal(offset_bits + 1, name="src_sum"),
             "wgt": Signal(offset_bits + 1, name="wgt_sum"),
         }
         m.d.comb += [
-            sums["dst"].eq(at_1["dst"] + Mux(flags_1, 0, fields.dst)),
-            sums["src"].eq(at_1["src"] + fields.src),
-            sums["wgt"].eq(at_1["wgt"] + fields.wgt),
+            sums[name].eq(at_1[name] + Mux(reads_1, getattr(fields, name), 0)) for name in sums
         ]
         out = self.o.payload
         with m.If(advance):
@@ -204,9 +215,17 @@ class Sequencer(wiring.Component):
                         start = outer[name] + op[f"{name}_factor_out"]
                         m.d.sync += [value.eq(start), outer[name].eq(start)]
         new = self.i.payload
-        first = Mux(new.carried.kind == Kind.FLAG_RESET, new.carried.base & ~(row - 1), 0)
+        first = Mux(new.direct, new.carried.base, 0)
+        row_start = new.carried.base & ~(row - 1)
+        src = Mux(new.direct, new.src, 0)
         with m.If(self.i.ready):
             m.d.sync += [left_out.eq(new.iter_out), left_in.eq(new.iter_in)]
-            m.d.sync += [value.eq(0) for value in (*outer.values(), at["src"], at["wgt"])]
-            m.d.sync += at["dst"].eq(first)
+            m.d.sync += [
+                at["dst"].eq(Mux(new.carried.kind == Kind.FLAG_RESET, row_start, first)),
+                outer["dst"].eq(first),
+                at["src"].eq(src),
+                outer["src"].eq(src),
+                at["wgt"].eq(0),
+                outer["wgt"].eq(0),
+            ]
         return at

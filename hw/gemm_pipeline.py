@@ -1,0 +1,196 @@
+"""The GEMM pipeline: the MAC array, accumulation with forwarding, resets, write-back."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.accumulator import flag_row_elements
+from hw.bus import error_layout
+from hw.config import Config
+from hw.gemm import MacArray
+from hw.isa import ErrorClass
+from hw.pipeline import STAGES, inside, pipeline, window_layout, written_in
+from hw.retire import DONE_BITS
+from hw.sequencer import Kind, step_layout
+
+__all__ = ["GemmPipeline", "operand_ports"]
+
+FLAG_RESET_DISTANCE = 4
+"""Cycles after which the ACC read of a later step sees the zero flags."""
+
+
+def operand_ports(config: Config) -> dict[str, wiring.Member]:
+    """Read ports of INP and WGT, seen from the pipeline."""
+    return {
+        "inp_en": Out(1),
+        "inp_addr": Out(config.log_inp_depth),
+        "inp_data": In(8 * config.inp_bytes),
+        "wgt_en": Out(1),
+        "wgt_addr": Out(config.log_wgt_depth),
+        "wgt_data": In(8 * config.wgt_bytes),
+    }
+
+
+class GemmPipeline(wiring.Component):
+    """Executes GEMM and reset steps in order, one a cycle, however they depend on each other.
+
+    ACC is read two cycles after issue and added to in cycle 4, with the sums of the three steps
+    before forwarded. A step whose successor adds to the same entry in the very next cycle does
+    not write, and the successor does not read: the ports are then free for the ALU. `held` says
+    that the step in cycle 0 is such a successor: it issues now, come what may.
+
+    Members
+    -------
+    i: steps (`step_layout`), GEMM, RESET or FLAG_RESET.
+    inp_en, inp_addr, wgt_en, wgt_addr: to the scratchpads; inp_data, wgt_data: a cycle later.
+    s_en, s_addr: to ACC; s_data: a cycle later.
+    en, addr, value: out, the write of cycle 5; reset_en, reset_row, reset_mask: or zero flags.
+    wants_write: out, a step would issue that writes; slot: in, the write is free.
+    loading, older, older_src: in, windows that a LOAD has yet to write, that older ALU steps have
+        yet to write, and that they have yet to read.
+    issued, blocked, done, empty, stop, error: as in `hw.alu_pipeline`; step: out, what issues.
+    quiet: out, an ALU operation started now reads what these steps write.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        address, bits = config.log_acc_depth, 8 * config.acc_bytes
+        row = flag_row_elements(config)
+        super().__init__({
+            "i": In(stream.Signature(step_layout(config))),
+            **operand_ports(config),
+            "s_en": Out(1),
+            "s_addr": Out(address),
+            "s_data": In(bits),
+            "en": Out(1),
+            "addr": Out(address),
+            "value": Out(bits),
+            "reset_en": Out(1),
+            "reset_row": Out(range(max(1, config.acc_depth // row))),
+            "reset_mask": Out(row),
+            "wants_write": Out(1),
+            "slot": In(1),
+            "held": Out(1),
+            "issued": Out(1),
+            "blocked": Out(1),
+            "loading": In(window_layout()),
+            "older": In(window_layout()),
+            "older_src": In(window_layout()),
+            "done": Out(DONE_BITS),
+            "empty": Out(1),
+            "quiet": Out(1),
+            "stop": In(1),
+            "step": Out(step_layout(config)),
+            "error": Out(error_layout()),
+        })  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        valid, steps = pipeline(m, self._config, self.issued, self.step)
+        waiting = self._issue(m)
+        self._accumulate(m, valid, steps)
+        m.d.comb += [
+            self.empty.eq(~waiting & ~Cat(valid[1:STAGES]).any()),
+            self.quiet.eq(~waiting & ~Cat(valid[1:3]).any()),
+            self.done.eq(Mux(valid[5] & steps[5].last, steps[5].carried.instructions, 0)),
+        ]
+        return m
+
+    def _issue(self, m: Module) -> Signal:
+        """Cycle 0, from a register, so that the next step is known; returns its valid bit."""
+        config = self._config
+        waiting = Signal()
+        step = Signal(step_layout(config), name="step_0", reset_less=True)
+        following = self.i.payload
+        gemm = step.carried.kind == Kind.GEMM
+        flags = step.carried.kind == Kind.FLAG_RESET
+        settle = Signal(range(FLAG_RESET_DISTANCE))
+        over, hazard, passes_on = Signal(), Signal(), Signal()
+        touched = Cat(inside(w, step.dst) for w in (self.loading, self.older, self.older_src))
+        same = (following.carried.kind == Kind.GEMM) & (following.dst == step.dst)
+        ready = waiting & ~over & ~hazard & ~self.stop
+        m.d.comb += [
+            over.eq(_over(step)),
+            passes_on.eq(gemm & self.i.valid & same & ~_over(following)),
+            hazard.eq(~flags & (touched.any() | (settle != 0))),
+            self.wants_write.eq(ready & ~passes_on),
+            self.issued.eq(ready & (passes_on | self.slot)),
+            self.blocked.eq(waiting & ~over & ~self.issued),
+            self.i.ready.eq(~waiting | self.issued),
+            self.step.eq(step),
+            self.step.passes_on.eq(passes_on),
+            self.error.valid.eq(waiting & over),
+            self.error.error_class.eq(ErrorClass.SRAM_BOUNDS),
+            self.error.index.eq(step.carried.index),
+            self.inp_en.eq(self.issued & gemm),
+            self.inp_addr.eq(step.src),
+            self.wgt_en.eq(self.issued & gemm),
+            self.wgt_addr.eq(step.wgt),
+        ]
+        m.d.sync += self.held.eq(self.issued & passes_on)
+        with m.If(self.i.ready):
+            m.d.sync += [waiting.eq(self.i.valid), step.eq(following)]
+        with m.If(self.issued & flags):
+            m.d.sync += settle.eq(FLAG_RESET_DISTANCE - 1)
+        with m.Elif(settle != 0):
+            m.d.sync += settle.eq(settle - 1)
+        return waiting
+
+    def _accumulate(self, m: Module, valid: list, steps: list) -> None:
+        config = self._config
+        is_gemm = [valid[n] & (steps[n].carried.kind == Kind.GEMM) for n in range(STAGES)]
+        values = [valid[n] & (steps[n].carried.kind != Kind.FLAG_RESET) for n in range(STAGES + 1)]
+        m.submodules.mac = mac = MacArray(config)
+        again_3 = written_in(values, steps, steps[2].dst, range(3, 4))
+        in_5, in_6 = (written_in(values, steps, steps[3].dst, range(n, n + 1)) for n in (5, 6))
+        again = Signal()  # the step in cycle 4 adds to the result in cycle 5
+        m.d.sync += again.eq(written_in(values, steps, steps[3].dst, range(4, 5)))
+        m.d.comb += [
+            mac.valid.eq(is_gemm[1]),
+            mac.inp.eq(self.inp_data),
+            mac.wgt.eq(self.wgt_data),
+            self.s_en.eq(is_gemm[2] & ~again_3),
+            self.s_addr.eq(steps[2].dst),
+        ]
+        results = []
+        for lane in range(config.batch * config.block):
+            result, before, total = (
+                Signal(signed(32), name=f"{name}_{lane}", reset_less=True)
+                for name in ("result", "before", "total")
+            )
+            read = self.s_data.word_select(lane, 32)
+            with m.If(is_gemm[3]):  # Cycle 3: what to add to
+                m.d.sync += total.eq(Mux(in_5, result, Mux(in_6, before, read)))
+            with m.If(is_gemm[4]):  # Cycle 4: accumulate
+                m.d.sync += result.eq(Mux(again, result, total) + mac.dots[lane])
+            with m.Elif(valid[4]):
+                m.d.sync += result.eq(0)
+            with m.If(valid[5]):
+                m.d.sync += before.eq(result)
+            results.append(result)
+        self._write(m, steps[5], values[5], valid[5], results)
+
+    def _write(self, m: Module, step, value: Value, valid: Value, results: list) -> None:
+        """Cycle 5: one element, or a row of zero flags."""
+        row = flag_row_elements(self._config)
+        row_bits = row.bit_length() - 1
+        base, limit = step.carried.base, step.carried.limit
+        first, before = Signal(row), Signal(row)  # entries from base on; before limit
+        ones = Const((1 << row) - 1, row)
+        m.d.comb += [
+            self.en.eq(value & ~step.passes_on),
+            self.addr.eq(step.dst),
+            self.value.eq(Cat(results)),
+            self.reset_en.eq(valid & ~value),
+            self.reset_row.eq(step.dst >> row_bits),
+            first.eq(Mux(step.dst < base, ones << base[:row_bits], ones)),
+            before.eq(Mux(step.dst + row > limit, ~(ones << limit[:row_bits]), ones)),
+            self.reset_mask.eq(first & before),
+        ]
+
+
+def _over(step) -> Value:
+    """Whether one of the indices that a step uses is beyond its scratchpad."""
+    gemm = step.carried.kind == Kind.GEMM
+    dst = step.dst_over & (step.carried.kind != Kind.FLAG_RESET)
+    return dst | (gemm & (step.inp_src_over | step.wgt_over))
