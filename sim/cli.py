@@ -17,6 +17,7 @@ COMMANDS = {  # name: module of sim.commands
     "disasm": "disasm",
     "check": "check",
     "compile": "compile",
+    "import": "import_",
     "verilog": "verilog",
 }
 USAGE_ERROR, INTERRUPTED = 2, 130

@@ -15,8 +15,8 @@ LINE_SECONDS = 10.0  # between lines where there is no terminal
 class Progress:
     """Steps and cycle counts: a status line on a terminal, plain lines elsewhere.
 
-    It is a context manager; `step` announces a step that takes long, `cycles` makes a callback for
-    a run.
+    It is a context manager; `step` announces a step that takes long, `note` a short one, which
+    only a terminal shows; `cycles` makes a callback for a run.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -38,6 +38,11 @@ class Progress:
             self._status = self.console.status("")
             self._status.start()
         self._status.update(text)
+
+    def note(self, text: str) -> None:
+        """Say what is going on."""
+        if self.console.is_terminal:
+            self.step(text)
 
     def clear(self) -> None:
         """Take the status line away."""
