@@ -25,7 +25,7 @@ __all__ = ["QUEUES", "Fetch"]
 
 QUEUES = (Stage.LOAD, Stage.COMPUTE, Stage.STORE)
 BUFFER_BEATS = 128
-"""Fetched ahead: enough for an instruction in two cycles at a latency of 100, and no more, since the
+"""Fetched ahead: enough for an instruction in two cycles at a latency of 100; no more, since the
 first LOAD stands behind it on the bus."""
 CHUNK_BEATS = 16
 """Fetch bursts end at multiples of this many beats, and none is issued without room for it."""
