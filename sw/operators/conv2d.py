@@ -16,7 +16,7 @@ from hw.config import Config
 from sw.compiler import SLOTS, TensorSpec, register, tensorize
 from sw.operators.epilogue import PARAMETERS, Epilogue, check_depth
 from sw.operators.operator import Kernel, Operator, OperatorError, Parameter, Tensor
-from sw.operators.tiles import GemmShape, Tiling, choose, split_copy
+from sw.operators.tiles import GemmShape, Tiling, by_step, choose, split_copy
 
 __all__ = ["CONV2D", "Conv2d", "build", "golden"]
 
@@ -152,6 +152,7 @@ def _schedule(function: Any, inlined: list[str], tiling: Tiling, bias: bool) -> 
     sch.set_scope(acc, 0, "local.acc")
     sch.set_scope(padded, 0, "local.inp")
     weight = sch.cache_read(acc, 1, "local.wgt")
+    sch.transform_layout(weight, ("write", 0), by_step(tiling.inputs))
     if bias:
         sch.cache_read(out, 1, "local.acc")
     n, o, h, w, i, j = sch.get_loops(out)
@@ -168,8 +169,7 @@ def _schedule(function: Any, inlined: list[str], tiling: Tiling, bias: bool) -> 
     sch.compute_at(padded, keep[0], preserve_unit_loops=True)
     sch.compute_at(weight, keep[1], preserve_unit_loops=True)
     if tiling.keep:
-        kept = padded if tiling.keep == "inputs" else weight
-        split_copy(sch, sch.get_loops(kept)[-5], sch.get_loops(kept)[-6], tiling.inputs)
+        split_copy(sch, padded if tiling.keep == "inputs" else weight, 6, tiling.inputs)
     reset = sch.decompose_reduction(acc, coo)
     for loop in (oo, wo, coo):
         sch.annotate(loop, SLOTS, 2)

@@ -58,6 +58,11 @@ class GemmShape:
         return (width - 1) * self.steps[1] + self.kernel[1]
 
     @property
+    def sparse(self) -> bool:
+        """Single columns are copied: each is a burst of its own, each row a LOAD."""
+        return self.kernel[1] == 1 and self.stride[1] > 1
+
+    @property
     def taps(self) -> int:
         return self.kernel[0] * self.kernel[1]
 
@@ -115,9 +120,8 @@ def _beats(nbytes: int, config: Config) -> int:
 def _costs(shape: GemmShape, tiling: Tiling, config: Config) -> _Costs:
     acc = tiling.outputs * tiling.height * tiling.width
     rows = tiling.inputs * shape.rows(tiling.height)
-    sparse = shape.kernel[1] == 1 and shape.stride[1] > 1  # every column is a burst of its own
-    row = 1 if sparse else shape.columns(tiling.width)
-    bursts = rows * (shape.columns(tiling.width) if sparse else 1)
+    row = 1 if shape.sparse else shape.columns(tiling.width)
+    bursts = rows * (shape.columns(tiling.width) if shape.sparse else 1)
     return _Costs(
         inputs=bursts * _beats(row * config.inp_bytes, config),
         weights=_beats(tiling.outputs * tiling.inputs * shape.taps * config.wgt_bytes, config),
@@ -160,7 +164,8 @@ def estimate(shape: GemmShape, tiling: Tiling, config: Config) -> int:
     """Cycles of the tiling in the model."""
     read = _start(shape, tiling, config)
     compute = write = 0
-    fetch = _beats((tiling.inputs + 2) * INSTRUCTION_BYTES, config)
+    loads = tiling.inputs * (shape.rows(tiling.height) if shape.sparse else 1) + 1
+    fetch = _beats((loads + 1) * INSTRUCTION_BYTES, config)
     loaded = [0, 0]  # when the slots loaded in every step are free again, the older one first
     kept = [0, 0]  # the same for the slots of what is kept
     stored = [0, 0]  # the same for the ACC slots

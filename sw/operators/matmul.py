@@ -15,7 +15,7 @@ from hw.config import Config
 from sw.compiler import SLOTS, TensorSpec, register, tensorize
 from sw.operators.epilogue import PARAMETERS, Epilogue, check_depth
 from sw.operators.operator import Kernel, Operator, Parameter, Tensor
-from sw.operators.tiles import GemmShape, Tiling, choose, split_copy
+from sw.operators.tiles import GemmShape, Tiling, by_step, choose, split_copy
 
 __all__ = ["MATMUL", "build", "expression"]
 
@@ -62,6 +62,8 @@ def _schedule(function: Any, inlined: list[str], tiling: Tiling, bias: bool) -> 
     acc, out = sch.get_sblock("acc"), sch.get_sblock("out")
     sch.set_scope(acc, 0, "local.acc")
     data, weight = sch.cache_read(acc, 0, "local.inp"), sch.cache_read(acc, 1, "local.wgt")
+    for copy in (data, weight):
+        sch.transform_layout(copy, ("write", 0), by_step(tiling.inputs))
     if bias:
         sch.cache_read(out, 1, "local.acc")
     m, n, i, j = sch.get_loops(out)
@@ -77,8 +79,7 @@ def _schedule(function: Any, inlined: list[str], tiling: Tiling, bias: bool) -> 
     sch.compute_at(data, keep[0], preserve_unit_loops=True)
     sch.compute_at(weight, keep[1], preserve_unit_loops=True)
     if tiling.keep:
-        kept = data if tiling.keep == "inputs" else weight
-        split_copy(sch, sch.get_loops(kept)[-3], sch.get_loops(kept)[-4], tiling.inputs)
+        split_copy(sch, data if tiling.keep == "inputs" else weight, 4, tiling.inputs)
     reset = sch.decompose_reduction(acc, koo)
     for loop in (no, mo, koo):
         sch.annotate(loop, SLOTS, 2)

@@ -4,7 +4,7 @@ Every tiling that fits the scratchpads is bounded from below; the promising ones
 cost model. Equal costs go to the first tiling in order of enumeration (large tiles first).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import product
 from math import inf
@@ -16,7 +16,17 @@ from hw.config import Config
 from sw.compiler import CompileError
 from sw.operators.cost import Counts, GemmShape, Tiling, bound, estimate, lower_bound
 
-__all__ = ["KEEP", "GemmShape", "Tiling", "bound", "choose", "estimate", "fits", "split_copy"]
+__all__ = [
+    "KEEP",
+    "GemmShape",
+    "Tiling",
+    "bound",
+    "by_step",
+    "choose",
+    "estimate",
+    "fits",
+    "split_copy",
+]
 
 KEEP = ("", "weights", "inputs")
 NARROW_BEYOND = 1.05  # times the compute cycles: narrow tiles are tried only beyond it
@@ -43,16 +53,29 @@ def fits(shape: GemmShape, tiling: Tiling, config: Config) -> bool:
     )
 
 
-def split_copy(sch: s_tir.Schedule, channels: Any, first: Any, inputs: int) -> None:
+def by_step(inputs: int) -> Callable[..., tuple[Any, ...]]:
+    """Layout of a copy (outputs or rows, input channels, ...) with the steps outermost.
+
+    In SRAM the part of each step is then compact, so one LOAD fills it.
+    """
+
+    def layout(first: Any, channel: Any, *rest: Any) -> tuple[Any, ...]:
+        return (channel // inputs, first, channel % inputs, *rest)
+
+    return layout
+
+
+def split_copy(sch: s_tir.Schedule, copy: Any, axes: int, inputs: int) -> None:
     """Cut the copy of a kept operand into the input channels of each step.
 
     So each part can be loaded just before the step that needs it first.
 
     Arguments
     ---------
-    channels: the copy's loop over input-channel blocks.
-    first: its outermost loop.
+    copy: the block; the second of its innermost `axes` loops runs over input-channel blocks.
+    inputs: how many of these a step takes.
     """
+    first, channels = sch.get_loops(copy)[-axes : 2 - axes]
     outer, inner = sch.split(channels, [None, inputs])
     sch.reorder(outer, first, inner)
     sch.unroll(outer)
