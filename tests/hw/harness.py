@@ -91,7 +91,9 @@ def send(
                 await ctx.tick()
             ctx.set(stream.payload, item)
             ctx.set(stream.valid, 1)
-            await ctx.tick().until(stream.ready)
+            ready = False
+            while not ready:
+                _, _, ready = await ctx.tick().sample(stream.ready)
             ctx.set(stream.valid, 0)
 
     return sender
