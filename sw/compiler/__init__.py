@@ -1,8 +1,18 @@
 """The compiler: from a TVM schedule (s_tir) to a VTA program.
 
-The steps, one module each, in the order data flows: `lower` (stock TVM passes), `walk` (macro
-operations), `fold` (strides, boxes; with `expressions`, `nest`, `dma`, `alu` and `operations`),
-`allocate` (SRAM), `tokens` (dependency flags), `emit` (uops, DRAM, instructions).
+The steps, in the order data flows:
+
+==========  ===================================================================================
+lower       stock TVM passes: flat TIR
+walk        loops unrolled down to macro operations, one for each execution of a perfect nest
+fold        strides, boxes and padding of each (`classify` first says what it is)
+operations  the same as instructions with relative addresses: `dma` for copies, `nest` for loops and
+            uops, `alu` for expressions, `liveness` for what these may overwrite
+allocate    SRAM slots, in rotation
+order       loads just before their first use
+tokens      dependency flags from hazards
+emit        uops, DRAM addresses, FINISH, encoding
+==========  ===================================================================================
 
 >>> compiled = compile(schedule, Config(), name="matmul")          # doctest: +SKIP
 >>> program = compiled.program({"A": a, "B": b}, {"D": a @ b.T})   # doctest: +SKIP

@@ -14,8 +14,9 @@ import numpy as np
 
 from hw.config import Config
 from hw.isa import Alu, Gemm, Load, MemoryType, Stage, Store
+from sw.compiler.classify import SCOPE_MEMORY
 from sw.compiler.errors import CompileError
-from sw.compiler.fold import SCOPE_MEMORY, Instance
+from sw.compiler.fold import Instance
 from sw.compiler.operations import Macro, Template, Touch
 from sw.compiler.walk import Step, Walk
 

@@ -12,8 +12,9 @@ from sw.compiler.allocate import Operation, allocate
 from sw.compiler.emit import DramTensor, Stream, emit
 from sw.compiler.errors import CompileError
 from sw.compiler.fold import Instance, LeafFolder
+from sw.compiler.liveness import dead_operands, sole_writers
 from sw.compiler.lower import lower
-from sw.compiler.operations import MacroBuilder, dead_operands, sole_writers
+from sw.compiler.operations import MacroBuilder
 from sw.compiler.order import just_in_time
 from sw.compiler.tokens import assign
 from sw.compiler.walk import Walk, walk

@@ -1,4 +1,4 @@
-"""Step 3: from a macro operation to instructions with relative addresses.
+"""Step 3, second half: from a macro operation to instructions with relative addresses.
 
 Every index is split into an outer offset and strides over the nest, with a proof or a check that
 nothing is lost (`sw.compiler.expressions`). What does not fit the two loops, the uops or a 2-D
@@ -13,35 +13,14 @@ from typing import Any
 
 import numpy as np
 from tvm import tirx
-from tvm_ffi import structural_equal
 
 from hw.config import Config
-from hw.isa import MemoryType
-from sw.compiler.alu import loads_of
-from sw.compiler.errors import CompileError
-from sw.compiler.expressions import Index, conjuncts, constant
-from sw.compiler.intrinsics import GEMM, RESET
+from sw.compiler.classify import LeafAccess
+from sw.compiler.expressions import Index
 from sw.compiler.nest import Dim
-from sw.compiler.walk import Leaf, Step, Walk, data_variable, text
+from sw.compiler.walk import Leaf, Step, Walk
 
-__all__ = ["Folded", "Instance", "LeafFolder", "Operand"]
-
-SCOPE_MEMORY = {
-    "local.inp": MemoryType.INP,
-    "local.wgt": MemoryType.WGT,
-    "local.acc": MemoryType.ACC,
-}
-
-
-@dataclass(frozen=True)
-class Operand:
-    """One access of a leaf: the buffer, its memory, scalars in an element, and the index."""
-
-    buffer: Any
-    memory: MemoryType
-    element: int
-    index: Index
-    in_dram: bool
+__all__ = ["Folded", "Instance", "LeafFolder"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +34,11 @@ class Folded:
     dims: tuple[Dim, ...]
     base: tuple[int, ...]
 
+    @property
+    def volume(self) -> int:
+        """Iterations, over whole elements."""
+        return prod(dim.extent for dim in self.dims)
+
 
 @dataclass(frozen=True)
 class Instance:
@@ -66,137 +50,13 @@ class Instance:
     offsets: tuple[int, ...]
 
 
-class LeafFolder:
-    """Folds the executions of one leaf.
-
-    `kind` is "load", "zero" (a load of nothing but padding), "store" (of an expression over ACC),
-    "alu" (the same, staying in ACC), "gemm" or "reset"; `operands` starts with the destination.
-    """
+class LeafFolder(LeafAccess):
+    """A leaf that folds its executions."""
 
     def __init__(self, leaf: Leaf, walk: Walk, config: Config) -> None:
-        self.leaf, self.walk, self.config = leaf, walk, config
-        self.operands: list[Operand] = []
-        self.expression: Any = None
-        self.places: list[int] = []
-        self.clip = [self._index(c) for c in leaf.conditions]
-        self.mask: list[Index] = []
+        super().__init__(leaf, walk, config)
         self._memo: dict[Any, Folded | None] = {}
-        if isinstance(leaf.statement, tirx.Evaluate):
-            call: Any = leaf.statement.value
-            self.kind = self._marker(call)
-        else:
-            self.kind = self._store(leaf.statement)
 
-    def _index(self, expr: Any) -> Index:
-        return Index(expr, self.leaf.outer, self.leaf.nest)
-
-    def error(self, reason: str) -> CompileError:
-        """An error that begins with the statement."""
-        return CompileError(f"{text(self.leaf.statement)}: {reason}")
-
-    # Classification ---------------------------------------------------------------------------
-    def _marker(self, call: Any) -> str:
-        name = getattr(call.args[0], "value", "") if getattr(call, "args", ()) else ""
-        kinds = {GEMM: "gemm", RESET: "reset"}
-        if name not in kinds:
-            raise self.error(f"only the markers {GEMM} and {RESET} may be called")
-        for pointer in call.args[1:]:
-            buffer = self.walk.buffer(data_variable(pointer.args[1]))
-            self.operands.append(self._operand(buffer, pointer.args[2]))
-        return kinds[name]
-
-    def _operand(self, view: Any, index: Any, *, dram_type: MemoryType | None = None) -> Operand:
-        buffer = self.walk.buffer(view)
-        allocation = self.walk.allocations.get(buffer)
-        memory = dram_type if allocation is None else SCOPE_MEMORY[allocation.scope]
-        if memory is None:
-            raise self.error(f"{view.name} is in DRAM, here it must be in an SRAM scope")
-        block = self.config.block
-        element = block * (block if memory is MemoryType.WGT else self.config.batch)
-        return Operand(buffer, memory, element, self._index(index), allocation is None)
-
-    def _store(self, store: Any) -> str:
-        if len(store.indices) != 1:
-            raise self.error("the buffer is not flat")
-        scope = self.walk.allocations.get(self.walk.buffer(store.buffer))
-        value = store.value
-        if scope is not None and scope.scope != "local.acc":
-            return self._load(store, value)
-        source = self._only_load(value)
-        if source is not None and self.walk.buffer(source.source) not in self.walk.allocations:
-            return self._load(store, value)
-        if scope is None:
-            value = self._output_value(store, value)
-        self._expression(store, value)
-        return "store" if scope is None else "alu"
-
-    def _only_load(self, value: Any) -> Any:
-        """The tensor load that `value` is, under casts and padding conditions."""
-        if isinstance(value, tirx.Cast):
-            return self._only_load(value.value)
-        if _is_if_then_else(value):
-            return self._only_load(value.args[1])
-        return value if type(value).__name__ == "TensorLoad" else None
-
-    def _padding(self, value: Any) -> list[Any]:
-        """What must be non-negative for the copy to take data instead of a zero."""
-        if isinstance(value, tirx.Cast):
-            return self._padding(value.value)
-        if not _is_if_then_else(value):
-            return []
-        if constant(value.args[2]) != 0:
-            raise self.error("LOAD pads with zeros only")
-        return conjuncts(value.args[0]) + self._padding(value.args[1])
-
-    def _load(self, store: Any, value: Any) -> str:
-        source = self._only_load(value)
-        if constant(value) == 0:
-            self.operands = [self._operand(store.buffer, store.indices[0])]
-            return "zero"
-        if source is None:
-            raise self.error("only a copy from DRAM, padded with zeros or not, fills this scope")
-        self.mask = [self._index(c) for c in self._padding(value)]
-        target = self._operand(store.buffer, store.indices[0])
-        stored, held = str(source.source.dtype), str(store.buffer.dtype)
-        memory = target.memory
-        if (stored, held) == ("int8", "int32"):
-            memory = MemoryType.ACC_8BIT
-        elif stored != held:
-            raise self.error(f"a LOAD from {stored} to {held} does not exist")
-        dram = self._operand(source.source, source.indices[0], dram_type=memory)
-        if not dram.in_dram:
-            raise self.error(f"{source.source.name} is in SRAM: copies come from DRAM")
-        self.operands = [target, dram]
-        return "load"
-
-    def _output_value(self, store: Any, value: Any) -> Any:
-        if str(store.buffer.dtype) != "int8":
-            raise self.error(f"STORE writes int8, {store.buffer.name} is {store.buffer.dtype}")
-        if constant(value) is not None:
-            return value
-        if not isinstance(value, tirx.Cast):
-            raise self.error("STORE writes the low 8 bits of ACC: cast the value to int8")
-        return value.value
-
-    def _expression(self, store: Any, value: Any) -> None:
-        target = self._operand(store.buffer, store.indices[0], dram_type=MemoryType.OUT)
-        self.operands, self.expression = [target], value
-        known: list[tuple[Any, Any]] = [(target.buffer, store.indices[0])]
-        for load in loads_of(value):
-            buffer = self.walk.buffer(load.source)
-            operand = self._operand(load.source, load.indices[0])
-            if operand.memory is not MemoryType.ACC:
-                raise self.error(f"{load.source.name} is no accumulator: the ALU reads local.acc")
-            for place, (seen, index) in enumerate(known):
-                if seen.same_as(buffer) and structural_equal(index, load.indices[0]):
-                    self.places.append(place)
-                    break
-            else:
-                self.places.append(len(known))
-                known.append((buffer, load.indices[0]))
-                self.operands.append(operand)
-
-    # Folding ------------------------------------------------------------------------------------
     def instance(self, step: Step) -> Instance:
         """This execution of the leaf, folded."""
         env = step.env
@@ -318,7 +178,3 @@ class LeafFolder:
             remaining[n] = (rest, (box[0] // inner, box[1] // inner))
             covered *= inner
         return remaining
-
-
-def _is_if_then_else(value: Any) -> bool:
-    return type(value).__name__ == "Call" and value.op.name.endswith("if_then_else")

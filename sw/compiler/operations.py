@@ -1,11 +1,9 @@
-"""Folded macro operations as instructions with relative addresses, and what may be overwritten.
+"""Folded macro operations as instructions with relative addresses.
 
-`templates` turns one execution of a leaf into instructions whose addresses count from places: the
-leaf's operands, then temporaries. `dead_operands` decides, by walking all executions backwards,
-where the ALU may compute in place.
+Addresses count from places: the leaf's operands, then temporaries. What does not depend on
+addresses is made once for all executions that fold alike.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +17,7 @@ from sw.compiler.dma import Transfer, loads, stores
 from sw.compiler.fold import Folded, Instance, LeafFolder
 from sw.compiler.nest import Dim, LoopNest, entries, merge, plan
 
-__all__ = ["Macro", "MacroBuilder", "Template", "Touch", "dead_operands", "sole_writers"]
+__all__ = ["Macro", "MacroBuilder", "Template", "Touch"]
 
 UNROLLED_ALU = 64  # chains of single-uop ALU instructions before uops are used instead
 
@@ -59,69 +57,6 @@ class Macro:
 
     templates: tuple[Template, ...]
     temporaries: tuple[int, ...] = ()
-
-
-def sole_writers(instances: Sequence[Instance]) -> list[bool]:
-    """For each execution: does nothing else write its instance of its destination?
-
-    A LOAD may then fill gaps between clipped rows with zeros: they hold nothing.
-    """
-    keys = []
-    for instance in instances:
-        buffer = instance.folder.operands[0].buffer
-        keys.append((buffer, instance.step.instances.get(buffer)))
-    counts = Counter(keys)
-    return [counts[key] == 1 for key in keys]
-
-
-def dead_operands(instances: Sequence[Instance]) -> list[frozenset[int]]:
-    """For each execution, the ACC operands that nothing reads afterwards.
-
-    An operand also has to be alone: every entry touched once, and no other operand of the leaf
-    in the same buffer. The destination of an update (``acc[i] = f(acc[i])``) counts as dead.
-    """
-    live: dict[tuple[object, int], np.ndarray] = {}
-    result: list[frozenset[int]] = []
-    for instance in reversed(instances):
-        folded = instance.folded
-        result.append(frozenset() if folded is None else _dead(instance, folded, live))
-    return result[::-1]
-
-
-def _dead(
-    instance: Instance, folded: Folded, live: dict[tuple[object, int], np.ndarray]
-) -> frozenset[int]:
-    folder = instance.folder
-    touched = []
-    for n, operand in enumerate(folder.operands):
-        allocation = folder.walk.allocations.get(operand.buffer)
-        if allocation is None or operand.memory not in (MemoryType.ACC, MemoryType.ACC_8BIT):
-            continue
-        key = (operand.buffer, instance.step.instances[operand.buffer])
-        state = live.setdefault(key, np.zeros(allocation.size // operand.element, bool))
-        touched.append((n, state, _operand_entries(folded, n) + instance.offsets[n]))
-    if touched and touched[0][0] == 0:  # the destination: what it held before is not needed
-        _, state, where = touched[0]
-        state[where] = False
-    updates = folder.kind == "gemm" or 0 in folder.places
-    buffers = [folder.operands[n].buffer for n, _, _ in touched]
-    dead = set()
-    for n, state, where in touched:
-        alone = sum(buffer.same_as(folder.operands[n].buffer) for buffer in buffers) == 1
-        if alone and not state[where].any() and len(where) == _volume(folded):
-            dead.add(n)
-    for n, state, where in touched:
-        if n or updates:
-            state[where] = True
-    return frozenset(dead)
-
-
-def _volume(folded: Folded) -> int:
-    return int(np.prod([dim.extent for dim in folded.dims], dtype=np.int64))
-
-
-def _operand_entries(folded: Folded, operand: int) -> np.ndarray:
-    return entries(list(folded.dims), operand, folded.base[operand])
 
 
 class MacroBuilder:
@@ -211,7 +146,7 @@ class MacroBuilder:
             rows = [Dim.of(d.extent, d.strides[steps.result], d.strides[0]) for d in dims]
             for piece in stores(rows, base[steps.result], base[0], MemoryType.OUT):
                 templates.append(_transfer(piece, steps.result, 0))
-        return Macro(tuple(templates), (_volume(folded),) * steps.temporaries)
+        return Macro(tuple(templates), (folded.volume,) * steps.temporaries)
 
 
 def _with_temporaries(

@@ -1,0 +1,177 @@
+"""Step 3, first half: what a leaf is, and which tensors it accesses.
+
+A copy from DRAM is a load, an expression over accumulators is ALU work (and a store, where it goes
+to DRAM), a call of a marker is GEMM or a reset. Anything else is an error that names the statement.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import tirx
+from tvm_ffi import structural_equal
+
+from hw.config import Config
+from hw.isa import MemoryType
+from sw.compiler.alu import loads_of
+from sw.compiler.errors import CompileError
+from sw.compiler.expressions import Index, conjuncts, constant
+from sw.compiler.intrinsics import GEMM, RESET
+from sw.compiler.walk import Leaf, Walk, data_variable, text
+
+__all__ = ["SCOPE_MEMORY", "LeafAccess", "Operand"]
+
+SCOPE_MEMORY = {
+    "local.inp": MemoryType.INP,
+    "local.wgt": MemoryType.WGT,
+    "local.acc": MemoryType.ACC,
+}
+
+
+@dataclass(frozen=True)
+class Operand:
+    """One access of a leaf: the buffer, its memory, scalars in an element, and the index."""
+
+    buffer: Any
+    memory: MemoryType
+    element: int
+    index: Index
+    in_dram: bool
+
+
+class LeafAccess:
+    """A leaf, classified.
+
+    Members
+    -------
+    kind: "load", "zero" (a load of nothing but padding), "store" (of an expression over ACC), "alu"
+        (the same, staying in ACC), "gemm" or "reset".
+    operands: what it accesses, the destination first.
+    expression, places: of "store" and "alu": the value, and the operand that each of its loads
+        is (`sw.compiler.alu.loads_of` gives their order).
+    clip, mask: must be non-negative for the statement to run, and for a load to find data.
+    """
+
+    def __init__(self, leaf: Leaf, walk: Walk, config: Config) -> None:
+        self.leaf, self.walk, self.config = leaf, walk, config
+        self.operands: list[Operand] = []
+        self.expression: Any = None
+        self.places: list[int] = []
+        self.clip = [self._index(c) for c in leaf.conditions]
+        self.mask: list[Index] = []
+        if isinstance(leaf.statement, tirx.Evaluate):
+            call: Any = leaf.statement.value
+            self.kind = self._marker(call)
+        else:
+            self.kind = self._store(leaf.statement)
+
+    def _index(self, expr: Any) -> Index:
+        return Index(expr, self.leaf.outer, self.leaf.nest)
+
+    def error(self, reason: str) -> CompileError:
+        """An error that begins with the statement."""
+        return CompileError(f"{text(self.leaf.statement)}: {reason}")
+
+    def _marker(self, call: Any) -> str:
+        name = getattr(call.args[0], "value", "") if getattr(call, "args", ()) else ""
+        kinds = {GEMM: "gemm", RESET: "reset"}
+        if name not in kinds:
+            raise self.error(f"only the markers {GEMM} and {RESET} may be called")
+        for pointer in call.args[1:]:
+            buffer = self.walk.buffer(data_variable(pointer.args[1]))
+            self.operands.append(self._operand(buffer, pointer.args[2]))
+        return kinds[name]
+
+    def _operand(self, view: Any, index: Any, *, dram_type: MemoryType | None = None) -> Operand:
+        buffer = self.walk.buffer(view)
+        allocation = self.walk.allocations.get(buffer)
+        memory = dram_type if allocation is None else SCOPE_MEMORY[allocation.scope]
+        if memory is None:
+            raise self.error(f"{view.name} is in DRAM, here it must be in an SRAM scope")
+        block = self.config.block
+        element = block * (block if memory is MemoryType.WGT else self.config.batch)
+        return Operand(buffer, memory, element, self._index(index), allocation is None)
+
+    def _store(self, store: Any) -> str:
+        if len(store.indices) != 1:
+            raise self.error("the buffer is not flat")
+        scope = self.walk.allocations.get(self.walk.buffer(store.buffer))
+        value = store.value
+        if scope is not None and scope.scope != "local.acc":
+            return self._load(store, value)
+        source = self._only_load(value)
+        if source is not None and self.walk.buffer(source.source) not in self.walk.allocations:
+            return self._load(store, value)
+        if scope is None:
+            value = self._output_value(store, value)
+        self._expression(store, value)
+        return "store" if scope is None else "alu"
+
+    def _only_load(self, value: Any) -> Any:
+        """The tensor load that `value` is, under casts and padding conditions."""
+        if isinstance(value, tirx.Cast):
+            return self._only_load(value.value)
+        if _is_if_then_else(value):
+            return self._only_load(value.args[1])
+        return value if type(value).__name__ == "TensorLoad" else None
+
+    def _padding(self, value: Any) -> list[Any]:
+        """What must be non-negative for the copy to take data instead of a zero."""
+        if isinstance(value, tirx.Cast):
+            return self._padding(value.value)
+        if not _is_if_then_else(value):
+            return []
+        if constant(value.args[2]) != 0:
+            raise self.error("LOAD pads with zeros only")
+        return conjuncts(value.args[0]) + self._padding(value.args[1])
+
+    def _load(self, store: Any, value: Any) -> str:
+        source = self._only_load(value)
+        if constant(value) == 0:
+            self.operands = [self._operand(store.buffer, store.indices[0])]
+            return "zero"
+        if source is None:
+            raise self.error("only a copy from DRAM, padded with zeros or not, fills this scope")
+        self.mask = [self._index(c) for c in self._padding(value)]
+        target = self._operand(store.buffer, store.indices[0])
+        stored, held = str(source.source.dtype), str(store.buffer.dtype)
+        memory = target.memory
+        if (stored, held) == ("int8", "int32"):
+            memory = MemoryType.ACC_8BIT
+        elif stored != held:
+            raise self.error(f"a LOAD from {stored} to {held} does not exist")
+        dram = self._operand(source.source, source.indices[0], dram_type=memory)
+        if not dram.in_dram:
+            raise self.error(f"{source.source.name} is in SRAM: copies come from DRAM")
+        self.operands = [target, dram]
+        return "load"
+
+    def _output_value(self, store: Any, value: Any) -> Any:
+        if str(store.buffer.dtype) != "int8":
+            raise self.error(f"STORE writes int8, {store.buffer.name} is {store.buffer.dtype}")
+        if constant(value) is not None:
+            return value
+        if not isinstance(value, tirx.Cast):
+            raise self.error("STORE writes the low 8 bits of ACC: cast the value to int8")
+        return value.value
+
+    def _expression(self, store: Any, value: Any) -> None:
+        target = self._operand(store.buffer, store.indices[0], dram_type=MemoryType.OUT)
+        self.operands, self.expression = [target], value
+        known: list[tuple[Any, Any]] = [(target.buffer, store.indices[0])]
+        for load in loads_of(value):
+            buffer = self.walk.buffer(load.source)
+            operand = self._operand(load.source, load.indices[0])
+            if operand.memory is not MemoryType.ACC:
+                raise self.error(f"{load.source.name} is no accumulator: the ALU reads local.acc")
+            for place, (seen, index) in enumerate(known):
+                if seen.same_as(buffer) and structural_equal(index, load.indices[0]):
+                    self.places.append(place)
+                    break
+            else:
+                self.places.append(len(known))
+                known.append((buffer, load.indices[0]))
+                self.operands.append(operand)
+
+
+def _is_if_then_else(value: Any) -> bool:
+    return type(value).__name__ == "Call" and value.op.name.endswith("if_then_else")
