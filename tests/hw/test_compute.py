@@ -399,4 +399,4 @@ def test_alu_uops_cost_a_cycle_each_and_dependent_ones_four() -> None:
     """targets.md: n for a tensor ALU instruction; at most 3 stalls on a dependent uop."""
     tensor = alu(use_imm=0, uop_bgn=1, uop_end=2, iter_out=20, dst_factor_out=1)
     assert marginal(tensor) <= 21
-    assert marginal(alu(iter_out=20, alu_opcode=AluOpcode.MUL, imm=3)) <= 4 * 20
+    assert marginal(alu(iter_out=20, alu_opcode=AluOpcode.MUL, imm=3)) <= 4 * 20 + 1
