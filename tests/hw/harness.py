@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import ValueCastable
+from amaranth.hdl import ClockDomain, Module, ValueCastable
 from amaranth.lib import data, enum
 from amaranth.sim import Simulator
 
@@ -55,7 +55,10 @@ def simulate(
     TimeoutError
         after `cycles` clock cycles; names the testbenches that have not ended.
     """
-    simulator = Simulator(dut)
+    top = Module()
+    top.domains.sync = ClockDomain()  # for units without registers, too
+    top.submodules.dut = dut
+    simulator = Simulator(top)
     simulator.add_clock(1e-6)
     left = {f"{n}: {getattr(t, '__name__', t)}" for n, t in enumerate(testbenches)}
 

@@ -6,7 +6,6 @@ import random
 import numpy as np
 import pytest
 from amaranth.hdl import Elaboratable, Module, Signal
-from amaranth.sim import Simulator
 
 from hw.alu import ALU_LATENCY, AluLane, chain_layout, extend
 from hw.config import Config
@@ -71,22 +70,15 @@ def rtl_extend(chains: list[list[Alu]]) -> list[tuple[int, dict]]:
             folded = 0
             for alu in alus:
                 ctx.set(dut.bits.as_value(), encode(CONFIG, alu))
-                await ctx.delay(1e-9)
+                await ctx.delay(1e-9)  # combinational
                 if not ctx.get(dut.possible):
                     break
                 ctx.set(dut.chain, ctx.get(dut.longer))
                 folded += 1
             out.append((folded, collect(ctx.get(dut.chain))))
 
-    simulate_comb(dut, run)
+    simulate(dut, run)
     return out
-
-
-def simulate_comb(dut: Elaboratable, testbench) -> None:
-    """Run a testbench on a unit without a clock."""
-    simulator = Simulator(dut)
-    simulator.add_testbench(testbench)
-    simulator.run()
 
 
 def clamp(value: np.ndarray, chain: dict) -> np.ndarray:
