@@ -54,7 +54,7 @@ class ReadSlave:
                  errors: frozenset[int] = frozenset()) -> None:  # fmt: skip
         self._ports, self._config, self._memory, self._base = ports, config, memory, base
         self._rng, self._stall, self._latency = rng or random.Random(0), stall, latency
-        self._errors = errors
+        self.errors = errors
         self.bursts: list[tuple[int, int]] = []
         self.beats = 0
 
@@ -78,7 +78,7 @@ class ReadSlave:
             ctx.set(ports.arready, ready)
             if not offering and due and due[0][0] <= cycle and self._now():
                 _, address, last = due[0]
-                wrong = address in self._errors
+                wrong = address in self.errors
                 ctx.set(ports.rdata, 0 if wrong else self._data(address))
                 ctx.set(ports.rresp, SLVERR if wrong else 0)
                 ctx.set(ports.rlast, last)
@@ -112,7 +112,7 @@ class WriteSlave:
                  errors: frozenset[int] = frozenset()) -> None:  # fmt: skip
         self._ports, self._config, self._memory, self._base = ports, config, memory, base
         self._rng, self._stall, self._latency = rng or random.Random(0), stall, latency
-        self._errors = errors
+        self.errors = errors
         self.bursts: list[tuple[int, int]] = []
         self.strobes: list[int] = []
         self.responses = 0
@@ -157,7 +157,7 @@ class WriteSlave:
         while self._wanted and len(self._beats) >= self._wanted[0][1]:
             address, length = self._wanted.popleft()
             at = _check_burst(self._config, address, length - 1)
-            wrong = address in self._errors
+            wrong = address in self.errors
             for n in range(length):
                 value, strobes, last = self._beats.popleft()
                 if last != (n == length - 1):
@@ -188,7 +188,7 @@ class BeatServer:
                  rng: random.Random | None = None, stall: float = 0.0,
                  errors: frozenset[int] = frozenset()) -> None:  # fmt: skip
         self._client, self._config, self._memory = client, config, memory
-        self._rng, self._stall, self._errors = rng or random.Random(0), stall, errors
+        self._rng, self._stall, self.errors = rng or random.Random(0), stall, errors
         self.bursts: list[tuple[int, int]] = []
 
     def _now(self) -> bool:
@@ -200,7 +200,7 @@ class BeatServer:
         while True:
             ready, offer = self._now(), bool(due) and self._now()
             ctx.set(client.burst.ready, ready)
-            fault = offer and due[0][1] in self._errors
+            fault = offer and due[0][1] in self.errors
             if offer:
                 byte, at = due[0]
                 beat = self._memory.take(range(at, at + nbytes), mode="wrap")
