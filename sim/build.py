@@ -29,6 +29,7 @@ __all__ = ["BUILD", "BuildError", "Simulator", "build_simulator", "build_verilog
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = Path(__file__).resolve().parent
+BARE_LOOP = SOURCES / "bench" / "bench.cpp"
 BUILD = Path(os.environ.get("VTA_BUILD", ROOT / "build"))
 JOBS = 2
 
@@ -129,6 +130,8 @@ def build_simulator(
     extra = _extra_sources(config, variant)
     files = [source, *sorted(SOURCES.glob("*.sv")), *sorted(SOURCES.glob("*.vlt")),
              *sorted(SOURCES.glob("*.h")), *sorted(SOURCES.glob("*.cpp"))]  # fmt: skip
+    if variant == "bare":
+        files.append(BARE_LOOP)
     parts = [path.name.encode() + b"\0" + path.read_bytes() for path in files]
     parts += [json.dumps([COMMON_FLAGS, VARIANTS[variant], config.axi_data_bits]).encode()]
     parts += [name.encode() + b"\0" + text.encode() for name, text in extra.items()]
@@ -158,7 +161,7 @@ def _compile(
     flags = [*COMMON_FLAGS, *VARIANTS[variant], f"-GBITS={config.axi_data_bits}"]
     models = [SOURCES / name for name in ("memory.cpp", "checker.cpp", "monitor.cpp")]
     if variant == "bare":
-        models.append(SOURCES / "bench.cpp")
+        models.append(BARE_LOOP)
     else:
         libs = _cocotb("libs")
         flags += ["-LDFLAGS", f"-rdynamic -Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator"]

@@ -1,0 +1,69 @@
+"""ResNet-18's convolutions C2 to C11 as one workload on the default core."""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from hw.config import Config
+from sim.bench.figures import Figure
+from sim.bench.runs import CONFIG, Runs, cycles_of
+from sim.bench.targets import LAYERS, SPEED, Layer
+from sim.device import RtlResult
+
+if TYPE_CHECKING:
+    from sw.operators.operator import Kernel
+
+__all__ = ["compile_layer", "layer_figure", "resnet18"]
+
+EPILOGUE = {"bias": True, "shift": 8, "low": 0, "high": 127}
+
+
+def compile_layer(
+    runs: Runs, layer: Layer, config: Config, *, images: int | None = None
+) -> "Kernel":
+    """The conv2d operator with the layer's shapes, bias, shift and clip."""
+    from sw.operators import operator  # here, because TVM takes seconds to load
+
+    runs.progress.note(f"{layer.name} for {config.name}: compiling")
+    kernel = operator("conv2d").kernel(config, images=images, **layer.parameters, **EPILOGUE)
+    kernel.name = f"{layer.name}_{config.name}"
+    return kernel
+
+
+def layer_figure(layer: Layer, kernel: "Kernel", result: RtlResult, *, group: str) -> Figure:
+    """Cycles of a layer; the bound of its own shapes and the use of the MACs beside."""
+    from sw.operators.cost import bound
+
+    config, cycles = kernel.config, cycles_of(result)
+    data = kernel.tensors["data"].spec.shape
+    elements = -(-data[0] // config.batch) * -(-data[1] // config.block) * data[2] * data[3]
+    least = bound(kernel.notes["shape"], config, input_elements=elements)
+    use = kernel.macs / (cycles * config.batch * config.block**2)
+    return Figure(
+        group=group, name=layer.name, ours=cycles, fixed=True,
+        note=f"bound {least['bound']} ({cycles / least['bound']:.3f}), MAC only {least['gemm']}, "
+        f"MAC use {use:.1%}",
+        detail={"bound": least, "mac_use": use, "counters": result.counters,
+                "tiling": vars(kernel.notes["tiling"])},
+    )  # fmt: skip
+
+
+def resnet18(runs: Runs) -> Iterator[Figure]:
+    """Each layer beside the models, their sum, and the seconds of it all, compiling included."""
+    runs.device(CONFIG).start()
+    started = time.monotonic()
+    group = "ResNet-18; aims: models without ALU folding, and with chains"
+    total = 0
+    for layer in LAYERS:
+        kernel = compile_layer(runs, layer, CONFIG)
+        figure = layer_figure(layer, kernel, runs.run(kernel.program()), group=group)
+        figure.aims = (layer.unfused, layer.chains)
+        total += int(figure.ours)
+        yield figure
+    models = (sum(layer.unfused for layer in LAYERS), sum(layer.chains for layer in LAYERS))
+    yield Figure(group=group, name="sum", ours=total, aims=models, fixed=True)
+    speed = SPEED["C2 to C11"]
+    yield Figure(
+        group="simulation", name="C2 to C11", ours=round(time.monotonic() - started, 2),
+        unit=speed.unit, must=speed.must, note="compiled, run and compared; wall time",
+    )  # fmt: skip

@@ -1,0 +1,109 @@
+"""All parts of the benchmark in order, printed as they come, then the verdict."""
+
+import json
+import platform
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from sim.bench import baseline, buses, marginal, network, speed, streams
+from sim.bench.figures import Figure, print_figures
+from sim.bench.runs import Runs
+from sim.progress import Progress
+
+__all__ = ["PARTS", "chosen_parts", "run_benchmark"]
+
+Part = Callable[[Runs, bool], Iterator[Figure]]
+
+PARTS: dict[str, Part] = {  # name: called with the devices, and whether to be quick
+    "streams": lambda runs, quick: streams.cycles(runs),
+    "marginal": lambda runs, quick: marginal.costs(runs),
+    "sweep": lambda runs, quick: streams.sweep(runs, quick=quick),
+    "stalls": lambda runs, quick: streams.stalls(runs, quick=quick),
+    "network": lambda runs, quick: network.resnet18(runs),
+    "buses": lambda runs, quick: buses.bus_use(runs),
+    "wide": lambda runs, quick: buses.layers(runs),
+    "speed": lambda runs, quick: speed.rates(runs),
+    "waiting": lambda runs, quick: speed.waiting(runs),
+    "verilog": lambda runs, quick: speed.verilog(),
+    "build": lambda runs, quick: speed.build(),
+}
+QUICK = ("streams", "marginal", "sweep", "stalls")
+SLOW = ("build",)  # only where it is asked for
+
+
+def chosen_parts(
+    named: Sequence[str] = (), *, quick: bool = False, build: bool = False
+) -> list[str]:
+    """The parts to measure: those named; or the quick ones; or all, with the build or without."""
+    if named:
+        return [name for name in PARTS if name in named]
+    if quick:
+        return list(QUICK)
+    return [name for name in PARTS if build or name not in SLOW]
+
+
+def run_benchmark(
+    console: Console,
+    *,
+    parts: Iterable[str],
+    quick: bool = False,
+    update: bool = False,
+    json_path: Path | None = None,
+    baseline_path: Path = baseline.PATH,
+) -> bool:
+    """Measure the named `parts` and print them; `quick`: with fewer latencies and seeds.
+
+    `update` writes the baseline; otherwise False is returned where a figure is worse than it.
+
+    Raises
+    ------
+    BenchError, SimulationError
+        where a run has no result or a wrong one.
+    """
+    figures: list[Figure] = []
+    with Progress() as progress, Runs(progress) as runs:
+        for name in parts:
+            progress.step(f"benchmark: {name}")
+            measured = list(PARTS[name](runs, quick))
+            progress.clear()
+            for group in dict.fromkeys(figure.group for figure in measured):
+                print_figures(console, group, [f for f in measured if f.group == group])
+            figures += measured
+    if json_path is not None:
+        write_json(json_path, figures)
+    _print_missed(console, figures)
+    if update:
+        baseline.update(figures, baseline_path)
+        console.print(f"{baseline_path}: written", highlight=False)
+        return True
+    return _compare(console, figures, baseline_path)
+
+
+def write_json(path: Path, figures: list[Figure]) -> None:
+    """An object with the machine and a list of figures."""
+    machine = {"machine": platform.machine(), "python": platform.python_version()}
+    found = {"host": machine, "figures": [figure.to_dict() for figure in figures]}
+    path.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def _print_missed(console: Console, figures: list[Figure]) -> None:
+    stated = [figure for figure in figures if figure.met is not None]
+    missed = [figure for figure in stated if not figure.met]
+    console.print(f"{len(stated) - len(missed)} of {len(stated)} targets met", highlight=False)
+    for figure in missed:
+        console.print(f"  missed: {figure.group}: {figure.name}", style="red", highlight=False)
+
+
+def _compare(console: Console, figures: list[Figure], path: Path) -> bool:
+    """Print how the fixed figures changed; False where one became worse."""
+    changes = baseline.compare(figures, baseline.read(path) if path.exists() else {})
+    for change in changes:
+        word, style = ("worse", "red") if change.worse else ("better", "green")
+        console.print(f"  {word} than the baseline: {change}", style=style, highlight=False)
+    if changes:
+        console.print("vta bench --update accepts these figures as the baseline", highlight=False)
+    else:
+        console.print("no cycle figure differs from the baseline", highlight=False)
+    return not any(change.worse for change in changes)

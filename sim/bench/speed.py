@@ -1,0 +1,167 @@
+"""The simulation's own speed: cycles of a CPU second in pairs, and what a user waits for."""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from sim.bench import marginal, streams
+from sim.bench.figures import Figure
+from sim.bench.plain_loop import run_plain_loop
+from sim.bench.runs import CONFIG, Runs, check, cycles_of
+from sim.bench.targets import SPEED
+from sim.build import BUILD, ROOT, build_simulator
+from sim.device import RtlDevice, load
+from sim.options import RunOptions
+from sim.process import SimulatorProcess
+from sw.program import Program, Registers
+
+__all__ = ["build", "rates", "verilog", "waiting"]
+
+STREAM = "conv_c2_56x56x64x64_rq"
+PAIRS = 5
+REPEATS = 21
+SHORT = ("gemm", 980)  # a program of about 1000 cycles
+LOADED = 64 << 20  # bytes
+STALL_SEED = 1
+BUILD_STEP = """
+import sys
+from hw.config import Config
+from sim.build import build_simulator, build_verilog
+{"verilog": build_verilog, "simulator": build_simulator}[sys.argv[1]](Config())
+"""
+
+
+def cpu_seconds(process: SimulatorProcess) -> float:
+    """CPU seconds of the simulator process with all its threads, and of this one."""
+    # Linux's clock of another process: man 3 clock_getcpuclockid.
+    return time.clock_gettime(~process.pid << 3 | 2) + time.process_time()
+
+
+def measure(device: RtlDevice, program: Program, options: RunOptions) -> float:
+    """Mcycle of a CPU second, from loading the program to its result compared."""
+    process = device.start()
+    started = cpu_seconds(process)
+    result = device.run(program, options=options)
+    check(program, result, program.name)
+    return cycles_of(result) / (cpu_seconds(process) - started) / 1e6
+
+
+# Cycles of a CPU second ---------------------------------------------------------------------------
+def rates(runs: Runs) -> Iterator[Figure]:
+    """Under cocotb, beside the plain loop, with everything on, with waves."""
+    program = streams.load(STREAM)
+    device = runs.device(CONFIG)
+    plain = RunOptions(check_protocol=False)
+    everything = RunOptions(stall_seed=STALL_SEED)
+    loop = build_simulator(CONFIG, variant="bare", progress=runs.progress.step)
+    ours, loops, stalled = [], [], []
+    device.run(program, options=plain)  # so that all of its memory is there
+    for n in range(PAIRS):
+        runs.progress.note(f"simulation speed: {n + 1} of {PAIRS}")
+        ours.append(measure(device, program, plain))
+        cycles, seconds = run_plain_loop(loop, program, plain)
+        loops.append(cycles / seconds / 1e6)
+        stalled.append(measure(device, program, everything))
+    ratios = [mine / bare for mine, bare in zip(ours, loops, strict=True)]
+    what = f"{STREAM}, median of {PAIRS}"
+    yield _rate("cocotb", ours, what)
+    yield _rate("cocotb over plain loop", ratios,
+                f"pairs; the plain loop runs {statistics.median(loops):.3f}")  # fmt: skip
+    yield _rate("stalls and checker", stalled, what)
+    yield _rate("waves", [_with_waves(runs, program)], f"{STREAM}, default scopes")
+
+
+def _with_waves(runs: Runs, program: Program) -> float:
+    with tempfile.TemporaryDirectory(dir=_scratch()) as directory:
+        arguments = ("--trace", "--trace-file", str(Path(directory) / "waves.fst"))
+        with RtlDevice(
+            CONFIG, variant="waves", arguments=arguments, progress=runs.progress.step
+        ) as device:
+            return measure(device, program, RunOptions())
+
+
+def _rate(name: str, values: list[float], note: str) -> Figure:
+    return _figure(name, statistics.median(values), note, values)
+
+
+# What a user waits for: wall time -----------------------------------------------------------------
+def waiting(runs: Runs) -> Iterator[Figure]:
+    """Seconds of a start, milliseconds of a short run, seconds to load 64 MiB."""
+    program = marginal.program(*SHORT, count=1)
+    runs.device(CONFIG).start()  # built from here on
+
+    def start() -> None:
+        with RtlDevice(CONFIG) as device:
+            device.access(("cycles",))
+
+    yield _wall("device start", start, "until a register is read; built before", 3)
+    device = runs.device(CONFIG)
+    cycles = cycles_of(runs.run(program))
+    yield _wall("round trip of 1000 cycles", lambda: device.run(program), f"{cycles} cycles",
+                REPEATS, 1000)  # fmt: skip
+    memory = np.random.default_rng(0).integers(0, 256, LOADED, np.uint8)
+    big = Program(
+        name="64 MiB", config=CONFIG, memory=memory, memory_base=0, memory_size=LOADED,
+        registers=Registers(insn_count=0, insn=0),
+    )  # fmt: skip
+    with RtlDevice(CONFIG) as fresh:
+        process = fresh.start()
+        started = time.perf_counter()
+        load(process, big)
+        seconds = time.perf_counter() - started
+    yield _figure("loading 64 MiB", seconds, "into a device that had no memory", [seconds])
+
+
+def _wall(name: str, action: Callable[[], object], note: str, times: int, scale: int = 1) -> Figure:
+    values = []
+    for _ in range(times):
+        started = time.perf_counter()
+        action()
+        values.append(scale * (time.perf_counter() - started))
+    return _figure(name, statistics.median(values), f"{note}; median of {times}", values)
+
+
+# From nothing -------------------------------------------------------------------------------------
+def verilog() -> Iterator[Figure]:
+    """Seconds to generate the core's Verilog, in an empty build directory."""
+    with tempfile.TemporaryDirectory(dir=_scratch()) as directory:
+        yield _build_step("verilog", "Verilog", directory)
+
+
+def build() -> Iterator[Figure]:
+    """Seconds to build a simulator, Verilog included, in an empty build directory."""
+    with tempfile.TemporaryDirectory(dir=_scratch()) as directory:
+        yield _build_step("simulator", "build from nothing", directory)
+
+
+def _build_step(step: str, name: str, directory: str) -> Figure:
+    """One step in a process of its own, since the build directory is chosen at the start."""
+    before, started = os.times(), time.perf_counter()
+    subprocess.run([sys.executable, "-c", BUILD_STEP, step], check=True, cwd=ROOT,
+                   env=os.environ | {"VTA_BUILD": directory, "PYTHONPATH": str(ROOT)})  # fmt: skip
+    seconds, after = time.perf_counter() - started, os.times()
+    cpu = after.children_user + after.children_system - before.children_user
+    cpu -= before.children_system
+    return _figure(name, seconds, f"wall time; {cpu:.0f} CPU seconds", [seconds])
+
+
+def _scratch() -> Path:
+    """Temporary files are large: they go where builds go."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    return BUILD
+
+
+def _figure(name: str, value: float, note: str, values: list[float]) -> Figure:
+    speed = SPEED[name]
+    return Figure(
+        group="simulation", name=name, ours=round(value, 4), unit=speed.unit, must=speed.must,
+        anchor=speed.anchor, aims=() if speed.aim is None else (speed.aim,), higher=speed.higher,
+        note=note, detail={"values": values},
+    )  # fmt: skip

@@ -1,0 +1,45 @@
+"""`vta bench`: cycles of the core and speed of the simulation, beside their targets."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from sim.commands.run import result_console
+
+HELP = "measure cycles and simulation speed, beside anchors and targets"
+EXAMPLES = (
+    "vta bench                          # all but the build from nothing: some minutes",
+    "vta bench --quick                  # cycles on the default core, against the baseline",
+    "vta bench --part network --json resnet18.json",
+    "vta bench --update                 # accept the cycles as the new baseline",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from sim.bench.runner import PARTS
+
+    add = parser.add_argument
+    add("--quick", action="store_true", help="only cycles, on the default core, fewer latencies")
+    add("--part", action="append", choices=tuple(PARTS), metavar="PART", default=[],
+        help=f"only this; may be given again: {', '.join(PARTS)}")  # fmt: skip
+    add("--build", action="store_true", help="also build a simulator from nothing")
+    add("--update", action="store_true", help="write the committed baseline of cycles")
+    add("--json", type=Path, metavar="FILE", help="write all figures as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    from sim.bench.runner import chosen_parts, run_benchmark
+    from sim.bench.runs import BenchError
+
+    try:
+        good = run_benchmark(
+            result_console(),
+            parts=chosen_parts(args.part, quick=args.quick, build=args.build),
+            quick=args.quick,
+            update=args.update,
+            json_path=args.json,
+        )
+    except BenchError as error:
+        print(f"vta bench: {error}", file=sys.stderr)
+        return 1
+    return 0 if good else 1
