@@ -1,6 +1,6 @@
 """The ACC and OUT scratchpads: one write port fills both, zero flags make resets cheap."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -37,9 +37,11 @@ def execute_ports(config: Config) -> dict[str, wiring.Member]:
         "d_en": In(1),
         "d_addr": In(address),
         "d_data": Out(8 * config.acc_bytes),
+        "d_zero": Out(1),
         "s_en": In(1),
         "s_addr": In(address),
         "s_data": Out(8 * config.acc_bytes),
+        "s_zero": Out(1),
     }
 
 
@@ -107,7 +109,8 @@ class AccumulatorScratchpad(wiring.Component):
     load: writes of LOAD ACC and ACC_8BIT (`write_layout`).
     en, addr, value: in, write one element of BATCH x BLOCK int32.
     reset_en, reset_row, reset_mask: in, set zero flags of a row of `flag_row_elements` entries.
-    d_en, d_addr, s_en, s_addr: in; d_data, s_data: out, elements.
+    d_en, d_addr, s_en, s_addr: in; d_data, s_data: out, elements, zero instead while d_zero,
+        s_zero: where they are used, that costs nothing.
     out_en, out_pos: in; out_data: out, the OUT elements of one bus beat (or the one element).
     """
 
@@ -170,28 +173,33 @@ class AccumulatorScratchpad(wiring.Component):
                 m.d.comb += [read.addr.eq(at), read.en.eq(en), flags.addr[port].eq(at)]
                 with m.If(en):
                     m.d.sync += zero.eq(flags.flag[port])
-                reads.append(Mux(zero, 0, read.data))
-        self._read(m, self.d_en, self.d_addr, d_reads, [self.d_data])
-        self._read(m, self.s_en, self.s_addr, s_reads, [self.s_data])
-        elements = [self.out_data.word_select(n, 8 * self._config.out_bytes)
-                    for n in range(self._lanes)]  # fmt: skip
-        self._read(m, self.out_en, self.out_pos, out_reads, elements)
+                reads.append((read.data, zero))
+        for port in ("d", "s"):
+            reads = {"d": d_reads, "s": s_reads}[port]
+            first = self._first(m, getattr(self, f"{port}_en"), getattr(self, f"{port}_addr"))
+            for target, values in zip(("data", "zero"), zip(*reads, strict=True), strict=True):
+                m.d.comb += getattr(self, f"{port}_{target}").eq(self._rotated(values, first, 0))
+        first = self._first(m, self.out_en, self.out_pos)
+        for n in range(self._lanes):
+            data, zero = (self._rotated(v, first, n) for v in zip(*out_reads, strict=True))
+            element = self.out_data.word_select(n, 8 * self._config.out_bytes)
+            m.d.comb += element.eq(Mux(zero, 0, data))
         return m
+
+    def _first(self, m: Module, en, addr) -> Value:
+        """The bank of the first element of a read, a cycle later."""
+        first = Signal(range(self._lanes))
+        with m.If(en):
+            m.d.sync += first.eq(addr)
+        return first
+
+    def _rotated(self, banks: tuple, first, n: int) -> Value:
+        """What the banks hold of element `n` of a read."""
+        return banks[0] if self._lanes == 1 else Array(banks)[(first + n)[: log2(self._lanes)]]
 
     def _truncate(self, value):
         """OUT of an ACC element: the low byte of each value."""
         return Cat(value.word_select(n, 32)[:8] for n in range(self._bits // 32))
-
-    def _read(self, m: Module, en, addr, reads: list, targets: list) -> None:
-        """Element n of a read stands in the bank of address ``addr + n``."""
-        if self._lanes == 1:
-            m.d.comb += targets[0].eq(reads[0])
-            return
-        first = Signal(range(self._lanes))
-        with m.If(en):
-            m.d.sync += first.eq(addr)
-        for n, target in enumerate(targets):
-            m.d.comb += target.eq(Array(reads)[(first + n)[: log2(self._lanes)]])
 
     def _load_values(self, m: Module) -> list:
         """The ACC elements that a write from the loader completes, by their place in it."""

@@ -8,7 +8,15 @@ from hw.alu import AluLane
 from hw.bus import error_layout
 from hw.config import Config
 from hw.isa import ErrorClass
-from hw.pipeline import STAGES, inside, pipeline, window_layout, written_in
+from hw.pipeline import (
+    STAGES,
+    chosen,
+    inside,
+    pipeline,
+    source_of,
+    window_layout,
+    written_in,
+)
 from hw.retire import DONE_BITS
 from hw.sequencer import step_layout
 
@@ -27,7 +35,7 @@ class AluPipeline(wiring.Component):
     Members
     -------
     i: steps (`step_layout`).
-    d_en, d_addr, s_en, s_addr: to ACC; d_data, s_data: a cycle later.
+    d_en, d_addr, s_en, s_addr: to ACC; d_data, d_zero, s_data, s_zero: a cycle later.
     en, addr, value: out, the write of cycle 5.
     s_free: in, the s port is free now; slot: in, the write five cycles from now is free.
     wants: out, a step would issue if there is a `slot`; issued: out, it does.
@@ -46,9 +54,11 @@ class AluPipeline(wiring.Component):
             "d_en": Out(1),
             "d_addr": Out(address),
             "d_data": In(bits),
+            "d_zero": In(1),
             "s_en": Out(1),
             "s_addr": Out(address),
             "s_data": In(bits),
+            "s_zero": In(1),
             "en": Out(1),
             "addr": Out(address),
             "value": Out(bits),
@@ -68,8 +78,13 @@ class AluPipeline(wiring.Component):
         m = Module()
         valid, steps = pipeline(m, self._config, self.issued, self.i.payload)
         self._issue(m, valid, steps)
+        sources = (
+            source_of(valid, steps, steps[1].dst, self.d_zero),
+            source_of(valid, steps, steps[1].src, self.s_zero),
+        )
         results = [
-            self._lane(m, n, valid, steps) for n in range(self._config.batch * self._config.block)
+            self._lane(m, n, valid, steps, sources)
+            for n in range(self._config.batch * self._config.block)
         ]
         m.d.comb += [
             self.en.eq(valid[5]),
@@ -105,22 +120,19 @@ class AluPipeline(wiring.Component):
             self.s_addr.eq(step.src),
         ]
 
-    def _lane(self, m: Module, lane: int, valid: list, steps: list) -> Signal:
+    def _lane(self, m: Module, lane: int, valid: list, steps: list, sources: tuple) -> Signal:
         """One lane of 32 bits; returns its result of cycle 5."""
         x, y, result, before = (
             Signal(signed(32), name=f"{name}_{lane}", reset_less=True)
             for name in ("x", "y", "result", "before")
         )
         m.submodules[f"lane_{lane}"] = alu = AluLane()
-
-        def operand(address: Value, read: Value) -> Value:
-            in_5, in_6 = (written_in(valid, steps, address, range(n, n + 1)) for n in (5, 6))
-            return Mux(in_5, result, Mux(in_6, before, read.word_select(lane, 32)))
-
         with m.If(valid[1]):  # Cycle 1: operands
             m.d.sync += [
-                x.eq(operand(steps[1].dst, self.d_data)),
-                y.eq(operand(steps[1].src, self.s_data)),
+                operand.eq(chosen(source, data.word_select(lane, 32), before, result))
+                for operand, source, data in zip(
+                    (x, y), sources, (self.d_data, self.s_data), strict=True
+                )
             ]
         m.d.comb += [
             alu.valid.eq(valid[2]),
@@ -138,6 +150,9 @@ class AluPipeline(wiring.Component):
 
 
 def _clamped(value: Value, chain: data.View) -> Value:
-    low = chain.low_en & (value < chain.low)
-    high = chain.high_en & (value > chain.high)
+    """The value between the chain's bounds, which have 16 bits: so has what is compared."""
+    fits = value[15:].all() | ~value[15:].any()
+    short = value[:16].as_signed()
+    low = chain.low_en & Mux(fits, short < chain.low, value[31])
+    high = chain.high_en & Mux(fits, short > chain.high, ~value[31])
     return Mux(low, chain.low, Mux(high, chain.high, value))

@@ -24,6 +24,7 @@ __all__ = ["ComputeStage"]
 MEMORIES = (MemoryType.UOP, MemoryType.ACC, MemoryType.ACC_8BIT)
 ACC_PORTS = ("en", "addr", "value", "reset_en", "reset_row", "reset_mask", "d_en", "d_addr",
              "s_en", "s_addr")  # fmt: skip
+ACC_RESULTS = ("d_data", "d_zero", "s_data", "s_zero")
 
 
 class ComputeStage(wiring.Component):
@@ -150,8 +151,7 @@ class ComputeStage(wiring.Component):
     def _execute(self, m: Module, execute, acc, issue) -> None:
         m.d.comb += [getattr(acc, name).eq(getattr(execute.acc, name)) for name in ACC_PORTS]
         m.d.comb += [
-            execute.acc.d_data.eq(acc.d_data),
-            execute.acc.s_data.eq(acc.s_data),
+            *(getattr(execute.acc, name).eq(getattr(acc, name)) for name in ACC_RESULTS),
             acc.out_en.eq(self.out_en),
             acc.out_pos.eq(self.out_pos),
             self.out_data.eq(acc.out_data),

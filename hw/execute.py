@@ -110,11 +110,15 @@ class Execute(wiring.Component):
             acc.d_en.eq(alu.d_en),
             acc.d_addr.eq(alu.d_addr),
             alu.d_data.eq(acc.d_data),
+            alu.d_zero.eq(acc.d_zero),
             alu.s_free.eq(~gemm.s_en),
             acc.s_en.eq(gemm.s_en | alu.s_en),
             acc.s_addr.eq(Mux(gemm.s_en, gemm.s_addr, alu.s_addr)),
-            gemm.s_data.eq(acc.s_data),
-            alu.s_data.eq(acc.s_data),
+            *(
+                getattr(unit, name).eq(getattr(acc, name))
+                for unit in (gemm, alu)
+                for name in ("s_data", "s_zero")
+            ),
             acc.en.eq(gemm.en | alu.en),
             acc.addr.eq(Mux(gemm.en, gemm.addr, alu.addr)),
             acc.value.eq(Mux(gemm.en, gemm.value, alu.value)),

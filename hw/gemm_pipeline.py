@@ -9,7 +9,15 @@ from hw.bus import error_layout
 from hw.config import Config
 from hw.gemm import MacArray
 from hw.isa import ErrorClass
-from hw.pipeline import STAGES, inside, pipeline, window_layout, written_in
+from hw.pipeline import (
+    STAGES,
+    chosen,
+    inside,
+    pipeline,
+    source_of,
+    window_layout,
+    written_in,
+)
 from hw.retire import DONE_BITS
 from hw.sequencer import Kind, step_layout
 
@@ -43,7 +51,7 @@ class GemmPipeline(wiring.Component):
     -------
     i: steps (`step_layout`), GEMM, RESET or FLAG_RESET.
     inp_en, inp_addr, wgt_en, wgt_addr: to the scratchpads; inp_data, wgt_data: a cycle later.
-    s_en, s_addr: to ACC; s_data: a cycle later.
+    s_en, s_addr: to ACC; s_data, s_zero: a cycle later.
     en, addr, value: out, the write of cycle 5; reset_en, reset_row, reset_mask: or zero flags.
     wants_write: out, a step would issue that writes; slot: in, the write is free.
     loading, older, older_src: in, windows that a LOAD has yet to write, that older ALU steps have
@@ -62,6 +70,7 @@ class GemmPipeline(wiring.Component):
             "s_en": Out(1),
             "s_addr": Out(address),
             "s_data": In(bits),
+            "s_zero": In(1),
             "en": Out(1),
             "addr": Out(address),
             "value": Out(bits),
@@ -142,7 +151,7 @@ class GemmPipeline(wiring.Component):
         values = [valid[n] & (steps[n].carried.kind != Kind.FLAG_RESET) for n in range(STAGES + 1)]
         m.submodules.mac = mac = MacArray(config)
         again_3 = written_in(values, steps, steps[2].dst, range(3, 4))
-        in_5, in_6 = (written_in(values, steps, steps[3].dst, range(n, n + 1)) for n in (5, 6))
+        source = source_of(values, steps, steps[3].dst, self.s_zero)
         again = Signal()  # the step in cycle 4 adds to the result in cycle 5
         m.d.sync += again.eq(written_in(values, steps, steps[3].dst, range(4, 5)))
         m.d.comb += [
@@ -160,10 +169,10 @@ class GemmPipeline(wiring.Component):
             )
             read = self.s_data.word_select(lane, 32)
             with m.If(is_gemm[3]):  # Cycle 3: what to add to
-                m.d.sync += total.eq(Mux(in_5, result, Mux(in_6, before, read)))
-            with m.If(is_gemm[4]):  # Cycle 4: accumulate
-                m.d.sync += result.eq(Mux(again, result, total) + mac.dots[lane])
-            with m.Elif(valid[4]):
+                m.d.sync += total.eq(chosen(source, read, before, result))
+            with m.If(valid[4]):  # Cycle 4: accumulate
+                m.d.sync += result.eq(mac.dots[lane] + Mux(again, result, total))
+            with m.If(valid[4] & ~is_gemm[4]):
                 m.d.sync += result.eq(0)
             with m.If(valid[5]):
                 m.d.sync += before.eq(result)

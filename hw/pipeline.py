@@ -1,12 +1,12 @@
 """What the GEMM and the ALU pipeline have in common: steps, cycle by cycle, and windows."""
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 
 from hw.config import Config
 from hw.sequencer import step_layout
 
-__all__ = ["STAGES", "inside", "pipeline", "window_layout", "written_in"]
+__all__ = ["STAGES", "chosen", "inside", "pipeline", "source_of", "window_layout", "written_in"]
 
 STAGES = 6
 """Cycle 0 issues, 1 reads, 2 and 3 compute, 4 accumulates or clamps, 5 writes; what was written in
@@ -29,6 +29,17 @@ def pipeline(m: Module, config: Config, issued: Value, step: Value) -> tuple[lis
 def written_in(valid: list, steps: list, address: Value, cycles: range) -> Value:
     """Whether a step in one of these cycles is for ACC entry `address`."""
     return Cat(valid[n] & (steps[n].dst == address) for n in cycles).any()
+
+
+def source_of(valid: list, steps: list, address: Value, zero: Value) -> Value:
+    """Where an ACC operand read in the cycle before comes from: 2 bits, for `chosen`."""
+    in_5, in_6 = (written_in(valid, steps, address, range(n, n + 1)) for n in (5, 6))
+    return Mux(in_5, 3, Mux(in_6, 2, zero))
+
+
+def chosen(source: Value, read: Value, before: Value, result: Value) -> Value:
+    """The operand: as read, zero by its flag, or the result in cycle 6 or 5."""
+    return Array([read, Const(0, 32), before, result])[source]
 
 
 def window_layout() -> data.StructLayout:
