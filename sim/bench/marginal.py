@@ -1,6 +1,7 @@
 """What one more instruction costs: (11 of a kind - 1 of a kind) / 10, in streams made here."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -17,7 +18,9 @@ __all__ = ["costs", "program"]
 
 MORE = 10
 SEED = 5
+ROW = 16  # uop executions of an inner loop; all numbers of them are multiples
 DISTINCT = 16  # elements that one-element transfers have to themselves
+FILLERS = 128
 
 Repeat = Callable[[int], list[Instruction]]
 """The instructions of the n-th repetition."""
@@ -55,23 +58,29 @@ def program(kind: str, n: int, count: int, config: Config = CONFIG) -> Program:
 
 # Each prepares a stream and gives what is repeated -----------------------------------------------
 def _accumulators(stream: Stream, rng: np.random.Generator, n: int) -> None:
+    """Fill 2 n accumulators by a GEMM; uop 0 is for operands in INP, 1 for the upper half.
+
+    Before it come enough NOPs that their fetch, not the loads, decides when it begins: the fetch
+    of what is repeated later shares the bus with the loads, and would delay them.
+    """
     config = stream.config
-    values = rng.integers(-1000, 1000, (2 * n, config.batch, config.block)).astype("<i4")
-    stream.load_new(MemoryType.ACC, values, 0)
+    inputs = rng.integers(-128, 128, (ROW, config.batch, config.block)).astype(np.int8)
+    weights = rng.integers(-128, 128, (1, config.block, config.block)).astype(np.int8)
+    stream.load_new(MemoryType.INP, inputs, 0)
+    stream.load_new(MemoryType.WGT, weights, 0)
     stream.load_uops([(0, 0, 0), (0, n, 0)])
+    stream.step(*FILLERS * [Load(memory_type=MemoryType.UOP)])
+    fill = Gemm(uop_end=1, iter_out=2 * n // ROW, iter_in=ROW, dst_factor_out=ROW, dst_factor_in=1,
+                src_factor_in=1)  # fmt: skip
+    stream.step(replace(fill, reset_reg=1), fill)
 
 
 def _gemm(
     stream: Stream, rng: np.random.Generator, n: int, *, advance: int = 1, reset: int = 0
 ) -> Repeat:
-    config = stream.config
-    inputs = rng.integers(-128, 128, (n, config.batch, config.block)).astype(np.int8)
-    weights = rng.integers(-128, 128, (1, config.block, config.block)).astype(np.int8)
-    stream.load_new(MemoryType.INP, inputs, 0)
-    stream.load_new(MemoryType.WGT, weights, 0)
     _accumulators(stream, rng, n)
-    gemm = Gemm(uop_end=1, iter_out=1, iter_in=n, dst_factor_in=advance, src_factor_in=1,
-                reset_reg=reset)  # fmt: skip
+    gemm = Gemm(uop_end=1, iter_out=n // ROW, iter_in=ROW, dst_factor_out=advance * ROW,
+                dst_factor_in=advance, src_factor_in=1, reset_reg=reset)  # fmt: skip
     return lambda index: [gemm]
 
 

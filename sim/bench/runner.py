@@ -98,7 +98,10 @@ def _print_missed(console: Console, figures: list[Figure]) -> None:
 
 def _compare(console: Console, figures: list[Figure], path: Path) -> bool:
     """Print how the fixed figures changed; False where one became worse."""
-    changes = baseline.compare(figures, baseline.read(path) if path.exists() else {})
+    if not path.exists():
+        console.print(f"no baseline: {path} is not there", highlight=False)
+        return True
+    changes = baseline.compare(figures, baseline.read(path))
     for change in changes:
         word, style = ("worse", "red") if change.worse else ("better", "green")
         console.print(f"  {word} than the baseline: {change}", style=style, highlight=False)

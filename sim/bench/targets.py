@@ -87,7 +87,7 @@ MARGINALS = (
     Marginal("alu_immediate", (1, 9, 9), (1, 0), _UOPS),
     Marginal("alu_tensor", (2, 9, 9), (1, 0), _UOPS),
     # An ALU uop may stall at most 3 cycles on the one before; the Chisel core asserts.
-    Marginal("alu_one_vector", None, None, _UOPS, must=(4, 0)),
+    Marginal("alu_one_vector", None, (4, 0), _UOPS, must=(4, 9)),
     # Aim: the data's beats, and 2 beats to fetch the instruction.
     Marginal("load_inp", (0, 25, 73), (0, 2 + 2)),
     Marginal("load_acc", (0, 31, 79), (0, 8 + 2)),
