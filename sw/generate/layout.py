@@ -12,7 +12,7 @@ __all__ = ["Area", "Layout"]
 
 AREA_TYPES = {"uop": MemoryType.UOP, "inp": MemoryType.INP, "wgt": MemoryType.WGT,
               "acc": MemoryType.ACC, "out": MemoryType.OUT}  # fmt: skip
-ELEMENTS = {"uop": 1024, "inp": 48, "wgt": 8, "acc": 48, "out": 512}
+ELEMENTS = {"uop": 1024, "inp": 48, "wgt": 8, "acc": 64, "out": 512}
 PAGE = 4096
 
 
@@ -54,6 +54,16 @@ class Layout:
         }
         self.bases = {name: self._base(name, align[name], rng) for name in AREA_TYPES}
         self.image = rng.integers(256, size=self.memory_size, dtype=np.uint8)
+        self._place_small_values(rng)
+
+    def _place_small_values(self, rng: np.random.Generator) -> None:
+        """Half of the ACC elements hold small numbers: amounts to shift by, values to clamp."""
+        area = self.areas["acc"]
+        count = area.nbytes // self.config.acc_bytes
+        start = area.addr - self.memory_base
+        values = self.image[start : start + area.nbytes].view("<i4").reshape(count, -1)
+        small = rng.random(count) < 0.5
+        values[small] = rng.integers(-40, 40, size=values[small].shape)
 
     def _base(self, name: str, align: int, rng: np.random.Generator) -> int:
         """0, the area's address, or something before it."""

@@ -12,6 +12,15 @@ __all__ = ["alu", "alu_chain", "empty_loop", "gemm", "reset", "reset_then_use"]
 
 IMMEDIATES = (0, 1, 2, -1, -2, 7, 8, 15, 16, 31, 32, 33, -31, -32, -33, 127, -128, 255, 256,
               32767, -32768)  # fmt: skip
+USUAL = {
+    AluOpcode.MIN: (5, 100, 127, 1000, 30000, -3),
+    AluOpcode.MAX: (-5, -100, -128, -1000, -30000, 3),
+    AluOpcode.ADD: (1, -1, 3, 64, -100, 1000),
+    AluOpcode.SHR: (0, 1, 2, 3, 5, 8, -1, -2),
+    AluOpcode.MUL: (1, -1, 2, 3, -3, 5, 300),
+}
+REQUANTISE = (AluOpcode.ADD, AluOpcode.SHR, AluOpcode.MAX, AluOpcode.MIN)
+CLAMPS = (AluOpcode.MIN, AluOpcode.MAX, AluOpcode.MUL, AluOpcode.ADD, AluOpcode.SHR)
 ARITHMETIC = (AluOpcode.MIN, AluOpcode.MAX, AluOpcode.ADD, AluOpcode.SHR, AluOpcode.MUL)
 
 
@@ -25,8 +34,7 @@ def _factors(name: str, walk: Walk) -> dict[str, int]:
 
 def _random_shape(state: State) -> tuple[int, tuple[int, int]]:
     """(uops, loop counts)."""
-    n = state.one_of(1, 1, 1, 2, 3, 4, 6, 9)
-    return n, (state.count(), state.count())
+    return state.uop_count(), (state.count(), state.count())
 
 
 def _single(walk: Walk) -> Walk:
@@ -44,6 +52,12 @@ def _place(state: State, name: str, walk: Walk, mask: np.ndarray) -> tuple[Walk,
     return None if base is None else (walk, base)
 
 
+def _between(state: State) -> None:
+    """Between the LOAD of uops and their use: what the use may have to wait for."""
+    if state.chance(0.3):
+        (load_acc, load_acc, nop, _store)[state.below(4)](state)
+
+
 def gemm(state: State) -> None:
     """A GEMM over entries that all hold something."""
     n, counts = _random_shape(state)
@@ -59,40 +73,55 @@ def gemm(state: State) -> None:
         rows[:, column] = placed[0].rel + placed[1]
         fields |= _factors(name, placed[0])
     first = state.place_uops(rows)
+    _between(state)
     state.stream.add(Gemm(**_loop_fields(first, n, counts), **fields))
 
 
 def reset(state: State) -> None:
     """A reset anywhere in ACC; its src and wgt are noise."""
+    _reset(state)
+
+
+def _reset(state: State) -> Gemm | None:
     n, counts = _random_shape(state)
     depth = state.config.acc_depth
-    if state.chance(0.6):  # a range without gaps
-        n, counts = 1, (state.count(), 1 + state.below(12))
+    if state.chance(0.7):  # a range without gaps
+        n, counts = 1, (state.one_of(1, 1, 2, 3), state.count(state.one_of(8, 16, 40)))
         walk = Walk(np.zeros(1, np.int64), counts, (counts[1] % depth, 1))
     else:
         walk = state.walk(n, counts, depth - 1)
-    placed = _place(state, "ACC", walk, np.ones(depth, bool))
+    everywhere = np.ones(depth, bool)
+    mask = state.stream.written("ACC") if state.chance(0.6) else everywhere
+    placed = _place(state, "ACC", walk, mask) or _place(state, "ACC", walk, everywhere)
     if placed is None:
-        return
+        return None
     rows = state.uop_noise(n)
     rows[:, 0] = placed[0].rel + placed[1]
     first = state.place_uops(rows)
+    _between(state)
     noise = {"src_factor_out": state.below(state.config.inp_depth),
              "src_factor_in": state.below(state.config.inp_depth),
              "wgt_factor_out": state.below(state.config.wgt_depth),
              "wgt_factor_in": state.below(state.config.wgt_depth)}  # fmt: skip
     dst = _factors("dst", placed[0])
-    state.stream.add(Gemm(reset_reg=1, **_loop_fields(first, n, counts), **dst, **noise))
+    instruction = Gemm(reset_reg=1, **_loop_fields(first, n, counts), **dst, **noise)
+    state.stream.add(instruction)
+    return instruction
 
 
-def _operation(state: State, *, tensor: bool) -> dict[str, int]:
-    fields = {"alu_opcode": int(ARITHMETIC[state.below(5)]), "reset_reg": state.below(2)}
+def _operation(state: State, *, tensor: bool, opcode: AluOpcode | None = None) -> dict[str, int]:
+    """Operation and operand; immediates mostly such that something of the value is left."""
+    opcode = ARITHMETIC[state.below(5)] if opcode is None else opcode
+    fields = {"alu_opcode": int(opcode), "reset_reg": state.below(2), "use_imm": int(not tensor)}
     if tensor:
-        return fields | {"use_imm": 0, "imm": state.one_of(0, -1, state.below(1 << 15))}
-    imm = IMMEDIATES[state.below(len(IMMEDIATES))]
-    if state.chance(0.3):
+        return fields | {"imm": state.one_of(0, -1, state.below(1 << 15))}
+    usual = USUAL[opcode]
+    imm = usual[state.below(len(usual))]
+    if state.chance(0.25):
+        imm = IMMEDIATES[state.below(len(IMMEDIATES))]
+    elif state.chance(0.2):
         imm = state.below(1 << 16) - (1 << 15)
-    return fields | {"use_imm": 1, "imm": imm}
+    return fields | {"imm": imm}
 
 
 def alu(state: State) -> None:
@@ -120,6 +149,7 @@ def _alu(state: State, n: int, counts: tuple[int, int], *, tensor: bool) -> Alu 
     else:
         fields |= {"src_factor_out": state.below(depth), "src_factor_in": state.below(depth)}
     first = state.place_uops(rows)
+    _between(state)
     return Alu(**_loop_fields(first, n, counts), **fields, **_operation(state, tensor=tensor))
 
 
@@ -151,40 +181,65 @@ def alu_chain(state: State) -> None:
 
     A core may fold them into one pass, as long as nobody sees it.
     """
-    counts = (state.count(), 1 + state.below(16))
-    n = state.one_of(1, 1, 1, 2)
-    head = _alu(state, n, counts, tensor=state.chance(0.3))
-    if head is None:
+    written = state.stream.written("ACC")
+    dst = _place(state, "ACC", _chain_walk(state), written)
+    if dst is None:
         return
-    state.stream.add(head)
-    for _ in range(1 + state.below(5)):
-        disturb = state.below(12)
-        if disturb == 0:
-            nop(state)
-        elif disturb == 1:
-            load(state, MemoryType.ACC)
-        elif disturb == 2:
-            store(state)
-        elif disturb == 3:
-            load_uop_noise(state)
-        following = _next_of_chain(state, head)
+    walk, base = dst
+    rows = state.uop_noise(min(3, len(state.uop_window)))
+    rows[:, 0] = base  # uops that differ in src only, and one that nearly does
+    if len(rows) == 3 and state.chance(0.5):
+        rows[2, 0] = min(base + 1, len(written) - 1)
+    head = Alu(**_loop_fields(0, 1, walk.counts), **_factors("dst", walk))
+    sources = []
+    for row in rows:
+        source, row[1] = _source(state, dst, 1, walk.counts, written)
+        sources.append(_factors("src", source))
+    first = state.place_uops(rows)
+    _between(state)
+    templates = (REQUANTISE, REQUANTISE, REQUANTISE[2:], CLAMPS, ARITHMETIC)
+    steps = templates[state.below(len(templates))]
+    start = state.below(len(steps)) if state.chance(0.3) else 0
+    for n in range(20 if state.chance(0.04) else 2 + state.below(5)):
+        uop = state.below(len(rows)) if state.chance(0.5) else 0
+        opcode = steps[(start + n) % len(steps)] if state.chance(0.8) else None
+        changes = _operation(state, tensor=state.chance(0.35), opcode=opcode)
+        changes |= {"uop_bgn": first + uop, "uop_end": first + uop + 1} | sources[uop]
+        following = replace(head, **(changes | _almost(state, head)))
         if not _still_legal(state, following):
             return
         state.stream.add(following)
+        _disturb(state)
 
 
-def _next_of_chain(state: State, head: Alu) -> Alu:
-    """The next instruction of a chain: mostly an immediate, or a tensor operand as before."""
-    changes = _operation(state, tensor=head.use_imm == 0 and state.chance(0.4))
-    if state.chance(0.7):  # the usual steps
-        steps = (AluOpcode.ADD, AluOpcode.SHR, AluOpcode.MAX, AluOpcode.MIN, AluOpcode.MUL)
-        changes["alu_opcode"] = int(steps[state.below(5)])
-    if state.chance(0.15):  # almost the same vectors
-        name = ("iter_out", "iter_in")[state.below(2)]
-        changes[name] = max(getattr(head, name) - 1, 1)
-    if state.chance(0.1):
-        changes["dst_factor_out"], changes["dst_factor_in"] = head.dst_factor_out, 0
-    return replace(head, **changes)
+def _chain_walk(state: State) -> Walk:
+    """One uop over a range long enough to be worth folding, or any other walk of one uop."""
+    limit = state.config.acc_depth - 1
+    if state.chance(0.7):
+        outer = min(state.one_of(1, 2, 3, 4), state.most_iterations)
+        inner = min(-(-(16 + state.below(24)) // outer), state.most_iterations)
+        rows = state.one_of(inner, inner, inner + 1, max(inner - 1, 1), 0)
+        stride = state.one_of(1, 1, 1, 1, 2, 0)
+        factors = (min(rows, limit), min(stride, limit))
+        return Walk(np.zeros(1, np.int64), (outer, inner), factors)
+    return state.walk(1, (state.count(), state.count(16)), limit)
+
+
+def _almost(state: State, head: Alu) -> dict[str, int]:
+    """Mostly nothing; else a change after which the vectors are only almost the same."""
+    name = ("iter_out", "iter_in", "dst_factor_out", "dst_factor_in")[state.below(4)]
+    if state.chance(0.75):
+        return {}
+    least = int(name.startswith("iter"))
+    most = state.most_iterations if least else state.config.acc_depth - 1
+    return {name: min(max(getattr(head, name) + state.one_of(-1, 1), least), most)}
+
+
+def _disturb(state: State) -> None:
+    """Now and then, something else in the middle of a chain."""
+    others = (nop, load_acc, _store, load_uop_noise, reset, empty_loop)
+    if state.chance(0.15):
+        others[state.below(len(others))](state)
 
 
 def _still_legal(state: State, instruction: Alu) -> bool:
@@ -207,7 +262,13 @@ def reset_then_use(state: State) -> None:
 
     A core may keep a zero flag for each entry instead of writing it.
     """
-    reset(state)
+    instruction = _reset(state)
+    if instruction and state.chance(0.6):  # at once, without a LOAD UOP between
+        loops = ("uop_bgn", "uop_end", "iter_out", "iter_in", "dst_factor_out", "dst_factor_in")
+        same = Alu(**{name: getattr(instruction, name) for name in loops})
+        following = replace(same, **(_operation(state, tensor=False) | _almost(state, same)))
+        if _still_legal(state, following):
+            state.stream.add(following)
     for _ in range(1 + state.below(3)):
         (gemm, alu, _store, load_acc, reset)[state.below(5)](state)
 

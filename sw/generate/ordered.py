@@ -35,7 +35,7 @@ def random_nop(rng: np.random.Generator, stage: Stage) -> Load | Store | Gemm:
         empty = {"x_size": 0} if rng.random() < 0.5 else {"x_size": 3, "y_size": 0}
         return Store(**(noise | {"memory_type": int(rng.integers(8))} | empty))
     if stage == Stage.COMPUTE and rng.random() < 0.3:
-        return Gemm(uop_bgn=3, uop_end=int(rng.integers(4)), iter_out=1, iter_in=1)
+        return Gemm(uop_bgn=1, uop_end=int(rng.integers(2)), iter_out=1, iter_in=1)
     in_load = (MemoryType.INP, MemoryType.WGT)
     types = [type for type in LOADABLE if (type in in_load) == (stage == Stage.LOAD)]
     return Load(**noise, memory_type=int(rng.choice(types)))

@@ -29,7 +29,7 @@ MOTIFS: tuple[tuple[Callable[[State], None], float], ...] = (
     (loops.gemm, 2.5),
     (loops.reset, 0.8),
     (loops.alu, 2.0),
-    (loops.alu_chain, 1.2),
+    (loops.alu_chain, 1.5),
     (loops.reset_then_use, 1.0),
     (loops.empty_loop, 0.4),
 )
@@ -64,12 +64,16 @@ def write_random_body(state: State, length: int) -> None:
     starts = [
         lambda: transfers.load(state, MemoryType.INP, least=4 + state.below(12)),
         lambda: transfers.load(state, MemoryType.WGT, least=1 + state.below(3)),
-        lambda: transfers.load(state, MemoryType.ACC, least=8 + state.below(24)),
+        lambda: transfers.load(state, MemoryType.ACC, least=16 + state.below(40)),
     ]
     for n in state.rng.permutation(len(starts)).tolist():
         starts[n]()
     motifs, weights = zip(*MOTIFS, strict=True)
-    probabilities = np.array(weights) / sum(weights)
+    favoured = np.array(weights)
+    if state.chance(0.5):  # a program about a few things, in close company
+        chosen = state.rng.choice(len(motifs), 3, replace=False)
+        favoured[chosen] += sum(weights) / 3
+    probabilities = favoured / favoured.sum()
     while len(state.stream.instructions) < length:
         motifs[int(state.rng.choice(len(motifs), p=probabilities))](state)
     transfers.observe(state, OBSERVED)

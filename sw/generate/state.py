@@ -47,6 +47,7 @@ class State:
             noise=noise,
         )
         self.uop_window = self._uop_window()
+        self.most_iterations = 2 * config.uop_depth - 1
         self._next_uop = 0  # element of the DRAM area that the next uops go to
         self._next_out = 0
 
@@ -68,9 +69,14 @@ class State:
     def one_of(self, *choices: int) -> int:
         return choices[self.below(len(choices))]
 
-    def count(self) -> int:
-        """Iterations of a loop: mostly few."""
-        return self.one_of(1, 1, 1, 2, 2, 3, 4, 5, 8)
+    def count(self, most: int = 0) -> int:
+        """Iterations of a loop: mostly few, or 1 to `most`."""
+        wanted = 1 + self.below(most) if most else self.one_of(1, 1, 1, 2, 2, 3, 4, 5, 8)
+        return min(wanted, self.most_iterations)
+
+    def uop_count(self) -> int:
+        """Uops of an instruction."""
+        return min(self.one_of(1, 1, 1, 2, 3, 4, 6, 9), len(self.uop_window))
 
     def pick(self, mask: np.ndarray, offsets: np.ndarray, *, recent: bool = False) -> int | None:
         """A base such that all of base + offsets lie in `mask` (bool, depth); None: none found.

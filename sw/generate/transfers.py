@@ -137,7 +137,7 @@ def observe(state: State, most: int) -> None:
     written = np.flatnonzero(state.stream.written("ACC"))
     runs = np.split(written, np.flatnonzero(np.diff(written) > 1) + 1)
     for n in state.rng.permutation(len(runs)).tolist():
-        run = runs[n][:most]
+        run = runs[n][: min(most, state.most_iterations)]
         most -= len(run)
         for shift in (0, state.one_of(8, 16, 24)):
             if len(run):

@@ -42,7 +42,7 @@ def load_beyond_the_scratchpad(state: State) -> tuple[ErrorClass, int]:
 @bad
 def store_beyond_the_scratchpad(state: State) -> tuple[ErrorClass, int]:
     x, y = 1 + state.below(4), 1 + state.below(4)
-    first = state.config.acc_depth - x * y + 1 + state.one_of(0, state.below(500))
+    first = max(state.config.acc_depth - x * y + 1, 0) + state.one_of(0, state.below(500))
     store = Store(memory_type=MemoryType.OUT, sram_base=first, y_size=y, x_size=x, x_stride=x,
                   dram_base=writable(state))  # fmt: skip
     return inject(state, ErrorClass.SRAM_BOUNDS, store)
@@ -116,6 +116,25 @@ def alu_src_beyond_the_scratchpad(state: State) -> tuple[ErrorClass, int]:
     return inject(state, ErrorClass.SRAM_BOUNDS, replace(alu, alu_opcode=state.below(5)))
 
 
+@bad
+def chain_operand_beyond_the_scratchpad(state: State) -> tuple[ErrorClass, int]:
+    """Legal instructions over the same vectors go before: the error is not theirs."""
+    depth = state.config.acc_depth
+    count = min(24, depth, state.most_iterations)
+    base = state.pick(state.stream.written("ACC"), np.arange(count))
+    if base is None:
+        base, count = _written(state, "ACC"), 1
+    first = state.place_uops(np.array([[base, depth - 1, 0]]))
+    loops = {"uop_bgn": first, "uop_end": first + 1, "iter_out": 1, "iter_in": count}
+    legal = Alu(**loops, dst_factor_in=1, alu_opcode=2, use_imm=1, imm=5)
+    for _ in range(1 + state.below(2)):
+        state.stream.add(legal)
+    tensor = replace(legal, use_imm=0, alu_opcode=3, src_factor_in=1)
+    if count == 1:  # one iteration reaches no further than its uop
+        tensor = replace(tensor, iter_out=2, src_factor_out=1)
+    return inject(state, ErrorClass.SRAM_BOUNDS, tensor)
+
+
 def _outside(state: State, type: MemoryType) -> tuple[int, int]:
     """(dram_base, x_size) of a row that is not all in memory: past its end, or before it."""
     memory = MEMORIES[type]
@@ -127,8 +146,8 @@ def _outside(state: State, type: MemoryType) -> tuple[int, int]:
     kind = state.below(3)
     if kind == 0 and below > 0:
         return state.below(below), 1
-    if kind == 1:
-        return last - 2, 3 + state.below(2)
+    if kind == 1:  # begins inside; fits scratchpads of two entries
+        return last - 1, 2
     return last + state.one_of(0, 0, 1 + state.below(1 << 20)), 1
 
 

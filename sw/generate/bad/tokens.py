@@ -84,6 +84,24 @@ def two_stages_wait_for_each_other(state: State) -> tuple[ErrorClass, int]:
 
 
 @bad
+def two_counters_full(state: State) -> tuple[ErrorClass, int]:
+    """Load and compute push to each other until both counters are full, and pop behind that: who
+    runs ahead of a push that waits would break the deadlock."""
+    count = state.config.token_capacity + 1
+    if 2 * count > MOST:
+        return two_stages_wait_for_each_other(state)
+    load, compute = random_nop(state.rng, Stage.LOAD), random_nop(state.rng, Stage.COMPUTE)
+    index = _end(
+        state,
+        *[replace(load, push_next=1)] * count,
+        *[replace(compute, push_prev=1)] * count,
+        *[replace(load, pop_next=1)] * count,
+        *[replace(compute, pop_prev=1)] * count,
+    )
+    return ErrorClass.DEADLOCK, index + count - 1
+
+
+@bad
 def no_finish(state: State) -> tuple[ErrorClass, int]:
     return ErrorClass.NO_FINISH, len(state.stream.instructions)
 

@@ -5,9 +5,9 @@ worked out here, with NumPy on whole arrays and without the golden model; the do
 function is the sentence.
 """
 
-from sw.generate.corners import alu, gemm, limits, load, order, store, tokens
+from sw.generate.corners import alu, chains, gemm, limits, load, order, store, tokens
 from sw.generate.corners.common import CORNERS
 
 __all__ = ["CORNERS"]
 
-_MODULES = (load, store, gemm, alu, order, tokens, limits)
+_MODULES = (load, store, gemm, alu, chains, order, tokens, limits)

@@ -87,43 +87,6 @@ def alu_mul_then_use(stream: Stream, rng: np.random.Generator) -> None:
 
 
 @corner
-def requantise_chain(stream: Stream, rng: np.random.Generator) -> None:
-    """The usual chain over the same vectors: bias, shift, clip; then the chain once more, with
-    one instruction that is almost the same between."""
-    data = acc_values(stream, rng, 24, 1 << 16)
-    stream.load_new(MemoryType.ACC, data, 0)
-    stream.load_uops([(0, 20, 0)])
-    chain = ((AluOpcode.ADD, 64), (AluOpcode.SHR, 7), (AluOpcode.MAX, -128), (AluOpcode.MIN, 127))
-    for count in (20, 19, 20):
-        stream.step(alu_tensor(AluOpcode.ADD, count, src_factor_in=0))
-        data[:count] += data[20]
-        for opcode, imm in chain:
-            stream.step(alu_imm(opcode, imm, count))
-            data[:count] = operate(opcode, data[:count], imm)
-    store_words(stream, 0, data)
-
-
-@corner
-def chain_whose_operand_changes(stream: Stream, rng: np.random.Generator) -> None:
-    """A chain with a broadcast operand that lies among the vectors that the chain changes."""
-    data = acc_values(stream, rng, 12, 1 << 12)
-    stream.load_new(MemoryType.ACC, data, 0)
-    stream.load_uops([(0, 5, 0)])
-    steps = (
-        alu_imm(AluOpcode.ADD, 100, 12),
-        alu_tensor(AluOpcode.ADD, 12, src_factor_in=0),
-        alu_imm(AluOpcode.SHR, 2, 12),
-        alu_tensor(AluOpcode.MAX, 12, src_factor_in=0),
-    )
-    stream.step(*steps)
-    for step in steps:
-        for n in range(12):
-            operand = step.imm if step.use_imm else data[5]
-            data[n] = operate(AluOpcode(step.alu_opcode), data[n], operand)
-    store_words(stream, 0, data)
-
-
-@corner
 def gemm_alu_gemm(stream: Stream, rng: np.random.Generator) -> None:
     """GEMM, ALU and GEMM on the same entries, instruction after instruction."""
     inp, acc = inp_values(stream, rng, 4), acc_values(stream, rng, 4)
