@@ -8,7 +8,8 @@ namespace vta {
 
 constexpr int MAX_WORDS = 8;  // 32-bit words of the widest bus, 256 bits
 
-enum Response : uint32_t { OKAY = 0, EXOKAY = 1, SLVERR = 2, DECERR = 3 };
+// NEVER is no response of AXI: a faulty slave that leaves a burst unanswered.
+enum Response : uint32_t { OKAY = 0, EXOKAY = 1, SLVERR = 2, DECERR = 3, NEVER = 4 };
 
 enum Channel { AR, R, AW, W, B, CHANNELS };
 inline const char *const CHANNEL_NAMES[] = {"AR", "R", "AW", "W", "B"};

@@ -165,7 +165,6 @@ class RtlDevice:
         options: RunOptions,
     ) -> RtlResult:
         process = self.start()
-        load(process, program)
         events = process.directory / "events" if options.events else None
         request = {
             "reset": options.reset or not self._clean,
@@ -187,6 +186,7 @@ class RtlDevice:
         }
         self._clean = False
         try:
+            load(process, program)
             reply = _ask_with_progress(process, request, progress)
         except SimulationError:
             self.close(keep=True)

@@ -5,6 +5,8 @@
 
 namespace vta {
 
+constexpr uint64_t FOREVER = ~0ull;
+
 void Memory::map(uint8_t *bytes, size_t nbytes) {
     bytes_ = bytes;
     mapped_ = nbytes;
@@ -72,6 +74,7 @@ void Memory::accept(const Axi &now) {
         ++accepted[AR];
         Read &read = reads_.emplace_back(Read{now_ + options.latency, now.ar, 0, OKAY, {}});
         if (!faults.empty()) read.response = fault(now.ar, false);
+        if (read.response == NEVER) read.due = FOREVER;
         // Both moments are legal for a memory: without order from the core, data may be old or new.
         if (options.stall_rate && (random() & 1)) {
             read.early.resize((now.ar.len + 1) * width_);
@@ -109,7 +112,7 @@ void Memory::match() {
             beats_.pop_front();
         }
         if (!write.complete) return;
-        write.due = now_ + options.latency;
+        write.due = write.response == NEVER ? FOREVER : now_ + options.latency;
     }
 }
 

@@ -8,14 +8,15 @@ __all__ = ["Fault", "RunOptions"]
 
 MAX_LATENCY = 4096
 RATE_UNIT = 4096  # stall rates are counted in 1/4096
-RESPONSES = {"SLVERR": 2, "DECERR": 3}
+RESPONSES = {"SLVERR": 2, "DECERR": 3, "NEVER": 4}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
     """An error response: bursts that touch byte addresses `start` to `end` (exclusive).
 
-    `nth` chooses one burst of those (from 1); 0 means all. `response` is SLVERR or DECERR.
+    `nth` chooses one burst of those (from 1); 0 means all. `response` is SLVERR, DECERR or NEVER:
+    no answer at all, the watchdog's case.
     """
 
     start: int = 0
@@ -26,7 +27,8 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.response not in RESPONSES:
-            raise ValueError(f"response is {self.response!r}; it must be SLVERR or DECERR")
+            known = ", ".join(RESPONSES)
+            raise ValueError(f"response is {self.response!r}; it must be one of {known}")
 
     def to_message(self) -> dict[str, int]:
         return {"start": self.start, "end": self.end, "write": int(self.write),
