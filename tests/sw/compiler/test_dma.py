@@ -39,7 +39,7 @@ def boxes(draw: st.DrawFn) -> tuple[list[Dim], bool]:
     extents = draw(st.lists(st.integers(1, 6), min_size=1, max_size=4))
     padded = [draw(st.booleans()) for _ in extents]
     skip = draw(st.integers(1, 3))
-    dims, pitch, row = [], 1, 1
+    dims, pitch, row = [], 1, draw(st.integers(1, 2))
     for extent, pads in zip(reversed(extents), reversed(padded), strict=True):
         low = draw(st.integers(0, extent)) if pads else 0
         high = draw(st.integers(low, extent)) if pads else extent
@@ -85,6 +85,14 @@ def test_stores_are_the_copy(case: tuple[list[Dim], bool]) -> None:
         )
         wanted[ORIGIN + element] = sram[7 + entry]
     np.testing.assert_array_equal(dram, wanted)
+
+
+def test_single_columns_are_not_filled_over() -> None:
+    """Every second column of every third row: the gap after a column is the next column's place."""
+    sram = np.full(8, -1)
+    pieces = loads([Dim.of(2, 2, 18), Dim.of(2, 1, 2)], 0, ORIGIN, 2, fill=True)
+    execute(pieces, sram, np.arange(20000))
+    np.testing.assert_array_equal(sram[:4], ORIGIN + np.array([0, 2, 18, 20]))
 
 
 def test_long_copies_are_cut_at_the_fields_width() -> None:
