@@ -95,6 +95,16 @@ def gemm_dst_beyond_the_scratchpad(state: State) -> tuple[ErrorClass, int]:
 
 
 @bad
+def reset_of_a_range_beyond_the_scratchpad(state: State) -> tuple[ErrorClass, int]:
+    """A range without gaps, of which a core may keep flags instead of writing it."""
+    depth = state.config.acc_depth
+    count = min(24, depth, state.most_iterations)
+    first = state.place_uops(np.array([[depth - 1 - state.below(count - 1), 0, 0]]))
+    loops = {"uop_bgn": first, "uop_end": first + 1, "iter_out": 1, "iter_in": count}
+    return inject(state, ErrorClass.SRAM_BOUNDS, Gemm(reset_reg=1, dst_factor_in=1, **loops))
+
+
+@bad
 def gemm_src_beyond_the_scratchpad(state: State) -> tuple[ErrorClass, int]:
     return inject(state, ErrorClass.SRAM_BOUNDS, _out_of_bounds(state, "src", Gemm, "INP"))
 

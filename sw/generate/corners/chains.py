@@ -111,14 +111,16 @@ def chain_of_many(stream: Stream, rng: np.random.Generator) -> None:
 def chains_that_are_almost_one(stream: Stream, rng: np.random.Generator) -> None:
     """Two instructions whose vectors are the same but for one index: the next dst, one iteration
     less, another stride. Each applies to its own vectors."""
-    loops = {"iter_out": 4, "iter_in": 6, "dst_factor_out": 8, "dst_factor_in": 1}
+    loops = {"iter_out": 4, "iter_in": 5, "dst_factor_out": 12, "dst_factor_in": 1}
     first = Alu(uop_end=1, alu_opcode=int(ADD), use_imm=1, imm=300, **loops)
     second = replace(first, alu_opcode=int(MAX), imm=100)
-    for change in ({"uop_bgn": 1, "uop_end": 2}, {"iter_out": 3}, {"iter_in": 5},
-                   {"dst_factor_out": 9}, {"dst_factor_out": 7}, {"dst_factor_out": 6},
-                   {"dst_factor_in": 0}, {"iter_out": 6, "iter_in": 4}, {"iter_out": 5},
-                   {"iter_in": 7}):  # fmt: skip
-        data = acc_values(stream, rng, 48, 1 << 10)
+    changes = (
+        {"uop_bgn": 1, "uop_end": 2}, {"iter_out": 3}, {"iter_out": 5}, {"iter_in": 4},
+        {"iter_in": 6}, {"dst_factor_out": 13}, {"dst_factor_out": 11}, {"dst_factor_in": 2},
+        {"dst_factor_in": 0}, {"iter_out": 5, "iter_in": 4},
+    )  # fmt: skip
+    for change in changes:
+        data = acc_values(stream, rng, 64, 1 << 10)
         stream.load_new(MemoryType.ACC, data, 0)
         _steps(stream, data, [(2, 0, 0), (3, 0, 0)], [first, replace(second, **change)])
 
