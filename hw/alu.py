@@ -5,7 +5,7 @@ shift, and any number of immediate MIN and MAX; or a multiplication and immediat
 Each part is optional, so that a single ALU instruction is a chain too.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -140,56 +140,68 @@ class AluLane(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        chain = self.chain
-        x, operand = self.x, Signal(signed(32))
-        m.d.comb += operand.eq(Mux(chain.first_tensor, self.y, chain.first_imm))
+        first, distance, left, far = (
+            Signal(shape, name=name, reset_less=True)
+            for name, shape in (("first", signed(32)), ("distance", 5), ("left", 1), ("far", 1))
+        )
+        product = self._multiply(m)
+        self._first(m, first)
+        with m.If(self.valid):
+            m.d.sync += Cat(distance, left, far).eq(self._shift_amount())
 
-        # Cycle 0: add or compare; partial products; shift amount.
-        first, result = (Signal(signed(32), name=n, reset_less=True) for n in ("first", "shifted"))
+        # Cycle 1: shift; sum of the partial products. A left shift by k is a rotation by -k too:
+        # the two differ only in which bits of the rotated value are replaced, and by what.
+        rotated = (Cat(first, first) >> distance)[:32]
+        wrapped = (Const(0xFFFFFFFF << 32, 64) >> distance)[:32]  # bits 32 - distance and above
+        replaced = (wrapped ^ left.replicate(32)) | far.replicate(32)
+        fill = (first[31] & ~left).replicate(32)
+        shifted = (rotated & ~replaced) | (fill & replaced)
+        result = Signal(signed(32), reset_less=True)
+        with m.If(self.valid_1):
+            m.d.sync += result.eq(Mux(self.chain_1.first == FirstOp.MUL, product, shifted))
+        m.d.comb += self.result.eq(result)
+        return m
+
+    def _first(self, m: Module, first: Signal) -> None:
+        """Cycle 0: one adder adds (nothing is an addition of 0) or compares."""
+        chain, x, y = self.chain, self.x, self.y
+        compare = (chain.first == FirstOp.MIN) | (chain.first == FirstOp.MAX)
+        addend, total = Signal(signed(33)), Signal(33)
+        m.d.comb += [
+            addend.eq(Mux(chain.first_tensor, y, chain.first_imm)),
+            total.eq(x + (addend ^ compare.replicate(33)) + compare),
+        ]
+        less = total[32]  # x < y
+        with m.If(self.valid):
+            with m.Switch(chain.first):
+                with m.Case(FirstOp.MIN):
+                    m.d.sync += first.eq(Mux(less, x, y))
+                with m.Case(FirstOp.MAX):
+                    m.d.sync += first.eq(Mux(less, y, x))
+                with m.Default():
+                    m.d.sync += first.eq(total)
+
+    def _shift_amount(self) -> Value:
+        """Distance of the rotation to the right, whether to the left, whether by 32 or more."""
+        chain = self.chain
+
+        def decode(amount: Value) -> Value:
+            left, high = amount[-1], amount[5:-1]
+            return Cat(amount[:5], left, Mux(left, ~high.all(), high.any()))
+
+        return Mux(chain.shift, Mux(chain.shift_tensor, decode(self.y), decode(chain.shift_imm)), 0)
+
+    def _multiply(self, m: Module) -> Value:
+        """Cycle 0: partial products; returns their sum, modulo 2^32."""
+        x, y = self.x, Mux(self.chain.first_tensor, self.y, self.chain.first_imm)
         low, middle_0, middle_1 = (
             Signal(bits, name=name, reset_less=True)
             for name, bits in (("low", 32), ("middle_0", 16), ("middle_1", 16))
         )
-        amount = Signal(signed(32))
-        left, far, distance = (
-            Signal(bits, name=name, reset_less=True)
-            for name, bits in (("left", 1), ("far", 1), ("distance", 5))
-        )
-        m.d.comb += amount.eq(Mux(chain.shift_tensor, self.y, chain.shift_imm))
-        less = x < operand
-        with m.If(self.valid):
-            with m.Switch(chain.first):
-                with m.Case(FirstOp.ADD):
-                    m.d.sync += first.eq(x + operand)
-                with m.Case(FirstOp.MIN):
-                    m.d.sync += first.eq(Mux(less, x, operand))
-                with m.Case(FirstOp.MAX):
-                    m.d.sync += first.eq(Mux(less, operand, x))
-                with m.Case(FirstOp.MUL):
-                    m.d.sync += [
-                        low.eq(x[:16] * operand[:16]),
-                        middle_0.eq(x[16:] * operand[:16]),
-                        middle_1.eq(x[:16] * operand[16:]),
-                    ]
-                with m.Default():
-                    m.d.sync += first.eq(x)
-            with m.If(chain.shift):
-                right_far = amount[5:31].any()
-                left_far = ~amount[5:31].all() | (amount[:5] == 0)
-                m.d.sync += [
-                    left.eq(amount[31]),
-                    far.eq(Mux(amount[31], left_far, right_far)),
-                    distance.eq(Mux(amount[31], -amount[:5], amount[:5])),
-                ]
-
-        # Cycle 1: shift; sum of the partial products.
-        with m.If(self.valid_1):
-            with m.If(self.chain_1.first == FirstOp.MUL):
-                m.d.sync += result.eq(Cat(low[:16], low[16:] + middle_0 + middle_1))
-            with m.Elif(self.chain_1.shift):
-                right = Mux(far, first[31].replicate(32), first >> distance)
-                m.d.sync += result.eq(Mux(left, Mux(far, 0, (first << distance)[:32]), right))
-            with m.Else():
-                m.d.sync += result.eq(first)
-        m.d.comb += self.result.eq(result)
-        return m
+        with m.If(self.valid & (self.chain.first == FirstOp.MUL)):
+            m.d.sync += [
+                low.eq(x[:16] * y[:16]),
+                middle_0.eq(x[16:] * y[:16]),
+                middle_1.eq(x[:16] * y[16:]),
+            ]
+        return Cat(low[:16], low[16:] + middle_0 + middle_1)
