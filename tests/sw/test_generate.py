@@ -4,6 +4,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hw.config import PRESETS, Config
 from hw.isa import Alu, AluOpcode, Gemm, Load, MemoryType, Store, fields
@@ -14,6 +16,7 @@ from sw.golden import GoldenDevice
 from sw.program import Program
 from sw.rules import is_nop, loop_is_empty, stage_of
 from sw.stages import STAGES
+from tests.sw.strategies import configs
 
 SEEDS = range(60)
 
@@ -49,6 +52,23 @@ def test_every_preset_has_programs(name: str) -> None:
         assert {w.kind for w in report.warnings} <= {"tokens"}
         result = GoldenDevice(seed).run(program)
         np.testing.assert_array_equal(result.memory, program.expected[0][1])
+
+
+@settings(max_examples=25, deadline=None)
+@given(configs(), st.integers(0, 1 << 30))
+def test_every_configuration_has_programs(config: Config, seed: int) -> None:
+    """Scratchpads of two entries, queues and counters of one."""
+    program = random_program(seed, config, 24)
+    assert check(program).race_free
+    result = GoldenDevice(seed).run(program)
+    np.testing.assert_array_equal(result.memory, program.expected[0][1])
+    name = sorted(BAD)[seed % len(BAD)]
+    program, error_class, index = BAD[name](config, seed)
+    report = check(program)
+    assert (report.verdict, len(report.errors)) == ((error_class, index), 1), name
+    error = GoldenDevice(seed).run(program).error
+    assert error is not None
+    assert (error.error_class, error.index) == (error_class, index), name
 
 
 def test_programs_are_short_enough_for_rtl(programs: list[Program]) -> None:
