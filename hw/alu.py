@@ -166,7 +166,7 @@ class AluLane(wiring.Component):
         """Cycle 0: one adder adds (nothing is an addition of 0) or compares."""
         chain, x, y = self.chain, self.x, self.y
         compare = (chain.first == FirstOp.MIN) | (chain.first == FirstOp.MAX)
-        addend, total = Signal(signed(33)), Signal(33)
+        addend, total = Signal(signed(32)), Signal(33)
         m.d.comb += [
             addend.eq(Mux(chain.first_tensor, y, chain.first_imm)),
             total.eq(x + (addend ^ compare.replicate(33)) + compare),
