@@ -50,6 +50,10 @@ verilog: $(ENVIRONMENT) ## The core as Verilog
 synth: .venv/environment-fpga.stamp ## Area and timing of the core on an FPGA
 	$(RUN) -m sim.cli synth
 
+.PHONY: formal
+formal: .venv/environment-formal.stamp ## Formal proofs of units of the core
+	$(RUN) -m hw.formal
+
 .PHONY: environment
 environment: $(ENVIRONMENT) ## Only the environment: .venv from requirements.lock
 	@echo "environment: ready"
@@ -60,6 +64,10 @@ environment-fpga: .venv/environment-fpga.stamp ## The same with what FPGA synthe
 
 .PHONY: environment-train
 environment-train: .venv/environment-train.stamp ## The same with what training the example network needs
+	@echo "environment: ready"
+
+.PHONY: environment-formal
+environment-formal: .venv/environment-formal.stamp ## The same with what formal proofs need
 	@echo "environment: ready"
 
 .PHONY: check

@@ -32,7 +32,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 OLDEST_PYTHON = (3, 11)
 LOCK_TOOL = "pip-tools==7.6.2"
-EXTRAS = ("fpga", "train")
+EXTRAS = ("formal", "fpga", "train")
 
 PROGRAMS = (
     ("g++", "g++", "compiles the simulator"),

@@ -1,0 +1,131 @@
+"""Bursts: each row's bytes exactly once and in order, and AXI's rules, for rows of any shape."""
+
+from amaranth.hdl import Assert, Assume, Module, Mux, Signal
+from amaranth.lib.wiring import In
+
+from hw.bursts import SPAN_BITS, BurstGenerator, rows_layout
+from hw.bus import ADDRESS_BITS, BURST_BEATS
+from hw.config import Config
+from hw.formal.prove import Properties
+from hw.scratchpad import log2
+
+__all__ = ["BurstProperties"]
+
+PAGE_BITS = 12  # 4 KiB
+
+
+class BurstProperties(Properties):
+    """A generator given any transfers, and taken from at any time.
+
+    Proved for all time:
+
+    - a burst starts at the first byte that is still to come, and ends at the row's end or at a
+      multiple of `BURST_BEATS` beats, whichever is nearer: so the bursts of a row are its bytes,
+      once and in order;
+    - a row starts `stride` bytes behind the one before, and there are `rows` of them;
+    - no burst crosses 4 KiB, and one that starts beyond 2^32 is marked;
+    - a burst that is offered stays as it is until it is taken.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        super().__init__({"rows": In(rows_layout(config)), "valid": In(1), "ready": In(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.dut = dut = BurstGenerator(self._config)
+        m.d.comb += [
+            dut.i.payload.eq(self.rows),
+            dut.i.valid.eq(self.valid),
+            dut.o.ready.eq(self.ready),
+            Assume((self.rows.nbytes != 0) & (self.rows.rows != 0)),
+            Assume(self.rows.nbytes <= 65535 * 1024),  # the largest row of any configuration
+        ]
+        rows = Signal(rows_layout(self._config))  # the transfer
+        active, first = Signal(), Signal()
+        row, at = Signal(SPAN_BITS), Signal(SPAN_BITS)  # where the row and its rest start
+        rest, left = Signal(27), Signal(16)  # bytes of the row, rows with this one, to come
+        taken = dut.o.valid & self.ready
+        length = self._check(m, dut.o.payload, dut.o.valid, rows, first, at, rest, left)
+        with m.If(taken):
+            m.d.sync += first.eq(0)
+            with m.If(dut.o.payload.row_end):
+                m.d.sync += [
+                    row.eq(row + rows.stride),
+                    at.eq(row + rows.stride),
+                    rest.eq(rows.nbytes),
+                    left.eq(left - 1),
+                    active.eq(left != 1),
+                ]
+            with m.Else():
+                m.d.sync += [at.eq(at + length), rest.eq(rest - length)]
+        with m.If(self.valid & dut.i.ready):
+            new = self.rows
+            m.d.sync += [
+                rows.eq(new), active.eq(1), first.eq(1), row.eq(new.addr), at.eq(new.addr),
+                rest.eq(new.nbytes), left.eq(new.rows),
+            ]  # fmt: skip
+        m.d.comb += [
+            Assert(dut.o.valid == active),
+            Assert(dut.i.ready == ~active),
+        ]
+        self._check_held(m, dut.o)
+        self._invariants(m, rows, active, row, at, rest, left)
+        return m
+
+    def _check(self, m: Module, burst, valid, rows, first, at, rest, left):
+        """The burst on offer against what is to come; returns its bytes, but in a row's last."""
+        lane_bits = log2(self._config.beat_bytes)
+        chunk = lane_bits + log2(BURST_BEATS)
+        length, end = Signal(chunk + 1), Signal(28)
+        beat = at[lane_bits:]
+        last_beat = Signal(SPAN_BITS)
+        to_boundary = BURST_BEATS - 1 - beat[: log2(BURST_BEATS)]  # beats, without this one
+        m.d.comb += [
+            length.eq((1 << chunk) - at[:chunk]),
+            end.eq(at[:lane_bits] + rest - 1),  # of the row, from the first beat's first byte
+            last_beat.eq(beat + burst.len),
+        ]
+        with m.If(valid):
+            m.d.comb += [
+                Assert(burst.addr == at[:ADDRESS_BITS]),
+                Assert(burst.overflow == (at >> ADDRESS_BITS != 0)),
+                Assert(burst.row_end == (rest <= length)),
+                Assert(burst.len == Mux(burst.row_end, end >> lane_bits, to_boundary)),
+                Assert((last_beat >> (PAGE_BITS - lane_bits)) == (at >> PAGE_BITS)),
+                Assert(burst.first == first),
+                Assert(burst.last == (burst.row_end & (left == 1))),
+                Assert(burst.sram_base == rows.sram_base),
+                Assert(burst.index == rows.index),
+            ]
+            with m.If(burst.row_end):
+                m.d.comb += Assert(burst.end == end[:lane_bits])
+        return length
+
+    def _check_held(self, m: Module, o) -> None:
+        payload, offered = Signal.like(o.payload), Signal()
+        m.d.sync += [payload.eq(o.payload), offered.eq(o.valid & ~o.ready)]
+        with m.If(offered):
+            m.d.comb += Assert(o.valid & (o.payload.as_value() == payload.as_value()))
+
+    def _invariants(self, m: Module, rows, active, row, at, rest, left) -> None:
+        """What the generator's registers hold, so that the proof is by induction."""
+        lane_bits = log2(self._config.beat_bytes)
+        probed = {name: self.probe(f"dut.{name}", shape) for name, shape in (
+            ("at", SPAN_BITS), ("row", SPAN_BITS), ("beats", 27), ("left", 16),
+            ("rows", rows_layout(self._config).size))}  # fmt: skip
+        done = Signal(SPAN_BITS)
+        m.d.comb += done.eq(at - row)
+        beats = (at[:lane_bits] + rest + self._config.beat_bytes - 1) >> lane_bits
+        with m.If(active):
+            m.d.comb += [
+                Assert(probed["at"] == at),
+                Assert(probed["row"] == row),
+                Assert(probed["left"] == left - 1),
+                Assert(probed["rows"] == rows.as_value()),
+                Assert(probed["beats"] == beats),
+                Assert((rest != 0) & (left != 0)),
+                Assert(done + rest == rows.nbytes),
+                Assert((done == 0) | (at[:lane_bits] == 0)),
+                Assert(rows.nbytes <= 65535 * 1024),
+            ]
