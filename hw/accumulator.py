@@ -4,10 +4,11 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.bits import log2, sign_extended
 from hw.config import Config
 from hw.isa import MemoryType
 from hw.loader import lanes_of, parts_of, write_layout
-from hw.scratchpad import bank_writes, log2
+from hw.scratchpad import bank_writes
 
 __all__ = [
     "FLAGS", "AccumulatorScratchpad", "ZeroFlags", "execute_ports", "flag_row_elements",
@@ -152,7 +153,9 @@ class AccumulatorScratchpad(wiring.Component):
                 write.data.eq(value),
                 write.en.eq(Mux(self.en, mine, loaded & hit)),
                 write_out.addr.eq(row),
-                write_out.data.eq(self._truncate(value)),
+                write_out.data.eq(
+                    Mux(self.en, self._truncate(self.value), self._truncate(Array(values)[n]))
+                ),
                 write_out.en.eq(write.en),
                 flags.en.eq(write.en | self.reset_en),
                 flags.row.eq(Mux(self.reset_en, self.reset_row, row >> log2(FLAGS))),
@@ -228,12 +231,8 @@ class AccumulatorScratchpad(wiring.Component):
             small = Signal(8 * config.out_bytes, name=f"small_{n}")
             value = Signal(self._bits, name=f"load_value_{n}")
             m.d.comb += small.eq(narrow_elements[lane if len(narrow_elements) > 1 else 0])
-            widened = Cat(self._widen(small.word_select(k, 8)) for k in range(config.out_bytes))
+            small_values = [small.word_select(k, 8) for k in range(config.out_bytes)]
+            widened = Cat(sign_extended(byte, 32) for byte in small_values)
             m.d.comb += value.eq(Mux(load.zero, 0, Mux(narrow, widened, wide)))
             values.append(value)
         return values
-
-    @staticmethod
-    def _widen(byte):
-        """An int8 as 32 bits."""
-        return Cat(byte, byte[7].replicate(24))

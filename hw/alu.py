@@ -9,6 +9,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.bits import repeated, sign_extended
 from hw.isa import AluOpcode
 
 __all__ = ["ALU_LATENCY", "AluLane", "FirstOp", "chain_layout", "extend"]
@@ -131,18 +132,18 @@ class AluLane(wiring.Component):
         super().__init__({
             "valid": In(1),
             "valid_1": In(1),
-            "x": In(signed(32)),
-            "y": In(signed(32)),
+            "x": In(32),
+            "y": In(32),
             "chain": In(chain_layout()),
             "chain_1": In(chain_layout()),
-            "result": Out(signed(32)),
+            "result": Out(32),
         })  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         first, distance, left, far = (
-            Signal(shape, name=name, reset_less=True)
-            for name, shape in (("first", signed(32)), ("distance", 5), ("left", 1), ("far", 1))
+            Signal(bits, name=name, reset_less=True)
+            for name, bits in (("first", 32), ("distance", 5), ("left", 1), ("far", 1))
         )
         product = self._multiply(m)
         self._first(m, first)
@@ -153,10 +154,10 @@ class AluLane(wiring.Component):
         # the two differ only in which bits of the rotated value are replaced, and by what.
         rotated = (Cat(first, first) >> distance)[:32]
         wrapped = (Const(0xFFFFFFFF << 32, 64) >> distance)[:32]  # bits 32 - distance and above
-        replaced = (wrapped ^ left.replicate(32)) | far.replicate(32)
-        fill = (first[31] & ~left).replicate(32)
+        replaced = (wrapped ^ repeated(left, 32)) | repeated(far, 32)
+        fill = repeated(first[31] & ~left, 32)
         shifted = (rotated & ~replaced) | (fill & replaced)
-        result = Signal(signed(32), reset_less=True)
+        result = Signal(32, reset_less=True)
         with m.If(self.valid_1):
             m.d.sync += result.eq(Mux(self.chain_1.first == FirstOp.MUL, product, shifted))
         m.d.comb += self.result.eq(result)
@@ -166,20 +167,15 @@ class AluLane(wiring.Component):
         """Cycle 0: one adder adds (nothing is an addition of 0) or compares."""
         chain, x, y = self.chain, self.x, self.y
         compare = (chain.first == FirstOp.MIN) | (chain.first == FirstOp.MAX)
-        addend, total = Signal(signed(32)), Signal(33)
+        addend, total = Signal(33), Signal(33)
+        imm = sign_extended(chain.first_imm, 33)
         m.d.comb += [
-            addend.eq(Mux(chain.first_tensor, y, chain.first_imm)),
-            total.eq(x + (addend ^ compare.replicate(33)) + compare),
+            addend.eq(Mux(chain.first_tensor, Cat(y, y[31]), imm) ^ repeated(compare, 33)),
+            total.eq(Cat(x, x[31]) + addend + compare),
         ]
-        less = total[32]  # x < y
+        take_x = total[32] ^ (chain.first == FirstOp.MAX)  # bit 32: x < y
         with m.If(self.valid):
-            with m.Switch(chain.first):
-                with m.Case(FirstOp.MIN):
-                    m.d.sync += first.eq(Mux(less, x, y))
-                with m.Case(FirstOp.MAX):
-                    m.d.sync += first.eq(Mux(less, y, x))
-                with m.Default():
-                    m.d.sync += first.eq(total)
+            m.d.sync += first.eq(Mux(compare, Mux(take_x, x, y), total[:32]))
 
     def _shift_amount(self) -> Value:
         """Distance of the rotation to the right, whether to the left, whether by 32 or more."""
@@ -189,16 +185,18 @@ class AluLane(wiring.Component):
             left, high = amount[-1], amount[5:-1]
             return Cat(amount[:5], left, Mux(left, ~high.all(), high.any()))
 
-        return Mux(chain.shift, Mux(chain.shift_tensor, decode(self.y), decode(chain.shift_imm)), 0)
+        imm = decode(chain.shift_imm.as_unsigned())
+        return Mux(chain.shift, Mux(chain.shift_tensor, decode(self.y), imm), 0)
 
     def _multiply(self, m: Module) -> Value:
         """Cycle 0: partial products; returns their sum, modulo 2^32."""
-        x, y = self.x, Mux(self.chain.first_tensor, self.y, self.chain.first_imm)
+        chain, x = self.chain, self.x
+        y = Mux(chain.first_tensor, self.y, sign_extended(chain.first_imm, 32))
         low, middle_0, middle_1 = (
             Signal(bits, name=name, reset_less=True)
             for name, bits in (("low", 32), ("middle_0", 16), ("middle_1", 16))
         )
-        with m.If(self.valid & (self.chain.first == FirstOp.MUL)):
+        with m.If(self.valid & (chain.first == FirstOp.MUL)):
             m.d.sync += [
                 low.eq(x[:16] * y[:16]),
                 middle_0.eq(x[16:] * y[:16]),

@@ -1,10 +1,11 @@
 """The ALU pipeline: operands, lanes, clamp, write-back."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.alu import AluLane
+from hw.bits import sign_extended
 from hw.bus import error_layout
 from hw.config import Config
 from hw.isa import ErrorClass
@@ -37,8 +38,8 @@ class AluPipeline(wiring.Component):
     i: steps (`step_layout`).
     d_en, d_addr, s_en, s_addr: to ACC; d_data, d_zero, s_data, s_zero: a cycle later.
     en, addr, value: out, the write of cycle 5.
-    s_free: in, the s port is free now; slot: in, the write five cycles from now is free.
-    wants: out, a step would issue if there is a `slot`; issued: out, it does.
+    wants: out, a step would issue if there is a `slot`; needs_s: out, it reads port s.
+    slot: in, the write five cycles from now is free, and port s now; issued: out, it issues.
     blocked: out, one waits.
     loading: in, the window that a LOAD has yet to write.
     done: out, number of instructions whose last step is written this cycle.
@@ -62,7 +63,7 @@ class AluPipeline(wiring.Component):
             "en": Out(1),
             "addr": Out(address),
             "value": Out(bits),
-            "s_free": In(1),
+            "needs_s": Out(1),
             "slot": In(1),
             "wants": Out(1),
             "issued": Out(1),
@@ -106,7 +107,8 @@ class AluPipeline(wiring.Component):
         src_waits = written_in(valid, steps, step.src, near) | inside(self.loading, step.src)
         hazard = Signal()
         m.d.comb += [
-            hazard.eq(dst_waits | (tensor & (src_waits | ~self.s_free))),
+            hazard.eq(dst_waits | (tensor & src_waits)),
+            self.needs_s.eq(tensor),
             self.wants.eq(self.i.valid & ~over & ~hazard & ~self.stop),
             self.issued.eq(self.wants & self.slot),
             self.blocked.eq(self.i.valid & ~over & ~self.issued),
@@ -123,7 +125,7 @@ class AluPipeline(wiring.Component):
     def _lane(self, m: Module, lane: int, valid: list, steps: list, sources: tuple) -> Signal:
         """One lane of 32 bits; returns its result of cycle 5."""
         x, y, result, before = (
-            Signal(signed(32), name=f"{name}_{lane}", reset_less=True)
+            Signal(32, name=f"{name}_{lane}", reset_less=True)
             for name in ("x", "y", "result", "before")
         )
         m.submodules[f"lane_{lane}"] = alu = AluLane()
@@ -155,4 +157,5 @@ def _clamped(value: Value, chain: data.View) -> Value:
     short = value[:16].as_signed()
     low = chain.low_en & Mux(fits, short < chain.low, value[31])
     high = chain.high_en & Mux(fits, short > chain.high, ~value[31])
-    return Mux(low, chain.low, Mux(high, chain.high, value))
+    bound = sign_extended(Mux(low, chain.low, chain.high), 32)
+    return Mux(low | high, bound, value)

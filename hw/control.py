@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.bits import log2
 from hw.bus import ADDRESS_BITS, LITE_ADDRESS_BITS, AxiLite
 from hw.config import Config
 from hw.isa import INSTRUCTION_BYTES, MEMORIES
@@ -14,7 +15,6 @@ from hw.registers import (
     VERSION,
     configuration_words,
 )
-from hw.scratchpad import log2
 
 __all__ = ["BASES", "Control"]
 

@@ -89,18 +89,26 @@ class Execute(wiring.Component):
         return m
 
     def _allot(self, m: Module, gemm: GemmPipeline, alu: AluPipeline) -> None:
-        """Who writes five cycles from now."""
-        denied, bubble, keep_free = Signal(), Signal(), Signal()
-        gemm_first = gemm.held | ~denied
-        both = gemm.wants_write & alu.wants
+        """Who writes five cycles from now, and who reads port s.
+
+        An ALU step with a tensor operand needs a cycle in which no GEMM step reads; where there is
+        none, GEMM pauses for a cycle in three, and such a step then goes before a GEMM write.
+        """
+        denied, bubble, keep_free, paused = (
+            Signal(name=name) for name in ("denied", "bubble", "keep_free", "paused")
+        )
+        gemm_first = gemm.held | ~(denied | alu.needs_s)
+        able = alu.wants & ~(alu.needs_s & gemm.s_en)
         taken = (gemm.wants_write & gemm.slot) | (alu.wants & alu.slot)
         m.d.comb += [
             keep_free.eq(self.load_waits & ~bubble),
-            gemm.slot.eq(gemm.held | (~keep_free & ~(alu.wants & denied))),
-            alu.slot.eq(~keep_free & ~(gemm.wants_write & gemm_first)),
+            gemm.slot.eq(gemm.held | (~keep_free & (gemm_first | ~able))),
+            gemm.pause.eq(alu.wants & alu.needs_s & gemm.s_en & ~paused),
+            alu.slot.eq(able & ~keep_free & ~(gemm.wants_write & gemm_first)),
         ]
         m.d.sync += [
-            denied.eq(both & gemm_first),
+            denied.eq(able & gemm.wants_write & gemm_first),
+            paused.eq(gemm.pause),
             bubble.eq(self.load_waits & (bubble | ~taken)),
         ]
 
@@ -111,7 +119,6 @@ class Execute(wiring.Component):
             acc.d_addr.eq(alu.d_addr),
             alu.d_data.eq(acc.d_data),
             alu.d_zero.eq(acc.d_zero),
-            alu.s_free.eq(~gemm.s_en),
             acc.s_en.eq(gemm.s_en | alu.s_en),
             acc.s_addr.eq(Mux(gemm.s_en, gemm.s_addr, alu.s_addr)),
             *(

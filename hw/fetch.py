@@ -4,6 +4,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.bits import log2
 from hw.bus import ADDRESS_BITS, ReadClient, command_layout, error_layout
 from hw.config import Config
 from hw.isa import (
@@ -19,7 +20,6 @@ from hw.isa import (
     reserved_mask,
 )
 from hw.registers import StageState
-from hw.scratchpad import log2
 
 __all__ = ["QUEUES", "Fetch"]
 

@@ -20,17 +20,17 @@ def dot_bits(config: Config) -> int:
 def _tree_sum(m: Module, values: list[Value], name: str) -> Value:
     """Their sum, by a balanced tree of adders.
 
-    The values are two's complement of the sum's width, so that the adders are unsigned: a
-    simulator then has nothing to extend or mask between them. The partial sums are kept, so that
-    synthesis makes an adder of each (and puts the first level into the DSPs) instead of merging
-    them into one carry-save tree, which takes 40% more LUTs.
+    The partial sums are kept, so that synthesis makes an adder of each (and puts the first level,
+    of signed products, into the DSPs) instead of merging them into one carry-save tree, which
+    takes 40% more LUTs. The later levels are unsigned: nothing is extended between the adders.
     """
     while len(values) > 1:
         sums = []
         for n, (a, b) in enumerate(zip(values[::2], values[1::2], strict=True)):
-            total = Signal.like(a, name=f"{name}_{len(values) // 2}_{n}", attrs={"keep": 1})
+            width = (a + b).shape().width
+            total = Signal(width, name=f"{name}_{len(values) // 2}_{n}", attrs={"keep": 1})
             m.d.comb += total.eq(a + b)
-            sums.append(total)
+            sums.append(total ^ (1 << width - 1) if a.shape().signed else total)
         values = sums
     return values[0]
 
@@ -60,6 +60,7 @@ class MacArray(wiring.Component):
         m = Module()
         batch, block = self._config.batch, self._config.block
         bits = dot_bits(self._config)
+        excess = 1 << bits - 1  # BLOCK / 2 sums are each 2^16 too large, to be unsigned
         inp, wgt = (Signal(p.shape(), name=n, reset_less=True)
                     for n, p in (("inp_0", self.inp), ("wgt_0", self.wgt)))  # fmt: skip
         valid = [Signal(name=f"valid_{n}") for n in range(2)]
@@ -70,15 +71,15 @@ class MacArray(wiring.Component):
             for o in range(block):
                 products = []
                 for k in range(block):
-                    product = Signal(bits, name=f"product_{b}_{o}_{k}", reset_less=True)
+                    product = Signal(16, name=f"product_{b}_{o}_{k}", reset_less=True)
                     x = inp.word_select(b * block + k, 8).as_signed()
                     w = wgt.word_select(o * block + k, 8).as_signed()
                     with m.If(valid[0]):  # Cycle 1: products
                         m.d.sync += product.eq(x * w)
-                    products.append(product)
+                    products.append(product.as_signed())
                 total = _tree_sum(m, products, f"sum_{b}_{o}")
                 dot = Signal(signed(bits), name=f"dot_{b}_{o}", reset_less=True)
                 with m.If(valid[1]):  # Cycle 2: sum
-                    m.d.sync += dot.eq(total)
+                    m.d.sync += dot.eq(total[:bits] ^ excess)
                 m.d.comb += self.dots[b * block + o].eq(dot)
         return m

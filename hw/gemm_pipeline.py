@@ -1,10 +1,11 @@
 """The GEMM pipeline: the MAC array, accumulation with forwarding, resets, write-back."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.accumulator import flag_row_elements
+from hw.bits import sign_extended
 from hw.bus import error_layout
 from hw.config import Config
 from hw.gemm import MacArray
@@ -54,6 +55,7 @@ class GemmPipeline(wiring.Component):
     s_en, s_addr: to ACC; s_data, s_zero: a cycle later.
     en, addr, value: out, the write of cycle 5; reset_en, reset_row, reset_mask: or zero flags.
     wants_write: out, a step would issue that writes; slot: in, the write is free.
+    pause: in, issue nothing unless `held`.
     loading, older, older_src: in, windows that a LOAD has yet to write, that older ALU steps have
         yet to write, and that they have yet to read.
     issued, blocked, done, empty, stop, error: as in `hw.alu_pipeline`; step: out, what issues.
@@ -79,6 +81,7 @@ class GemmPipeline(wiring.Component):
             "reset_mask": Out(row),
             "wants_write": Out(1),
             "slot": In(1),
+            "pause": In(1),
             "held": Out(1),
             "issued": Out(1),
             "blocked": Out(1),
@@ -122,8 +125,8 @@ class GemmPipeline(wiring.Component):
             over.eq(_over(step)),
             passes_on.eq(gemm & self.i.valid & same & ~_over(following)),
             hazard.eq(~flags & (touched.any() | (settle != 0))),
-            self.wants_write.eq(ready & ~passes_on),
-            self.issued.eq(ready & (passes_on | self.slot)),
+            self.wants_write.eq(ready & ~passes_on & (self.held | ~self.pause)),
+            self.issued.eq(ready & (passes_on | self.slot) & (self.held | ~self.pause)),
             self.blocked.eq(waiting & ~over & ~self.issued),
             self.i.ready.eq(~waiting | self.issued),
             self.step.eq(step),
@@ -164,14 +167,14 @@ class GemmPipeline(wiring.Component):
         results = []
         for lane in range(config.batch * config.block):
             result, before, total = (
-                Signal(signed(32), name=f"{name}_{lane}", reset_less=True)
+                Signal(32, name=f"{name}_{lane}", reset_less=True)
                 for name in ("result", "before", "total")
             )
             read = self.s_data.word_select(lane, 32)
             with m.If(is_gemm[3]):  # Cycle 3: what to add to
                 m.d.sync += total.eq(chosen(source, read, before, result))
             with m.If(valid[4]):  # Cycle 4: accumulate
-                m.d.sync += result.eq(mac.dots[lane] + Mux(again, result, total))
+                m.d.sync += result.eq(sign_extended(mac.dots[lane], 32) + Mux(again, result, total))
             with m.If(valid[4] & ~is_gemm[4]):
                 m.d.sync += result.eq(0)
             with m.If(valid[5]):

@@ -1,6 +1,6 @@
 """What the GEMM and the ALU pipeline have in common: steps, cycle by cycle, and windows."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data
 
 from hw.config import Config
@@ -39,7 +39,7 @@ def source_of(valid: list, steps: list, address: Value, zero: Value) -> Value:
 
 def chosen(source: Value, read: Value, before: Value, result: Value) -> Value:
     """The operand: as read, zero by its flag, or the result in cycle 6 or 5."""
-    return Array([read, Const(0, 32), before, result])[source]
+    return Mux(source[1], Mux(source[0], result, before), Mux(source[0], 0, read))
 
 
 def window_layout() -> data.StructLayout:

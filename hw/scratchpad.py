@@ -4,18 +4,12 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.bits import log2
 from hw.config import Config
 from hw.isa import MEMORIES, MemoryType
 from hw.loader import lanes_of, parts_of, write_layout
 
-__all__ = ["Scratchpad", "bank_writes", "log2"]
-
-
-def log2(power: int) -> int:
-    """log2 of a power of two."""
-    if power < 1 or power & power - 1:
-        raise ValueError(f"{power} is not a power of two")
-    return power.bit_length() - 1
+__all__ = ["Scratchpad", "bank_writes"]
 
 
 def bank_writes(
@@ -63,26 +57,28 @@ class Scratchpad(wiring.Component):
         m = Module()
         rows = max(1, self._depth // self._lanes)
         piece = self._bits // self._parts
-        reads = []
-        writes = bank_writes(m, self._lanes, self.write.pos, self.write.count)
         pieces = Array([self.write.data.word_select(n, piece) for n in range(self._lanes)])
-        for bank, (hit, row, n) in enumerate(writes):
-            storage = memory.Memory(shape=self._bits, depth=rows, init=[])
-            m.submodules[f"bank_{bank}"] = storage
-            port = storage.write_port(granularity=piece)
-            read = storage.read_port()
-            value = (
-                pieces[(self.write.lane + n)[: log2(self._lanes)]] if self._lanes > 1 else pieces[0]
-            )
-            part = Cat(self.write.zero | (self.write.part == p) for p in range(self._parts))
-            m.d.comb += [
-                port.addr.eq(row),
-                port.data.eq(Mux(self.write.zero, 0, value).replicate(self._parts)),
-                port.en.eq(Mux(self.write_valid & hit, part, 0)),
-                read.addr.eq(self.read_addr >> log2(self._lanes)),
-                read.en.eq(self.read_en),
-            ]
-            reads.append(read.data)
+        reads = []
+        for bank, (hit, row, n) in enumerate(
+            bank_writes(m, self._lanes, self.write.pos, self.write.count)
+        ):
+            lane = (self.write.lane + n)[: log2(self._lanes)] if self._lanes > 1 else 0
+            value = Mux(self.write.zero, 0, pieces[lane])
+            written = self.write_valid & hit
+            outputs = []
+            for part in range(self._parts):  # a memory of its own for each part of an element
+                storage = memory.Memory(shape=piece, depth=rows, init=[])
+                m.submodules[f"bank_{bank}_{part}"] = storage
+                write, read = storage.write_port(), storage.read_port()
+                m.d.comb += [
+                    write.addr.eq(row),
+                    write.data.eq(value),
+                    write.en.eq(written & (self.write.zero | (self.write.part == part))),
+                    read.addr.eq(self.read_addr >> log2(self._lanes)),
+                    read.en.eq(self.read_en),
+                ]
+                outputs.append(read.data)
+            reads.append(Cat(outputs))
         if self._lanes == 1:
             m.d.comb += self.read_data.eq(reads[0])
         else:

@@ -5,12 +5,12 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.accumulator import out_ports
+from hw.bits import log2
 from hw.bursts import BurstGenerator
 from hw.bus import ADDRESS_BITS, BURST_BEATS, command_layout, error_layout
 from hw.config import Config
 from hw.isa import INDEX_BITS, ErrorClass, MemoryType, Opcode, instruction_layout
 from hw.loader import lanes_of, parts_of
-from hw.scratchpad import log2
 
 __all__ = ["WRITE_CHANNELS", "Storer", "storer_ports"]
 
