@@ -45,7 +45,7 @@ sys.stdout.write(generate(Config.from_dict(json.load(sys.stdin))))
 COMMON_FLAGS = (
     "--cc", "--exe", "--prefix", "Vtop", "--top-module", "wrapper", "-o", "simulator",
     "--timescale", "1ns/1ps", "--noassert", "-O3", "--x-assign", "fast", "--x-initial", "fast",
-    "--no-public-flat-rw", "-Wno-fatal", "-Werror-UNOPTFLAT", "--output-split", "20000",
+    "--no-public-flat-rw", "-Wno-fatal", "--output-split", "20000",
 )  # fmt: skip
 COCOTB_FLAGS = ("--vpi", "--timing", "-CFLAGS", "-std=c++20 -fcoroutines")
 WAVES_FLAGS = (*COCOTB_FLAGS, "--trace-fst", "+define+VTA_WAVES")

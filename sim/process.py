@@ -21,9 +21,9 @@ from cocotb_tools import config as cocotb_config
 from sim.build import BUILD, ROOT, Simulator, libpython
 from sim.messages import receive, send
 
-__all__ = ["SimulationError", "SimulatorCrash", "SimulatorProcess"]
+__all__ = ["SimulationError", "SimulatorCrash", "SimulatorProcess", "cocotb_environment"]
 
-START_TIMEOUT = 60  # seconds
+SERVER = "sim.testbench"
 LOG_LINES = 12
 SHARE_WORDS = 2
 
@@ -59,7 +59,7 @@ class SimulatorProcess:
         self._share = np.frombuffer(mmap.mmap(share_fd, 8 * SHARE_WORDS), np.uint64)
         self.dram = np.zeros(0, np.uint8)
         self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        env = _environment(simulator)
+        env = cocotb_environment(SERVER)
         env |= {"VTA_SOCKET": str(theirs.fileno()), "VTA_DRAM": str(self._dram_fd),
                 "VTA_SHARE": str(share_fd)}  # fmt: skip
         with self.log.open("w") as log:
@@ -144,12 +144,12 @@ class SimulatorProcess:
         return SimulatorCrash("\n".join(lines))
 
 
-def _environment(simulator: Simulator) -> dict[str, str]:
-    """The variables that tell cocotb which test to run, and where Python is."""
+def cocotb_environment(module: str) -> dict[str, str]:
+    """The variables that tell a simulator which cocotb tests to run, and where Python is."""
     env = dict(os.environ)
     path = [str(ROOT), *filter(None, [env.get("PYTHONPATH")])]
     env |= {
-        "COCOTB_TEST_MODULES": "sim.testbench",
+        "COCOTB_TEST_MODULES": module,
         "COCOTB_TOPLEVEL": "wrapper",
         "TOPLEVEL_LANG": "verilog",
         "COCOTB_RESULTS_FILE": "results.xml",

@@ -3,9 +3,9 @@
 // The clock lives here, not in Python: Python sleeps until `wake` rises. At every rising edge one
 // DPI call hands the AXI4 port to the memory model (memory.cpp) and takes the model's outputs back.
 //
-// Python drives `rst` and the register port's `s_axi_*` inputs; it sees the port's outputs as they
-// stood just before the last rising edge (Verilator runs callbacks after the registers have moved),
-// so that a driver which samples at rising edges sees what a flip-flop would.
+// Python drives `rst` and the register port's `s_axi_*` inputs, and sees the port's outputs. Verilator
+// runs callbacks after the registers have moved, so the outputs that Python sees stand still while
+// the clock is high: a driver that samples at rising edges sees what a flip-flop would.
 //
 // With VTA_BARE there is no Python: the clock is an input of a plain C++ loop (bench.cpp).
 `timescale 1ns / 1ps
@@ -59,7 +59,7 @@ module wrapper #(
     bit [31:0] s_axi_wdata;
     bit [3:0] s_axi_wstrb;
 
-    // Read by Python: as sampled at the last rising edge.
+    // Read by Python: see above.
     bit s_axi_awready, s_axi_wready, s_axi_bvalid, s_axi_arready, s_axi_rvalid, irq, finish;
     bit [1:0] s_axi_bresp, s_axi_rresp;
     bit [31:0] s_axi_rdata;
@@ -156,11 +156,11 @@ module wrapper #(
     assign s_axi_rvalid = rvalid;
     assign s_axi_rdata = lite_rdata;
 `else
-    always @(posedge clk) begin
+    always_latch if (!clk) begin
         {s_axi_awready, s_axi_wready, s_axi_bvalid, s_axi_arready, s_axi_rvalid}
-            <= {awready, wready, bvalid, arready, rvalid};
-        {s_axi_bresp, s_axi_rresp, s_axi_rdata} <= {bresp, rresp, lite_rdata};
-        {irq, finish} <= {irq_now, finish_now};
+            = {awready, wready, bvalid, arready, rvalid};
+        {s_axi_bresp, s_axi_rresp, s_axi_rdata} = {bresp, rresp, lite_rdata};
+        {irq, finish} = {irq_now, finish_now};
     end
 `endif
 

@@ -47,7 +47,7 @@ def _without(index: int, flag: str) -> Program:
             r"compute: WAIT_PREV_TOKEN .* at instruction 1: load acc .* pop\.prev",
             r"  it waits for token 1 from load, but the program pushes 0 there: nobody",
             r"store: WAIT_PREV_TOKEN .* at instruction 3: store out",
-            r"  it waits for token 1 from compute, pushed by instruction 2: .* behind instruction 1",
+            r"  it waits for token 1 from compute, pushed by instruction 2: .* behind",
         ]),
         (3, "push_prev", 4, [
             r"compute: WAIT_NEXT_TOKEN .* at instruction 4: finish pop\.next",

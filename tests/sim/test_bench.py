@@ -1,0 +1,197 @@
+"""The benchmark: cycles against the committed baseline and the targets; its own parts."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from hw.config import Config
+from hw.isa import MEMORIES, Load, Store
+from sim.bench import baseline, buses, marginal, streams
+from sim.bench.figures import Figure, print_figures
+from sim.bench.runner import PARTS, chosen_parts, run_benchmark
+from sim.bench.runs import BenchError, Runs
+from sim.bench.targets import LATENCIES, MARGINALS, ROW_BEATS, STREAMS, SWEEP
+from sim.cli import main
+from sim.progress import Progress
+from sw.check import check
+
+
+def console() -> Console:
+    return Console(width=140, quiet=True)
+
+
+# Against the baseline and the targets -------------------------------------------------------------
+def test_quick_benchmark_is_no_worse_than_the_baseline(tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    assert main(["bench", "--quick", "--json", str(path)]) == 0
+    figures = json.loads(path.read_text())["figures"]
+    groups = {figure["group"] for figure in figures}
+    assert {"streams, latency 16", "streams, latency 64", "one more instruction"} <= groups
+    missed = [f"{f['group']}: {f['name']}: {f['ours']}" for f in figures if f["must_met"] is False]
+    assert missed == []
+    held = baseline.read()
+    fixed = [f for f in figures if f["group"] in ("streams, latency 16", "one more instruction")]
+    assert all(f"{f['group']}/{f['name']}" in held for f in fixed)
+
+
+def test_benchmark_fails_where_a_cycle_is_lost(tmp_path: Path) -> None:
+    held = baseline.read()
+    key = "one more instruction/nop_load, latency 16"
+    path = tmp_path / "baseline.json"
+    path.write_text(json.dumps(held | {key: held[key] - 0.1}))
+    run = {"parts": ["marginal"], "baseline_path": path}
+    assert not run_benchmark(console(), **run)
+    assert run_benchmark(console(), **run, update=True)
+    assert baseline.read(path) == baseline.read() or baseline.read(path)[key] == held[key]
+    assert run_benchmark(console(), **run)
+
+
+def test_wrong_result_is_no_figure() -> None:
+    program = marginal.program("store", 0, 1)
+    address, memory = program.expected[0]
+    program.expected = [(address, np.where(np.arange(len(memory)) == 77, ~memory, memory))]
+    with Runs(Progress(console())) as runs:
+        with pytest.raises(BenchError, match=r"store_x1, latency 16: 1 bytes are wrong"):
+            runs.run(program)
+        program.expected = []
+        with pytest.raises(BenchError, match="expects nothing"):
+            runs.run(program)
+
+
+# Baseline -----------------------------------------------------------------------------------------
+def figure(ours: float, **more: object) -> Figure:
+    return Figure(**{"group": "g", "name": "n", "ours": ours, "fixed": True} | more)
+
+
+@pytest.mark.parametrize(
+    ("now", "higher", "worse"), [(101, False, True), (99, False, False), (99, True, True)]
+)
+def test_changes(now: float, higher: bool, worse: bool) -> None:
+    (change,) = baseline.compare([figure(now, higher=higher)], {"g/n": 100})
+    assert (change.before, change.now, change.worse) == (100, now, worse)
+    assert str(change).startswith(f"g/n: 100 -> {now} ({now - 100:+.2f}%")
+
+
+def test_what_is_no_change() -> None:
+    same, loose, new = figure(100), figure(150, fixed=False), figure(150, name="new")
+    assert baseline.compare([same, loose, new], {"g/n": 100}) == []
+
+
+def test_update_keeps_what_was_not_measured(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.json"
+    baseline.update([figure(1), figure(2, name="m"), figure(3, name="wall", fixed=False)], path)
+    baseline.update([figure(4)], path)
+    assert baseline.read(path) == {"g/n": 4, "g/m": 2}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"a": "b"}'])
+def test_damaged_baseline_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "baseline.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"baseline\.json: no.*vta bench --update writes it anew"):
+        baseline.read(path)
+
+
+# Figures ------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("ours", "higher", "must", "aims", "verdict"),
+    [
+        (11, False, 10, (), "NO"),
+        (10, False, 10, (), "yes"),
+        (10, False, 10, (9, 8), "must, 0 of 2 aims"),
+        (9, False, 10, (9, 8), "must, 1 of 2 aims"),
+        (8, False, 10, (9, 8), "yes"),
+        (0.7, True, 0.6, (1,), "must, not the aim"),
+        (0.5, True, 0.6, (1,), "NO"),
+        (5, False, None, (), ""),
+        (5, False, None, (4,), "not the aim"),
+    ],
+)
+def test_verdict(
+    ours: float, higher: bool, must: float | None, aims: tuple[float, ...], verdict: str
+) -> None:
+    assert figure(ours, higher=higher, must=must, aims=aims).verdict == verdict
+
+
+def test_table_has_everything() -> None:
+    out = Console(width=140, record=True, file=open("/dev/null", "w"))
+    print_figures(out, "title", [figure(90, anchor=100, must=95, aims=(91, 80), note="why")])
+    words = " ".join(out.export_text().split())
+    assert "title" in words
+    assert "n 90 cycles 100 0.900 95 91, 80 must, 1 of 2 aims why" in words
+
+
+# Targets ------------------------------------------------------------------------------------------
+def test_limit_is_the_line_through_both_musts() -> None:
+    for target in STREAMS:
+        assert [target.limit(latency) for latency in LATENCIES] == list(target.must)
+        assert target.limit(1) == target.must[0]
+        step = target.must[1] - target.must[0]
+        assert target.limit(256) == target.must[0] + step * (256 - 16) / 48
+
+
+def test_sweep_finds_the_worst_latency() -> None:
+    target = STREAMS[0]
+    found = {latency: int(target.limit(latency)) - 10 for latency in SWEEP}
+    found[96] += 200
+    worst = streams.worst_latency(target, found)
+    assert (worst.ours, worst.met) == (found[96], False)
+    assert "latency 96" in worst.note and "missed at 96" in worst.note
+
+
+# Streams made here --------------------------------------------------------------------------------
+@pytest.mark.parametrize("target", MARGINALS, ids=lambda target: target.kind)
+def test_marginal_streams_differ_by_what_is_measured(target: marginal.Marginal) -> None:
+    n = target.sizes[0]
+    one, many = (marginal.program(target.kind, n, count) for count in (1, 11))
+    for program in (one, many):
+        report = check(program)
+        assert (report.errors, report.warnings) == ([], [])
+    short, long = one.instructions(), many.instructions()
+    added = len(long) - len(short)
+    assert added == (20 if target.kind == "round_trip" else 10)
+    first = next(k for k in range(len(short)) if [short[k]] != [long[k]])
+    tail = len(short) - first
+    assert [_kind(i) for i in short[first:]] == [_kind(i) for i in long[len(long) - tail :]]
+    assert len({_kind(i) for i in long[first : first + added]}) == added // 10
+
+
+def _kind(instruction: object) -> tuple[type, int]:
+    return type(instruction), getattr(instruction, "memory_type", -1)
+
+
+@pytest.mark.parametrize("bits", [64, 128, 256])
+def test_bus_transfers_are_whole_beats(bits: int) -> None:
+    config = Config(axi_data_bits=bits)
+    for rows in buses.transfers(config):
+        program = buses.program(rows, 2, config)
+        assert check(program).errors == [], rows
+        moved = [
+            i for i in program.instructions()
+            if isinstance(i, Load | Store) and i.memory_type == rows.type and i.x_size
+        ]  # fmt: skip
+        nbytes = MEMORIES[rows.type].element_bytes(config)
+        for transfer in moved[-2:]:
+            base = getattr(program.registers, MEMORIES[rows.type].base)
+            assert (base + transfer.dram_base * nbytes) % config.beat_bytes == 0, rows
+            assert transfer.x_size * nbytes == rows.beats * config.beat_bytes, rows
+            assert rows.beats >= ROW_BEATS, rows
+            assert (transfer.x_stride > transfer.x_size) == rows.gap, rows
+
+
+def test_parts() -> None:
+    assert set(chosen_parts(quick=True)) < set(chosen_parts()) < set(chosen_parts(build=True))
+    assert chosen_parts(build=True) == list(PARTS)
+    assert chosen_parts(("wide", "streams")) == ["streams", "wide"]
+
+
+def test_figures_are_plain_data() -> None:
+    text = json.dumps(figure(3, must=4, aims=(2,)).to_dict())
+    found = json.loads(text)
+    assert (found["must_met"], found["aims_met"], found["ratio"]) == (True, [False], None)
+    names = {f.name for f in dataclasses.fields(Figure)} - {"higher", "fixed"}
+    assert names <= set(found)
