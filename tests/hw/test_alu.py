@@ -112,7 +112,7 @@ def rtl_lane(runs: list[tuple[dict, np.ndarray, np.ndarray]]) -> list[np.ndarray
                 out.append(ctx.get(dut.result))
 
     simulate(dut, run)
-    values = np.array(out, np.int32)
+    values = np.array(out, np.uint32).view(np.int32)
     return np.split(values, np.cumsum([len(x) for _, x, _ in runs])[:-1])
 
 
