@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     rtl_only = {"--timeline": args.timeline, "--waves": args.waves, "--stall": args.stall,
                 "--poison": args.poison}  # fmt: skip
     for name, value in rtl_only.items():
-        if args.device == "golden" and value not in (None, False):
+        if args.device == "golden" and value is not None and value is not False:
             raise ValueError(f"{name} needs --device rtl: the golden model has no cycles")
     if args.timeline and len(args.files) > 1:
         raise ValueError(f"--timeline takes one bundle; {len(args.files)} are given")

@@ -14,7 +14,7 @@ from sim.bench import baseline, buses, marginal, streams
 from sim.bench.figures import Figure, print_figures
 from sim.bench.runner import PARTS, chosen_parts, run_benchmark
 from sim.bench.runs import BenchError, Runs
-from sim.bench.targets import LATENCIES, MARGINALS, ROW_BEATS, STREAMS, SWEEP
+from sim.bench.targets import LATENCIES, MARGINALS, ROW_BEATS, STREAMS, SWEEP, Marginal
 from sim.cli import main
 from sim.progress import Progress
 from sw.check import check
@@ -145,7 +145,7 @@ def test_sweep_finds_the_worst_latency() -> None:
 
 # Streams made here --------------------------------------------------------------------------------
 @pytest.mark.parametrize("target", MARGINALS, ids=lambda target: target.kind)
-def test_marginal_streams_differ_by_what_is_measured(target: marginal.Marginal) -> None:
+def test_marginal_streams_differ_by_what_is_measured(target: Marginal) -> None:
     n = target.sizes[0]
     one, many = (marginal.program(target.kind, n, count) for count in (1, 11))
     for program in (one, many):

@@ -1,0 +1,229 @@
+"""The vta command: exit status, output, files, one-line errors."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hw.config import Config
+from sim import cli
+from sim.build import ROOT
+from sw.generate import BAD, CORNERS
+from sw.program import Program
+
+STREAMS = ROOT / "tests" / "streams"
+STREAM = STREAMS / "store_64x1s4_x9.npz"
+COMMANDS = tuple(cli.COMMANDS)
+
+
+def _vta(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of one command."""
+    try:
+        status = cli.main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        status = int(end.code or 0)
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def _wrong(tmp_path: Path) -> Path:
+    """A bundle that expects one byte to be different."""
+    program = Program.load(STREAM)
+    address, data = program.expected[3]
+    program.expected[3] = (address, data ^ np.eye(1, len(data), 7, dtype=np.uint8)[0])
+    path = tmp_path / "wrong.npz"
+    dataclasses.replace(program, name="wrong").save(path)
+    return path
+
+
+@pytest.mark.parametrize("device", ["rtl", "golden"])
+def test_run_matches(capsys: pytest.CaptureFixture[str], tmp_path: Path, device: str) -> None:
+    path = tmp_path / "result.json"
+    status, out, _ = _vta(capsys, "run", STREAM, "--device", device, "--json", path)
+    assert status == 0
+    assert out.splitlines()[1].split()[0] == "store_64x1s4_x9"
+    (result,) = json.loads(path.read_text())
+    assert (result["name"], result["match"], result["error"]) == ("store_64x1s4_x9", True, None)
+    assert (result["cycles"] is None) == (device == "golden")
+
+
+def test_run_finds_the_wrong_byte(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    status, out, _ = _vta(capsys, "run", STREAM, _wrong(tmp_path), "--json", path)
+    assert status == 1
+    for text in ("mismatch", "1 of 36864 expected bytes differ; the first at", "in segment OUT3",
+                 "to be written by instruction", "the program is wrong"):  # fmt: skip
+        assert text in out
+    good, bad = json.loads(path.read_text())
+    assert good["match"] and not bad["match"]
+    mismatch = bad["first_mismatch"]
+    assert mismatch["bytes_wrong"] == 1
+    assert mismatch["expected"] ^ mismatch["actual"] == 1
+    assert mismatch["address"] == Program.load(STREAM).expected[3][0] + 7
+
+
+def test_run_with_a_stream_in_error(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    name = next(name for name in BAD if "pop" in name or "token" in name or "dead" in name)
+    program, error_class, index = BAD[name](Config(), 0)
+    path = tmp_path / "bad.npz"
+    program.save(path)
+    status, out, _ = _vta(capsys, "run", path)
+    assert status == 1
+    assert f"{error_class.name} at {index}" in out
+    assert "the static checker says: " in out
+
+
+def test_run_options_reach_the_memory(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    cycles = {}
+    for name, options in {
+        "plain": (), "latency": ("--latency", 200), "stall": ("--stall", 3),
+    }.items():  # fmt: skip
+        path = tmp_path / f"{name}.json"
+        assert _vta(capsys, "run", STREAM, "--json", path, *options)[0] == 0
+        cycles[name] = json.loads(path.read_text())[0]["cycles"]
+    assert cycles["plain"] < cycles["latency"]
+    assert cycles["plain"] < cycles["stall"]
+
+
+def test_max_cycles_ends_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = _vta(capsys, "run", STREAM, "--max-cycles", 100)
+    assert status == 1
+    assert "did not finish within the limit of cycles" in out
+    assert "fetch: " in out
+
+
+def test_timeline(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "trace.json"
+    assert _vta(capsys, "run", STREAM, "--timeline", path)[0] == 0
+    assert len(json.loads(path.read_text())["traceEvents"]) > 20
+
+
+# Errors in one line -------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("run", "missing.npz"), "missing.npz: No such file"),
+        (("run", ROOT / "pyproject.toml"), "pyproject.toml: no stream bundle"),
+        (("run", STREAM, "--latency", 0), "latency is 0; it must be 1 to 4096"),
+        (("run", STREAM, "--latency", 5000), "latency is 5000; it must be 1 to 4096"),
+        (("run", STREAM, "--bus-bits", 48), "AXI_DATA_BITS is 48"),
+        (("run", STREAM, "--device", "golden", "--stall", 0), "--stall needs --device rtl"),
+        (("run", STREAM, STREAM, "--timeline", "x"), "--timeline takes one bundle; 2 are given"),
+        (("disasm", "missing.npz"), "missing.npz"),
+        (("asm", ROOT / "README.nothing"), "README.nothing: No such file"),
+        (("asm", ROOT / "pyproject.toml"), "pyproject.toml: line "),
+        (("check", "missing.npz"), "missing.npz"),
+        (("import", ROOT / "sim"), "instructions.bin is missing"),
+        (("compile",), "give an operator's name"),
+        (("compile", "no_such"), "operator 'no_such' is unknown: choose one of matmul"),
+        (("compile", "matmul", "rows"), "'rows' is no NAME=VALUE"),
+        (("compile", "matmul", "rows=x"), "rows is 'x'; it must be int"),
+        (("compile", "matmul", "bias=1"), "bias is '1'; it must be true or false"),
+        (("compile", "missing.py"), "missing.py"),
+        (("verilog", "--config", ROOT / "pyproject.toml"), "pyproject.toml"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[object, ...], text: str
+) -> None:
+    status, out, err = _vta(capsys, *arguments)
+    assert status == 2, (out, err)
+    assert len(err.splitlines()) == 1, err
+    assert err.startswith("vta: ") and text in err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_examples(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    status, out, _ = _vta(capsys, command, "--help")
+    assert status == 0
+    assert "examples:" in out and f"vta {command} " in out
+
+
+def test_usage_errors_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ((), ("unknown",), ("run",), ("run", STREAM, "--device", "fpga")):
+        assert _vta(capsys, *arguments)[0] == 2
+
+
+# The other commands -------------------------------------------------------------------------------
+def test_disasm_and_asm_give_the_same_program(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text, bundle = tmp_path / "stream.s", tmp_path / "again.npz"
+    assert _vta(capsys, "disasm", STREAM, "-o", text)[0] == 0
+    status, out, _ = _vta(capsys, "asm", text, "-o", bundle)
+    assert (status, out) == (0, f"{bundle}: 14 instructions\n")
+    before, after = Program.load(STREAM), Program.load(bundle)
+    np.testing.assert_array_equal(before.image(), after.image())
+    assert before.registers == after.registers
+    for (address, data), (address_after, data_after) in zip(
+        before.expected, after.expected, strict=True
+    ):
+        assert address == address_after
+        np.testing.assert_array_equal(data, data_after)
+
+
+def test_disasm_of_the_code_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = _vta(capsys, "disasm", "--code", STREAM)
+    assert status == 0
+    lines = [line for line in out.splitlines() if line.strip()]
+    assert len(lines) == 14 and lines[-1].strip().startswith("finish")
+
+
+def test_check(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert _vta(capsys, "check", STREAM)[0] == 0
+    name, make = next(iter(BAD.items()))
+    program, error_class, index = make(Config(), 0)
+    path = tmp_path / f"{name}.npz"
+    program.save(path)
+    status, out, _ = _vta(capsys, "check", path)
+    assert status == 1
+    assert f"error {error_class.name}: " in out
+    assert f"instruction {index}" in out
+
+
+def test_check_counts_warnings_if_strict(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    program = CORNERS["store_stride"](Config())
+    program.segments = {}
+    path = tmp_path / "plain.npz"
+    program.save(path)
+    strict = _vta(capsys, "check", "--strict", path)
+    assert strict[0] == int("0 warnings" not in strict[1])
+    assert _vta(capsys, "check", path)[0] == 0
+
+
+def test_compile_and_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "m.npz"
+    status, out, _ = _vta(
+        capsys, "compile", "matmul", "rows=2", "inner=32", "columns=16", "bias=true", "shift=4",
+        "low=none", "-o", path,
+    )  # fmt: skip
+    assert status == 0 and out.startswith(f"{path}: ")
+    assert _vta(capsys, "run", path)[0] == 0
+
+
+def test_compile_lists_operators(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = _vta(capsys, "compile", "--list")
+    assert status == 0
+    assert "conv2d: " in out and "    kernel_height=3" in out
+
+
+def test_verilog(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "core.v"
+    status, out, _ = _vta(capsys, "verilog", "-o", path)
+    assert status == 0
+    assert "configuration 1x16_64" in out
+    text = path.read_text()
+    assert "module vta(" in text or "module vta (" in text
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    command = f"{sys.executable} -m sim.cli disasm {STREAM} | head -1"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], cwd=ROOT, check=False,
+                          capture_output=True, text=True)  # fmt: skip
+    assert "Traceback" not in done.stderr
