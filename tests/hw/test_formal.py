@@ -7,13 +7,13 @@ from amaranth.hdl import Module
 
 import hw.formal.tokens
 from hw.formal.__main__ import PROOFS, main, run
-from hw.formal.prove import FormalError, Properties, missing_package
+from hw.formal.prove import FormalError, missing_package, to_rtlil
 from hw.tokens import TokenCounter
 
 needs_solver = pytest.mark.skipif(
     missing_package() is not None, reason=f"package {missing_package()} is missing: make formal"
 )
-QUICK = [name for name in PROOFS if name in ("tokens-2", "bursts-64", "held-read-address")]
+QUICK = [name for name in PROOFS if name in ("tokens-2", "held-read-address")]
 
 
 @needs_solver
@@ -50,9 +50,8 @@ def test_a_dropped_token_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("name", PROOFS)
 def test_every_proof_is_about_something(name: str) -> None:
     """Properties can be made without the solver: what is skipped still fits the core's ports."""
-    properties = PROOFS[name][0]()
-    assert isinstance(properties, Properties)
-    assert properties.elaborate(None) is not None
+    text = to_rtlil(PROOFS[name][0]())
+    assert "cell $check" in text or "cell $assert" in text
 
 
 def test_an_unknown_proof_is_named(capsys: pytest.CaptureFixture[str]) -> None:
