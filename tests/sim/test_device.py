@@ -249,3 +249,15 @@ def test_a_bad_register_write_ends_in_a_clear_error(
 ) -> None:
     with pytest.raises(KeyError, match="no_such_register"):
         rtl(Config()).access(("no_such_register",))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_core_that_starts_at_random_is_reset_to_the_same(device: RtlDevice, seed: int) -> None:
+    programs = [random_program(n, Config()) for n in range(4)]
+    known = [run_and_compare(device, program, RunOptions()) for program in programs]
+    arguments = (f"+verilator+seed+{seed}", "+verilator+rand+reset+2")
+    with RtlDevice(variant="random", arguments=arguments) as other:
+        for program, expected in zip(programs, known, strict=True):
+            result = run_and_compare(other, program, RunOptions())
+            assert result.cycles == expected.cycles
+            assert result.counters == expected.counters
