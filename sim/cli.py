@@ -19,6 +19,7 @@ COMMANDS = {  # name: module of sim.commands
     "compile": "compile",
     "import": "import_",
     "verilog": "verilog",
+    "synth": "synth",
     "bench": "bench",
 }
 USAGE_ERROR, INTERRUPTED = 2, 130

@@ -1,0 +1,11 @@
+"""Area and timing of the core on FPGAs, by unit, compared with a baseline (docs/fpga.md)."""
+
+from hw.synthesis.baseline import BASELINE, Check, check, read_baseline, write_baseline
+from hw.synthesis.flows import FLOWS, Flow, synthesize
+from hw.synthesis.report import Figures, TimingPath
+from hw.synthesis.tools import Progress, SynthesisError, missing_package
+
+__all__ = [
+    "BASELINE", "FLOWS", "Check", "Figures", "Flow", "Progress", "SynthesisError", "TimingPath",
+    "check", "missing_package", "read_baseline", "synthesize", "write_baseline",
+]  # fmt: skip
