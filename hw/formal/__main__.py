@@ -10,6 +10,7 @@ from hw.config import Config
 from hw.formal.bursts import BurstProperties
 from hw.formal.chain import ChainProperties, LaneProperties
 from hw.formal.channels import CHANNELS, HeldProperties
+from hw.formal.pipelines import AluPipelineProperties, GemmPipelineProperties
 from hw.formal.prove import FormalError, Properties, missing_package, prove
 from hw.formal.tokens import TokenProperties
 
@@ -21,6 +22,8 @@ PROOFS: dict[str, tuple[Callable[[], Properties], int, str]] = {
        for bits in (32, 64, 128, 256)},
     "chain": (ChainProperties, 1, "bmc"),  # without state: one cycle is all there is
     "lane": (LaneProperties, 3, "prove"),
+    "gemm-pipeline": (GemmPipelineProperties, 14, "bmc"),
+    "alu-pipeline": (AluPipelineProperties, 14, "bmc"),
     **{f"held-{name.replace(' ', '-')}": (lambda name=name: HeldProperties(name), 2, "prove")
        for name in CHANNELS},
 }  # fmt: skip

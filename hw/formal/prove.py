@@ -76,7 +76,7 @@ def _script(properties: Properties, mode: str, depth: int) -> str:
     lines.append("[script]\nread_rtlil top.il\nhierarchy -top top\nproc\nflatten")
     for path, signal in properties.probes.items():
         lines.append(f"delete -input w:{signal.name}\nconnect -set {signal.name} \\{path}")
-    lines.append("prep -top top\n\n[files]\ntop.il\n")
+    lines.append("prep -top top\nwreduce\nopt -full\nopt_clean -purge\n\n[files]\ntop.il\n")
     return "\n".join(lines)
 
 
