@@ -10,7 +10,7 @@ from hw.config import Config
 from hw.formal.bursts import BurstProperties
 from hw.formal.chain import ChainProperties, LaneProperties
 from hw.formal.channels import CHANNELS, HeldProperties
-from hw.formal.pipelines import AluPipelineProperties, GemmPipelineProperties
+from hw.formal.pipelines import AluPipelineProperties, GemmPipelineProperties, PortProperties
 from hw.formal.prove import FormalError, Properties, missing_package, prove
 from hw.formal.tokens import TokenProperties
 
@@ -24,6 +24,8 @@ PROOFS: dict[str, tuple[Callable[[], Properties], int, str]] = {
     "lane": (LaneProperties, 3, "prove"),
     "gemm-pipeline": (GemmPipelineProperties, 14, "bmc"),
     "alu-pipeline": (AluPipelineProperties, 14, "bmc"),
+    "ports": (PortProperties, 8, "prove"),
+    "load-write": (lambda: PortProperties(patience=12), 20, "bmc"),
     **{f"held-{name.replace(' ', '-')}": (lambda name=name: HeldProperties(name), 2, "prove")
        for name in CHANNELS},
 }  # fmt: skip

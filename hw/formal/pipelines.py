@@ -12,11 +12,13 @@ from hw.accumulator import flag_row_elements
 from hw.alu import FirstOp
 from hw.alu_pipeline import AluPipeline
 from hw.config import Config
+from hw.execute import Execute
 from hw.formal.prove import Properties
 from hw.gemm_pipeline import GemmPipeline
-from hw.sequencer import Kind
+from hw.pipeline import window_layout
+from hw.sequencer import Kind, step_layout
 
-__all__ = ["AluPipelineProperties", "GemmPipelineProperties"]
+__all__ = ["AluPipelineProperties", "GemmPipelineProperties", "PortProperties"]
 
 CONFIG = Config(
     log_block=2, log_uop_buff_size=8, log_inp_buff_size=8, log_wgt_buff_size=10,
@@ -182,3 +184,74 @@ class AluPipelineProperties(Properties):
         with m.If(dut.en):
             m.d.comb += Assert((dut.addr == dst) & (dut.value[:BITS] == expected))
         return m
+
+
+class PortProperties(Properties):
+    """Both pipelines side by side, given any steps, windows and loads.
+
+    Proved for all time: they never use the write port together, nor port s; each issued step that
+    does not pass its sum on gets the write of its fifth cycle. With `patience`, checked for the
+    first cycles: a LOAD that waits for a free write gets one within so many cycles.
+    """
+
+    def __init__(self, *, patience: int | None = None) -> None:
+        self._patience = patience
+        windows = ("loading", "older", "older_src")
+        super().__init__({
+            "gemm_valid": In(1), "gemm_step": In(step_layout(CONFIG)),
+            "alu_valid": In(1), "alu_step": In(step_layout(CONFIG)),
+            **{name: In(window_layout()) for name in windows},
+            "load_valid": In(1), "stop": In(1),
+        })  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.dut = dut = Execute(CONFIG)
+        for name in ("loading", "older", "older_src", "stop"):
+            m.d.comb += getattr(dut, name).eq(getattr(self, name))
+        for name in ("gemm", "alu"):
+            port, step = getattr(dut, name), getattr(self, f"{name}_step")
+            m.d.comb += [
+                port.valid.eq(getattr(self, f"{name}_valid")),
+                port.payload.eq(step),
+                Assume((step.carried.kind == Kind.ALU) == (name == "alu")),
+            ]
+            _hold(m, port, step.as_value())
+        writes = [self.probe(f"dut.{path}", 1) for path in (
+            "gemm_pipeline.en", "gemm_pipeline.reset_en", "alu_pipeline.en")]  # fmt: skip
+        reads = [self.probe(f"dut.{unit}_pipeline.s_en", 1) for unit in ("gemm", "alu")]
+        m.d.comb += [
+            Assert(sum(writes) <= 1),
+            Assert(sum(reads) <= 1),
+            Assert(dut.acc.en == (writes[0] | writes[2])),
+            Assert(dut.acc.reset_en == writes[1]),
+        ]
+        issued = [
+            _delayed(m, now, WRITE_CYCLE, name)[-1]
+            for now, name in (
+                (dut.gemm_issued & ~dut.gemm_step.passes_on, "gemm"),
+                (dut.alu_issued, "alu"),
+            )
+        ]
+        m.d.comb += [
+            Assert((writes[0] | writes[1]) == issued[0]),
+            Assert(writes[2] == issued[1]),
+        ]
+        if self._patience is None:
+            m.d.comb += dut.load_waits.eq(self.load_valid)
+        else:
+            self._wait(m, dut, self._patience)
+        return m
+
+    def _wait(self, m: Module, dut: Execute, patience: int) -> None:
+        """A LOAD's write, held until it is taken."""
+        waits, offered = Signal(range(patience + 1)), Signal()
+        m.d.comb += [
+            dut.load_waits.eq(self.load_valid & (dut.acc.en | dut.acc.reset_en)),
+            Assume(~offered | self.load_valid),
+            Assert(waits != patience),
+        ]
+        m.d.sync += [
+            offered.eq(dut.load_waits),
+            waits.eq(Mux(dut.load_waits, waits + 1, 0)),
+        ]
