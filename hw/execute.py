@@ -11,7 +11,7 @@ from hw.config import Config
 from hw.gemm_pipeline import GemmPipeline, operand_ports
 from hw.pipeline import window_layout
 from hw.retire import DONE_BITS
-from hw.sequencer import step_layout
+from hw.sequencer import Kind, step_layout
 
 __all__ = ["Execute"]
 
@@ -97,7 +97,8 @@ class Execute(wiring.Component):
         denied, bubble, keep_free, paused = (
             Signal(name=name) for name in ("denied", "bubble", "keep_free", "paused")
         )
-        gemm_first = gemm.held | ~(denied | alu.needs_s)
+        zeroing = gemm.step.carried.kind == Kind.FLAG_RESET  # few, and GEMM steps wait behind them
+        gemm_first = gemm.held | zeroing | ~(denied | alu.needs_s)
         able = alu.wants & ~(alu.needs_s & gemm.s_en)
         taken = (gemm.wants_write & gemm.slot) | (alu.wants & alu.slot)
         m.d.comb += [
