@@ -51,10 +51,10 @@ class Runs:
         """
         options = options or RunOptions()
         what = f"{program.name}, latency {options.latency}"
+        device = self.device(program.config)
+        device.start()  # before the clock of the progress starts
         self.progress.note(what)
-        result = self.device(program.config).run(
-            program, options=options, progress=self.progress.cycles(what)
-        )
+        result = device.run(program, options=options, progress=self.progress.cycles(what))
         check(program, result, what)
         return result
 
