@@ -47,10 +47,17 @@ FOLDS = {  # instructions, and how many of them share a pass with one before
     "own entries": ([tensor(ADD, 4), over(SHR, 3)], 0),
     "own entries later": ([over(ADD, 5), tensor(SHR, 4), over(MAX, 0)], 0),
     "own entries, moving": ([tensor(ADD, 4, src_factor_out=1), over(MIN, 0)], 0),
+    "fewer entries": ([over(ADD, 5), dataclasses.replace(over(SHR, 3), iter_out=20)], 0),
+    "other entries": ([over(ADD, 5), dataclasses.replace(over(SHR, 3), uop_bgn=1, uop_end=2)], 0),
+    "another order": (
+        [over(ADD, 5), dataclasses.replace(over(SHR, 3), iter_in=2, iter_out=12,
+                                           dst_factor_in=12)], 0),
     "two tensors": ([tensor(ADD, 40), tensor(SHR, 40)], 0),
     "a product": ([over(MUL, 3), over(MAX, -9), over(MIN, 9)], 2),
     "a token between": ([over(ADD, 5), dataclasses.replace(over(SHR, 3), pop_prev=1)], 0),
     "a push behind": ([over(ADD, 5), dataclasses.replace(over(SHR, 3), push_next=1)], 1),
+    "a push in the middle": (
+        [over(ADD, 5), dataclasses.replace(over(SHR, 3), push_next=1), over(MAX, 0)], 1),
     "a push before": ([dataclasses.replace(over(ADD, 5), push_next=1), over(SHR, 3)], 0),
 }  # fmt: skip
 
