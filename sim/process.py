@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from cocotb_tools import config as cocotb_config
 
-from sim.build import BUILD, ROOT, Simulator, libpython
+from sim.build import BUILD, ROOT, Simulator
 from sim.messages import receive, send
+from sim.toolchain import libpython
 
 __all__ = ["SimulationError", "SimulatorCrash", "SimulatorProcess", "cocotb_environment"]
 
