@@ -64,7 +64,7 @@ def load(state: State, type: MemoryType, least: int = 0, area: str | None = None
 
 def _sram_base(state: State, name: str, entries: int, depth: int) -> int:
     """Where a LOAD goes: the ends, anywhere, or over what is there."""
-    last = depth - entries
+    last = min(depth - entries, 0xFFFF)  # as far as the field reaches
     written = np.flatnonzero(state.stream.written(name)[: last + 1])
     near = int(state.rng.choice(written)) if len(written) else 0
     recent = state.stream.recent[state.stream.recent <= last]

@@ -22,28 +22,33 @@ from sw.generate.state import State
 __all__ = []
 
 
+def _sram_base(entry: int) -> int:
+    """The entry as far as the field reaches: a scratchpad may have all the entries it can name."""
+    return min(max(entry, 0), 0xFFFF)
+
+
 @bad
 def load_beyond_the_scratchpad(state: State) -> tuple[ErrorClass, int]:
     """The padded range counts: the data alone may fit, or nothing be read at all."""
     type = (MemoryType.UOP, MemoryType.WGT, MemoryType.INP, MemoryType.ACC,
             MemoryType.ACC_8BIT)[state.below(5)]  # fmt: skip
     depth = MEMORIES[type].depth(state.config)
-    x, y = 1 + state.below(3), state.below(3)
+    x, y = 2 + state.below(3), state.below(3)
     pads = {name: state.below(3) for name in ("y_pad_0", "y_pad_1", "x_pad_0", "x_pad_1")}
     pads["y_pad_1"] += y == 0
     width = x + pads["x_pad_0"] + pads["x_pad_1"]
     entries = width * (y + pads["y_pad_0"] + pads["y_pad_1"])
     first = depth - entries + 1 + state.one_of(0, 0, state.below(entries), state.below(500))
-    load = Load(memory_type=type, sram_base=max(first, 0), y_size=y, x_size=x, x_stride=x,
+    load = Load(memory_type=type, sram_base=_sram_base(first), y_size=y, x_size=x, x_stride=x,
                 dram_base=state.layout.elements(type)[0], **pads)  # fmt: skip
     return inject(state, ErrorClass.SRAM_BOUNDS, load)
 
 
 @bad
 def store_beyond_the_scratchpad(state: State) -> tuple[ErrorClass, int]:
-    x, y = 1 + state.below(4), 1 + state.below(4)
+    x, y = 2 + state.below(4), 1 + state.below(4)
     first = max(state.config.acc_depth - x * y + 1, 0) + state.one_of(0, state.below(500))
-    store = Store(memory_type=MemoryType.OUT, sram_base=first, y_size=y, x_size=x, x_stride=x,
+    store = Store(memory_type=MemoryType.OUT, sram_base=_sram_base(first), y_size=y, x_size=x, x_stride=x,
                   dram_base=writable(state))  # fmt: skip
     return inject(state, ErrorClass.SRAM_BOUNDS, store)
 
@@ -64,7 +69,8 @@ def _written(state: State, name: str) -> int:
 def _beyond(state: State, depth: int, limit: int) -> tuple[int, int, int]:
     """(field, factor, iterations) of which only the last iteration leaves `depth` entries."""
     factor = 1 + state.below(min(limit, depth) - 1)
-    iterations = 2 + state.below(min(4, (depth - 1) // factor))
+    most = min(4, (depth - 1) // factor, state.most_iterations - 1)
+    iterations = 2 + state.below(most)
     reach = (iterations - 1) * factor
     return depth - reach + state.below(min(factor, reach)), factor, iterations
 
