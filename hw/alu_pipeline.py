@@ -16,7 +16,6 @@ from hw.pipeline import (
     pipeline,
     source_of,
     window_layout,
-    written_in,
 )
 from hw.retire import DONE_BITS
 from hw.sequencer import step_layout
@@ -39,12 +38,12 @@ class AluPipeline(wiring.Component):
     d_en, d_addr, s_en, s_addr: to ACC; d_data, d_zero, s_data, s_zero: a cycle later.
     en, addr, value: out, the write of cycle 5.
     wants: out, a step would issue if there is a `slot`; needs_s: out, it reads port s.
-    slot: in, the write five cycles from now is free, and port s now; issued: out, it issues.
-    blocked: out, one waits.
+    slot: in, the write five cycles from now is free, and port s now.
+    issued: out, a step issues; step: out, which; blocked: out, one waits.
     loading: in, the window that a LOAD has yet to write.
     done: out, number of instructions whose last step is written this cycle.
     empty: out, no issued step has still to be written.
-    stop: in, issue nothing; error: SRAM_BOUNDS of a step, which is not issued.
+    stop: in, issue nothing more; error: SRAM_BOUNDS of a step, which is not issued.
     """
 
     def __init__(self, config: Config) -> None:
@@ -72,16 +71,17 @@ class AluPipeline(wiring.Component):
             "done": Out(DONE_BITS),
             "empty": Out(1),
             "stop": In(1),
+            "step": Out(step_layout(config)),
             "error": Out(error_layout()),
         })  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        valid, steps = pipeline(m, self._config, self.issued, self.i.payload)
-        self._issue(m, valid, steps)
+        valid, steps = pipeline(m, self._config, self.issued, self.step)
+        waiting = self._issue(m, valid, steps)
         sources = (
-            source_of(valid, steps, steps[1].dst, self.d_zero),
-            source_of(valid, steps, steps[1].src, self.s_zero),
+            source_of(m, valid, steps, self.step.dst, self.d_zero, "x"),
+            source_of(m, valid, steps, self.step.src, self.s_zero, "y"),
         )
         results = [
             self._lane(m, n, valid, steps, sources)
@@ -92,35 +92,65 @@ class AluPipeline(wiring.Component):
             self.addr.eq(steps[5].dst),
             self.value.eq(Cat(results)),
             self.done.eq(Mux(valid[5] & steps[5].last, steps[5].carried.instructions, 0)),
-            self.empty.eq(~Cat(valid[1:STAGES]).any()),
+            self.empty.eq(~waiting & ~Cat(valid[1:STAGES]).any()),
         ]
         return m
 
-    def _issue(self, m: Module, valid: list, steps: list) -> None:
-        """Cycle 0: interlocks and bounds; the operands' addresses."""
-        step = self.i.payload
-        chain = step.carried.chain
-        tensor = chain.first_tensor | chain.shift_tensor
-        over = step.dst_over | (tensor & step.acc_src_over)
-        near = range(1, FORWARD_DISTANCE)
-        dst_waits = written_in(valid, steps, step.dst, near) | inside(self.loading, step.dst)
-        src_waits = written_in(valid, steps, step.src, near) | inside(self.loading, step.src)
-        hazard = Signal()
+    def _issue(self, m: Module, valid: list, steps: list) -> Signal:
+        """Cycle 0, from registers; returns its valid bit.
+
+        Whether a step may issue is found in the cycle before, for the one that waits and for the
+        one behind it. `conflicts` says in which cycles, of 1 to 3, are results that the step needs.
+        """
+        waiting, over, needs_s = Signal(), Signal(), Signal()
+        conflicts = Signal(FORWARD_DISTANCE - 1)
+        able = Signal()
+        step = Signal(step_layout(self._config), name="step_0", reset_less=True)
+        following = self.i.payload
+        tensor = _has_tensor(following)
+        following_over = following.dst_over | (tensor & following.acc_src_over)
+        ahead = zip((waiting, *valid[1:3]), (step, *steps[1:3]), strict=True)
+        met = Cat(
+            there & ((other.dst == following.dst) | (tensor & (other.dst == following.src)))
+            for there, other in ahead
+        )
         m.d.comb += [
-            hazard.eq(dst_waits | (tensor & src_waits)),
-            self.needs_s.eq(tensor),
-            self.wants.eq(self.i.valid & ~over & ~hazard & ~self.stop),
-            self.issued.eq(self.wants & self.slot),
-            self.blocked.eq(self.i.valid & ~over & ~self.issued),
-            self.i.ready.eq(self.issued),
-            self.error.valid.eq(self.i.valid & over),
+            self.step.eq(step),
+            self.needs_s.eq(needs_s),
+            self.wants.eq(able),
+            self.issued.eq(able & self.slot),
+            self.blocked.eq(waiting & ~over & ~self.issued),
+            self.i.ready.eq(~waiting | self.issued),
+            self.error.valid.eq(waiting & over),
             self.error.error_class.eq(ErrorClass.SRAM_BOUNDS),
             self.error.index.eq(step.carried.index),
-            self.d_en.eq(self.issued),
+            self.d_en.eq(able),
             self.d_addr.eq(step.dst),
-            self.s_en.eq(self.issued & tensor),
+            self.s_en.eq(able & needs_s),
             self.s_addr.eq(step.src),
         ]
+        with m.If(self.i.ready):
+            free = ~met.any() & self._untouched(following, tensor)
+            m.d.sync += [
+                waiting.eq(self.i.valid),
+                step.eq(following),
+                over.eq(following_over),
+                needs_s.eq(tensor),
+                conflicts.eq(met),
+                able.eq(self.i.valid & ~following_over & free & ~self.stop),
+            ]
+        with m.Else():
+            free = ~conflicts[:-1].any() & self._untouched(step, needs_s)
+            m.d.sync += [
+                conflicts.eq(conflicts << 1),
+                able.eq(waiting & ~over & free & ~self.stop),
+            ]
+        return waiting
+
+    def _untouched(self, step, tensor: Value) -> Value:
+        """Whether a LOAD has written the step's operands."""
+        window = self.loading
+        return ~(inside(window, step.dst) | (tensor & inside(window, step.src)))
 
     def _lane(self, m: Module, lane: int, valid: list, steps: list, sources: tuple) -> Signal:
         """One lane of 32 bits; returns its result of cycle 5."""
@@ -149,6 +179,11 @@ class AluPipeline(wiring.Component):
         with m.If(valid[5]):
             m.d.sync += before.eq(result)
         return result
+
+
+def _has_tensor(step) -> Value:
+    chain = step.carried.chain
+    return chain.first_tensor | chain.shift_tensor
 
 
 def _clamped(value: Value, chain: data.View) -> Value:

@@ -1,6 +1,6 @@
 """Looks at compute instructions ahead of their turn: what they are, what they touch."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -9,6 +9,11 @@ from hw.config import Config
 from hw.isa import INDEX_BITS, Opcode, instruction_layout, uop_layout
 
 __all__ = ["Analyse", "Turn", "analysed_layout"]
+
+WORTH_FLAGS = 8
+"""Entries of a reset from which setting zero flags is quicker than writing zeros."""
+WORTH_WAITING = 16
+"""Entries of an ALU operation for which it pays to wait until the next instruction is analysed."""
 
 
 class Turn(enum.Enum, shape=2):
@@ -23,16 +28,23 @@ def analysed_layout(config: Config) -> data.StructLayout:
     """An instruction and what is known of it.
 
     For `regular` ones (a single uop, no ACC index repeated, none beyond ACC), `dst` and `dst_max`
-    are the first and last ACC entry written, `src` and `src_max` those read as the tensor operand;
-    `contiguous` ones write all entries between.
+    are the first and last ACC entry written, `src` and `src_max` those read as the tensor operand.
+    `dense` ones write all entries between, at least `WORTH_FLAGS`; `many` ones span more than
+    `WORTH_WAITING` entries; `foldable` ones are ALU instructions that may share a pass with
+    another one over the same entries. `over`: uop_end is beyond UOP. `end`: of a LOAD of one row,
+    the first entry behind it.
     """
     a = config.log_acc_depth
     return data.StructLayout({
         "bits": 128,
         "index": INDEX_BITS,
         "turn": Turn,
+        "over": 1,
+        "end": 18,
         "regular": 1,
-        "contiguous": 1,
+        "dense": 1,
+        "many": 1,
+        "foldable": 1,
         "dst": a,
         "dst_max": a,
         "src": a,
@@ -42,14 +54,14 @@ def analysed_layout(config: Config) -> data.StructLayout:
 
 class Analyse(wiring.Component):
     """One instruction at a time; a single-uop ALU or reset instruction takes eight cycles and a
-    look at its uop, any other one cycle.
+    look at its uop, any other one cycle. Between two instructions is a cycle.
 
     Members
     -------
-    i: instructions of the compute stage; o: the same, analysed.
-    peek, peek_addr, peek_ready, uop_data: reads a uop through the sequencer.
+    i: instructions of the compute stage; o: the same, analysed, from registers.
+    peek, peek_addr, peek_ready: asks for a uop; uop_data: in, the uop a cycle later.
     settled: in, no earlier instruction has still to load UOP.
-    foldable: out, what is being analysed may fold into an operation before it.
+    foldable: out, what is or will be analysed may fold into an operation before it.
     stop: in, take nothing.
     """
 
@@ -69,48 +81,56 @@ class Analyse(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        config = self._config
         out = self.o.payload
-        busy = Signal()
+        busy, measured = Signal(), Signal()
         step = Signal(range(8))
-        gemm, alu, load = (
-            data.View(instruction_layout(config, opcode), out.bits)
-            for opcode in (Opcode.GEMM, Opcode.ALU, Opcode.LOAD)
-        )
-        loops = (load.opcode == Opcode.GEMM) | (load.opcode == Opcode.ALU)
-        empty = (alu.iter_out == 0) | (alu.iter_in == 0) | (alu.uop_bgn >= alu.uop_end)
-        single = (alu.uop_bgn + 1 == alu.uop_end) & (
-            (alu.opcode == Opcode.ALU) | ((gemm.opcode == Opcode.GEMM) & gemm.reset_reg)
-        )
-        flags = alu.pop_prev | alu.pop_next
-        with m.If(loops):
-            m.d.comb += out.turn.eq(Mux(empty, Turn.NOTHING, Turn.EXECUTE))
-        with m.Elif((load.opcode == Opcode.LOAD) & (load.x_size != 0)):
-            m.d.comb += out.turn.eq(Turn.LOAD)
+        alu = data.View(instruction_layout(self._config, Opcode.ALU), out.bits)
+        coming = data.View(alu.shape(), self.i.payload.bits)
+        taken = self.i.valid & self.i.ready
         m.d.comb += [
-            self.i.ready.eq((~busy | (self.o.valid & self.o.ready)) & ~self.stop),
-            self.foldable.eq(busy & single & (alu.opcode == Opcode.ALU) & ~flags & ~empty),
+            self.i.ready.eq(~busy & ~self.stop),
+            self.o.valid.eq(busy & (~measured | (step == 7))),
+            self.foldable.eq(
+                Mux(busy, measured & _may_fold(alu), self.i.valid & _may_fold(coming))
+            ),
         ]
-        peeked = self._peek(m, busy, single & ~empty, alu.uop_bgn)
+        peeked = self._peek(m, taken, busy & measured, alu.uop_bgn)
         self._measure(m, alu, step)
-        m.d.comb += self.o.valid.eq(busy & (~single | empty | (step == 7)))
-        with m.If(busy & single & ((step != 5) | peeked) & (step != 7)):
+        with m.If(measured & ((step != 5) | peeked) & (step != 7)):
             m.d.sync += step.eq(step + 1)
-        with m.If(self.i.ready):
-            m.d.sync += [
-                busy.eq(self.i.valid),
-                step.eq(0),
-                out.bits.eq(self.i.payload.bits),
-                out.index.eq(self.i.payload.index),
-            ]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += busy.eq(0)
+        with m.If(taken):
+            m.d.sync += [busy.eq(1), step.eq(0), measured.eq(self._classify(m))]
         return m
 
-    def _peek(self, m: Module, busy, wanted, address) -> Signal:
+    def _classify(self, m: Module) -> Value:
+        """What shows at once; returns whether the instruction is to be measured."""
+        config, out = self._config, self.o.payload
+        gemm, alu, load = (
+            data.View(instruction_layout(config, opcode), self.i.payload.bits)
+            for opcode in (Opcode.GEMM, Opcode.ALU, Opcode.LOAD)
+        )
+        is_gemm, is_alu = gemm.opcode == Opcode.GEMM, alu.opcode == Opcode.ALU
+        empty = (alu.iter_out == 0) | (alu.iter_in == 0) | (alu.uop_bgn >= alu.uop_end)
+        transfers = (load.opcode == Opcode.LOAD) & (load.x_size != 0)
+        execute = (is_gemm | is_alu) & ~empty
+        m.d.sync += [
+            out.bits.eq(self.i.payload.bits),
+            out.index.eq(self.i.payload.index),
+            out.turn.eq(Mux(execute, Turn.EXECUTE, Mux(transfers, Turn.LOAD, Turn.NOTHING))),
+            out.over.eq(alu.uop_end > config.uop_depth),
+            out.end.eq(load.sram_base + load.x_pad_0 + load.x_size + load.x_pad_1),
+        ]
+        single = alu.uop_bgn + 1 == alu.uop_end
+        return single & ~empty & (is_alu | (is_gemm & gemm.reset_reg))
+
+    def _peek(self, m: Module, taken, wanted, address) -> Signal:
         """Reads the uop; returns whether its indices are known."""
         asked, peeked = Signal(), Signal()
         uop = data.View(uop_layout(self._config), self.uop_data)
         m.d.comb += [
-            self.peek.eq(busy & wanted & ~asked & self.settled),
+            self.peek.eq(wanted & ~asked & self.settled),
             self.peek_addr.eq(address),
         ]
         with m.If(self.peek & self.peek_ready):
@@ -121,12 +141,12 @@ class Analyse(wiring.Component):
                 self.o.payload.dst.eq(uop.dst),
                 self.o.payload.src.eq(uop.src),
             ]
-        with m.If(self.i.ready):
+        with m.If(taken):
             m.d.sync += [asked.eq(0), peeked.eq(0)]
         return peeked
 
     def _measure(self, m: Module, alu, step: Signal) -> None:
-        """Spans of the two loops, by one multiplier; then ranges and regularity."""
+        """Spans of the two loops, by one multiplier; then ranges; then what follows from them."""
         config = self._config
         a = config.log_acc_depth
         factor = config.log_uop_depth + 1
@@ -151,28 +171,37 @@ class Analyse(wiring.Component):
                 m.d.sync += span.eq(product)
         out = self.o.payload
         dst_end, src_end = Signal(factor + a + 2), Signal(factor + a + 2)
-        m.d.comb += [
+        span = Signal(factor + a + 1)
+        m.d.sync += [  # in step 5, when the indices are known
             dst_end.eq(out.dst + dst_in + dst_out),
             src_end.eq(out.src + src_in + src_out),
+            span.eq(dst_in + dst_out),
         ]
+        m.d.comb += [out.dst_max.eq(dst_end), out.src_max.eq(src_end)]
         once_in, once_out = alu.iter_in == 1, alu.iter_out == 1
         outer_wider = once_out | (alu.dst_factor_out > dst_in)
         inner_wider = once_in | (alu.dst_factor_in > dst_out)
         distinct = ((once_in | (alu.dst_factor_in != 0)) & outer_wider) | (
             (once_out | (alu.dst_factor_out != 0)) & inner_wider
         )
-        operand = (alu.opcode == Opcode.ALU) & ~alu.use_imm
-        src_over = operand & src_end[a:].any()
-        dense = (once_in | (alu.dst_factor_in == 1)) & (
+        is_alu, operand = alu.opcode == Opcode.ALU, ~alu.use_imm
+        regular = distinct & ~dst_end[a:].any() & ~(is_alu & operand & src_end[a:].any())
+        contiguous = (once_in | (alu.dst_factor_in == 1)) & (
             once_out | (alu.dst_factor_out == alu.iter_in)
         )
-        single = alu.uop_bgn + 1 == alu.uop_end
-        with m.If(self.i.ready):
-            m.d.sync += [out.regular.eq(0), out.contiguous.eq(0)]
-        with m.Elif(step == 6):
+        apart = (out.src > out.dst_max) | (out.src_max < out.dst)
+        facts = (out.regular, out.dense, out.many, out.foldable)
+        with m.If(step == 6):
             m.d.sync += [
-                out.regular.eq(single & distinct & ~dst_end[a:].any() & ~src_over),
-                out.contiguous.eq(dense),
-                out.dst_max.eq(dst_end),
-                out.src_max.eq(src_end),
+                out.regular.eq(regular),
+                out.dense.eq(regular & contiguous & (span >= WORTH_FLAGS)),
+                out.many.eq(span >= WORTH_WAITING),
+                out.foldable.eq(regular & is_alu & (~operand | apart)),
             ]
+        with m.Elif(self.i.ready):
+            m.d.sync += [fact.eq(0) for fact in facts]
+
+
+def _may_fold(alu) -> Value:
+    """Whether an instruction may fold into the one before, as far as it shows at once."""
+    return (alu.opcode == Opcode.ALU) & ~alu.pop_prev & ~alu.pop_next

@@ -106,7 +106,7 @@ class ComputeStage(wiring.Component):
         busy = executing | (loader.pending != 0) | issue.occupied
         m.d.comb += self.port.busy.eq(busy)
         self._state(m, issue, loader, execute, retire, busy, executing)
-        self._events(m, execute, alu_sequencer.o.payload.carried)
+        self._events(m, execute)
         return m
 
     def _loads(self, m: Module, loader, uop, acc, execute) -> None:
@@ -130,23 +130,26 @@ class ComputeStage(wiring.Component):
         ]
 
     def _uops(self, m: Module, analyse, sequencer, alu_sequencer, uop, loader) -> None:
-        """UOP's read port: an ALU operation that runs alone takes it from GEMM and analysis."""
+        """UOP's read port: an ALU operation that reads it runs alone; analysis is quick."""
         alone = alu_sequencer.reading
         loading = loader.window_valid & (loader.window_memory == MemoryType.UOP)
         m.d.comb += [
-            uop.read_en.eq(Mux(alone, alu_sequencer.uop_en, sequencer.uop_en)),
-            uop.read_addr.eq(Mux(alone, alu_sequencer.uop_addr, sequencer.uop_addr)),
-            analyse.uop_data.eq(uop.read_data),
-            sequencer.peek.eq(analyse.peek & ~alone),
-            sequencer.peek_addr.eq(analyse.peek_addr),
-            analyse.peek_ready.eq(sequencer.peek_ready),
+            analyse.peek_ready.eq(~alone),
             analyse.settled.eq(loader.pending_uop == 0),
+            uop.read_en.eq(analyse.peek | sequencer.uop_en | alu_sequencer.uop_en),
+            uop.read_addr.eq(sequencer.uop_addr),
         ]
-        for reader in (sequencer, alu_sequencer):
+        with m.If(alone):
+            m.d.comb += uop.read_addr.eq(alu_sequencer.uop_addr)
+        with m.Elif(analyse.peek):
+            m.d.comb += uop.read_addr.eq(analyse.peek_addr)
+        for reader in (analyse, sequencer, alu_sequencer):
+            m.d.comb += reader.uop_data.eq(uop.read_data)
+        for reader, taken in ((sequencer, analyse.peek | alone), (alu_sequencer, 0)):
             inside = (reader.uop_addr >= loader.window_start) & (
                 reader.uop_addr < loader.window_end
             )
-            m.d.comb += [reader.uop_data.eq(uop.read_data), reader.hold.eq(loading & inside)]
+            m.d.comb += reader.hold.eq((loading & inside) | taken)
 
     def _execute(self, m: Module, execute, acc, issue) -> None:
         m.d.comb += [getattr(acc, name).eq(getattr(execute.acc, name)) for name in ACC_PORTS]
@@ -180,8 +183,9 @@ class ComputeStage(wiring.Component):
             (self.port.unretired, StageState.BUSY),
         ))  # fmt: skip
 
-    def _events(self, m: Module, execute, alu) -> None:
-        """Counts of executions, the same whatever is folded; `alu` is the ALU step's."""
+    def _events(self, m: Module, execute) -> None:
+        """Counts of executions, the same whatever is folded."""
+        alu = execute.alu_step.carried
         carried = execute.gemm_step.carried
         entries = Signal(self._config.log_acc_depth + 1)
         folded, saved = Signal(4), Signal.like(entries)

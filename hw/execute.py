@@ -31,7 +31,7 @@ class Execute(wiring.Component):
     loading, older, older_src: windows (`hw.pipeline`): of a LOAD; of the ALU operations that are
         older than the GEMM steps.
     gemm_done, alu_done: out, instructions completed this cycle.
-    gemm_issued, alu_issued, blocked: out, what happens in this cycle; gemm_step: what issues.
+    gemm_issued, alu_issued, blocked: out, what happens in this cycle; gemm_step, alu_step: what issues.
     gemm_quiet: out, an ALU operation may start; gemm_empty, alu_empty: out.
     stop: in; error: SRAM_BOUNDS of a step.
     """
@@ -51,6 +51,7 @@ class Execute(wiring.Component):
             "alu_done": Out(DONE_BITS),
             **{name: Out(1) for name in flags},
             "gemm_step": Out(step_layout(config)),
+            "alu_step": Out(step_layout(config)),
             "stop": In(1),
             "error": Out(error_layout()),
         })  # fmt: skip
@@ -78,6 +79,7 @@ class Execute(wiring.Component):
             self.gemm_issued.eq(gemm.issued),
             self.gemm_step.eq(gemm.step),
             self.alu_issued.eq(alu.issued),
+            self.alu_step.eq(alu.step),
             self.blocked.eq(gemm.blocked | alu.blocked),
             self.gemm_quiet.eq(gemm.quiet),
             self.gemm_empty.eq(gemm.empty),
@@ -94,15 +96,15 @@ class Execute(wiring.Component):
         An ALU step with a tensor operand needs a cycle in which no GEMM step reads; where there is
         none, GEMM pauses for a cycle in three, and such a step then goes before a GEMM write.
         """
-        denied, bubble, keep_free, paused = (
-            Signal(name=name) for name in ("denied", "bubble", "keep_free", "paused")
+        denied, bubble, keep_free, paused, waits = (
+            Signal(name=name) for name in ("denied", "bubble", "keep_free", "paused", "waits")
         )
         zeroing = gemm.step.carried.kind == Kind.FLAG_RESET  # few, and GEMM steps wait behind them
         gemm_first = gemm.held | zeroing | ~(denied | alu.needs_s)
         able = alu.wants & ~(alu.needs_s & gemm.s_en)
         taken = (gemm.wants_write & gemm.slot) | (alu.wants & alu.slot)
         m.d.comb += [
-            keep_free.eq(self.load_waits & ~bubble),
+            keep_free.eq(waits & ~bubble),
             gemm.slot.eq(gemm.held | (~keep_free & (gemm_first | ~able))),
             gemm.pause.eq(alu.wants & alu.needs_s & gemm.s_en & ~paused),
             alu.slot.eq(able & ~keep_free & ~(gemm.wants_write & gemm_first)),
@@ -110,7 +112,8 @@ class Execute(wiring.Component):
         m.d.sync += [
             denied.eq(able & gemm.wants_write & gemm_first),
             paused.eq(gemm.pause),
-            bubble.eq(self.load_waits & (bubble | ~taken)),
+            waits.eq(self.load_waits),
+            bubble.eq(waits & (bubble | ~taken)),
         ]
 
     def _ports(self, m: Module, gemm: GemmPipeline, alu: AluPipeline) -> None:

@@ -58,8 +58,9 @@ class GemmPipeline(wiring.Component):
     pause: in, issue nothing unless `held`.
     loading, older, older_src: in, windows that a LOAD has yet to write, that older ALU steps have
         yet to write, and that they have yet to read.
-    issued, blocked, done, empty, stop, error: as in `hw.alu_pipeline`; step: out, what issues.
-    quiet: out, an ALU operation started now reads what these steps write.
+    issued, blocked, done, empty, stop, error, step: as in `hw.alu_pipeline`.
+    quiet: out, an ALU operation started now reads what these steps write: it takes five cycles
+        to its first step, as they do to their write.
     """
 
     def __init__(self, config: Config) -> None:
@@ -103,30 +104,28 @@ class GemmPipeline(wiring.Component):
         self._accumulate(m, valid, steps)
         m.d.comb += [
             self.empty.eq(~waiting & ~Cat(valid[1:STAGES]).any()),
-            self.quiet.eq(~waiting & ~Cat(valid[1:3]).any()),
+            self.quiet.eq(~waiting),
             self.done.eq(Mux(valid[5] & steps[5].last, steps[5].carried.instructions, 0)),
         ]
         return m
 
     def _issue(self, m: Module) -> Signal:
-        """Cycle 0, from a register, so that the next step is known; returns its valid bit."""
+        """Cycle 0, from registers; returns its valid bit.
+
+        Whether a step may issue is found in the cycle before, for the one that waits and for the
+        one behind it, so that only the ports' allotment is left to this cycle.
+        """
         config = self._config
-        waiting = Signal()
+        waiting, able, over = Signal(), Signal(), Signal()
         step = Signal(step_layout(config), name="step_0", reset_less=True)
         following = self.i.payload
         gemm = step.carried.kind == Kind.GEMM
         flags = step.carried.kind == Kind.FLAG_RESET
         settle = Signal(range(FLAG_RESET_DISTANCE))
-        over, hazard, passes_on = Signal(), Signal(), Signal()
-        touched = Cat(inside(w, step.dst) for w in (self.loading, self.older, self.older_src))
-        same = (following.carried.kind == Kind.GEMM) & (following.dst == step.dst)
-        ready = waiting & ~over & ~hazard & ~self.stop
+        passes_on = waiting & self.i.valid & following.adds & ~_over(following)
         m.d.comb += [
-            over.eq(_over(step)),
-            passes_on.eq(gemm & self.i.valid & same & ~_over(following)),
-            hazard.eq(~flags & (touched.any() | (settle != 0))),
-            self.wants_write.eq(ready & ~passes_on & (self.held | ~self.pause)),
-            self.issued.eq(ready & (passes_on | self.slot) & (self.held | ~self.pause)),
+            self.wants_write.eq((self.held | (able & ~self.pause)) & ~passes_on),
+            self.issued.eq(self.held | (able & ~self.pause & (passes_on | self.slot))),
             self.blocked.eq(waiting & ~over & ~self.issued),
             self.i.ready.eq(~waiting | self.issued),
             self.step.eq(step),
@@ -134,34 +133,52 @@ class GemmPipeline(wiring.Component):
             self.error.valid.eq(waiting & over),
             self.error.error_class.eq(ErrorClass.SRAM_BOUNDS),
             self.error.index.eq(step.carried.index),
-            self.inp_en.eq(self.issued & gemm),
+            self.inp_en.eq((able | self.held) & gemm),
             self.inp_addr.eq(step.src),
-            self.wgt_en.eq(self.issued & gemm),
+            self.wgt_en.eq((able | self.held) & gemm),
             self.wgt_addr.eq(step.wgt),
         ]
         m.d.sync += self.held.eq(self.issued & passes_on)
+        settling = settle > 1
         with m.If(self.i.ready):
-            m.d.sync += [waiting.eq(self.i.valid), step.eq(following)]
+            free = self._untouched(following) & ~settling & ~(waiting & flags)
+            m.d.sync += [
+                waiting.eq(self.i.valid),
+                step.eq(following),
+                over.eq(_over(following)),
+                able.eq(self.i.valid & ~_over(following) & free & ~self.stop),
+            ]
+        with m.Else():
+            free = self._untouched(step) & ~settling
+            m.d.sync += able.eq(waiting & ~over & free & ~self.stop)
         with m.If(self.issued & flags):
             m.d.sync += settle.eq(FLAG_RESET_DISTANCE - 1)
         with m.Elif(settle != 0):
             m.d.sync += settle.eq(settle - 1)
         return waiting
 
+    def _untouched(self, step) -> Value:
+        """Whether what others have still to do to ACC leaves the step's entry alone."""
+        windows = (self.loading, self.older, self.older_src)
+        touched = Cat(inside(window, step.dst) for window in windows).any()
+        return ~touched | (step.carried.kind == Kind.FLAG_RESET)
+
     def _accumulate(self, m: Module, valid: list, steps: list) -> None:
         config = self._config
         is_gemm = [valid[n] & (steps[n].carried.kind == Kind.GEMM) for n in range(STAGES)]
         values = [valid[n] & (steps[n].carried.kind != Kind.FLAG_RESET) for n in range(STAGES + 1)]
         m.submodules.mac = mac = MacArray(config)
-        again_3 = written_in(values, steps, steps[2].dst, range(3, 4))
-        source = source_of(values, steps, steps[3].dst, self.s_zero)
+        source = source_of(m, values, steps, steps[2].dst, self.s_zero, "total")
         again = Signal()  # the step in cycle 4 adds to the result in cycle 5
-        m.d.sync += again.eq(written_in(values, steps, steps[3].dst, range(4, 5)))
+        again_3 = written_in(values, steps, steps[1].dst, range(2, 3))  # in the next cycle
+        m.d.sync += [
+            again.eq(written_in(values, steps, steps[3].dst, range(4, 5))),
+            self.s_en.eq(is_gemm[1] & ~again_3),
+        ]
         m.d.comb += [
             mac.valid.eq(is_gemm[1]),
             mac.inp.eq(self.inp_data),
             mac.wgt.eq(self.wgt_data),
-            self.s_en.eq(is_gemm[2] & ~again_3),
             self.s_addr.eq(steps[2].dst),
         ]
         results = []
@@ -180,25 +197,27 @@ class GemmPipeline(wiring.Component):
             with m.If(valid[5]):
                 m.d.sync += before.eq(result)
             results.append(result)
-        self._write(m, steps[5], values[5], valid[5], results)
+        self._write(m, valid, steps, values[5], results)
 
-    def _write(self, m: Module, step, value: Value, valid: Value, results: list) -> None:
+    def _write(self, m: Module, valid: list, steps: list, value: Value, results: list) -> None:
         """Cycle 5: one element, or a row of zero flags."""
         row = flag_row_elements(self._config)
         row_bits = row.bit_length() - 1
+        step = steps[4]  # its mask is found a cycle ahead
         base, limit = step.carried.base, step.carried.limit
         first, before = Signal(row), Signal(row)  # entries from base on; before limit
         ones = Const((1 << row) - 1, row)
         m.d.comb += [
-            self.en.eq(value & ~step.passes_on),
-            self.addr.eq(step.dst),
+            self.en.eq(value & ~steps[5].passes_on),
+            self.addr.eq(steps[5].dst),
             self.value.eq(Cat(results)),
-            self.reset_en.eq(valid & ~value),
-            self.reset_row.eq(step.dst >> row_bits),
+            self.reset_en.eq(valid[5] & ~value),
+            self.reset_row.eq(steps[5].dst >> row_bits),
             first.eq(Mux(step.dst < base, ones << base[:row_bits], ones)),
             before.eq(Mux(step.dst + row > limit, ~(ones << limit[:row_bits]), ones)),
-            self.reset_mask.eq(first & before),
         ]
+        with m.If(valid[4] & (step.carried.kind == Kind.FLAG_RESET)):
+            m.d.sync += self.reset_mask.eq(first & before)
 
 
 def _over(step) -> Value:

@@ -1,11 +1,13 @@
 """Starts the compute stage's instructions in order, and folds those that can share a pass."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.accumulator import flag_row_elements
 from hw.alu import chain_layout, extend
 from hw.analyse import Turn, analysed_layout
+from hw.bits import log2
 from hw.bus import command_layout, error_layout
 from hw.config import Config
 from hw.isa import ErrorClass, MemoryType, Opcode, instruction_layout
@@ -16,10 +18,6 @@ from hw.sequencer import Kind, operation_layout
 __all__ = ["Issue"]
 
 MOST_FOLDED = (1 << DONE_BITS) - 1
-WORTH_WAITING = 16
-"""Vectors of an ALU operation for which it pays to wait until the next instruction is analysed."""
-WORTH_FLAGS = 8
-"""Entries of a reset from which setting zero flags is quicker than writing zeros."""
 
 
 class Issue(wiring.Component):
@@ -133,10 +131,9 @@ class Issue(wiring.Component):
         """Whether a LOAD may be in flight beside what executes."""
         load = self._views[Opcode.LOAD]
         safe = Signal()
-        width = load.x_pad_0 + load.x_size + load.x_pad_1
         one_row = (load.y_size == 1) & (load.y_pad_0 == 0) & (load.y_pad_1 == 0)
         above = load.sram_base >= self.uop_end
-        below = one_row & (load.sram_base + width <= self.uop_bgn)
+        below = one_row & (self.i.payload.end <= self.uop_bgn)
         with m.If(load.memory_type == MemoryType.UOP):
             m.d.comb += safe.eq(~self.occupied & (~self.uop_active | above | below))
         with m.Else():
@@ -149,64 +146,51 @@ class Issue(wiring.Component):
         new = self.i.payload
         alu, gemm = self._views[Opcode.ALU], self._views[Opcode.GEMM]
         kept = Signal(operation_layout(config))
-        dst_max, src_max = Signal.like(new.dst_max), Signal.like(new.src_max)
-        dst = Signal.like(new.dst)
-        folds = Signal()  # more may fold into it
+        dst, dst_max, src_max = (Signal.like(new[name], name=f"kept_{name}")
+                                 for name in ("dst", "dst_max", "src_max"))  # fmt: skip
+        worth_waiting, folds, loaded = Signal(), Signal(), Signal()
         sent, fold = Signal(), Signal()
-        over = alu.uop_end > config.uop_depth
 
         is_alu = alu.opcode == Opcode.ALU
         operand = ~alu.use_imm
-        apart = (new.src > new.dst_max) | (new.src_max < new.dst)
-        foldable = is_alu & new.regular & (~operand | apart)
-        none = Signal(chain_layout())
         chain = kept.carried.chain
         possible, longer = extend(m, chain, alu)
-        _, first = extend(m, none, alu)
-        loops = ("iter_out", "iter_in", "dst_factor_out", "dst_factor_in")
-        same = dst == new.dst
-        for name in loops:
-            same = same & (kept[name] == getattr(alu, name))
-        pops = alu.pop_prev | alu.pop_next
         one_operand = ~(operand & (chain.first_tensor | chain.shift_tensor))
         m.d.comb += fold.eq(
-            self.occupied & folds & foldable & same & ~pops & possible & one_operand
-            & (new.turn == Turn.EXECUTE) & (kept.carried.instructions != MOST_FOLDED)
+            self.occupied & folds & new.foldable & self._same_loops(m, kept, dst)
+            & ~alu.pop_prev & ~alu.pop_next & possible & one_operand
+            & (kept.carried.instructions != MOST_FOLDED)
         )  # fmt: skip
 
-        flag_reset = kept.carried.kind == Kind.FLAG_RESET
-        loaded = (self.loads_pending == 0) | (
-            (self.loads_pending == 1) & self.window_valid & ~flag_reset
-        )
-        worth = folds & (dst_max - dst >= WORTH_WAITING)
-        wait = (can_start & fold) | (worth & self.foldable_next & ~self.i.valid)
-        ready = self.occupied & loaded & ~wait & ~self.stop
         to_alu = kept.carried.kind == Kind.ALU
+        flag_reset = kept.carried.kind == Kind.FLAG_RESET
+        wait = (can_start & fold) | (worth_waiting & folds & self.foldable_next & ~self.i.valid)
+        ready = self.occupied & loaded & ~wait & ~self.stop
         m.d.comb += [
+            loaded.eq((self.loads_pending == 0)
+                      | ((self.loads_pending == 1) & self.window_valid & ~flag_reset)),
             self.gemm.payload.eq(kept),
             self.alu.payload.eq(kept),
             self.gemm.valid.eq(ready & ~to_alu & self._beside_alu(m, kept, flag_reset)),
             self.alu.valid.eq(ready & to_alu & self.gemm_quiet),
             self.waiting_for_load.eq(self.occupied & ~loaded),
             sent.eq((self.gemm.valid & self.gemm.ready) | (self.alu.valid & self.alu.ready)),
-        ]
+        ]  # fmt: skip
         self._windows(m, kept, dst_max, src_max)
-        with m.If(can_start & (new.turn == Turn.EXECUTE) & over):
+        execute = can_start & (new.turn == Turn.EXECUTE)
+        with m.If(execute & new.over):
             m.d.comb += [
                 self.error.valid.eq(1),
                 self.error.error_class.eq(ErrorClass.SRAM_BOUNDS),
                 self.error.index.eq(new.index),
             ]
-        take = ~over & (~self.occupied | sent | fold)
-        taken = can_start & take & (new.turn == Turn.EXECUTE)
-        pushes = alu.push_prev | alu.push_next
-        folding = taken & fold & ~sent
-
-        with m.If(folding):
+        take = ~new.over & (~self.occupied | fold)
+        no_push = ~alu.push_prev & ~alu.push_next
+        with m.If(execute & take & self.occupied):  # it folds, and is not sent in this cycle
             m.d.sync += [
                 chain.eq(longer),
                 kept.carried.instructions.eq(kept.carried.instructions + 1),
-                folds.eq(~pushes),
+                folds.eq(no_push),
             ]
             with m.If(operand):
                 m.d.sync += [
@@ -215,33 +199,63 @@ class Issue(wiring.Component):
                     kept.src_factor_out.eq(alu.src_factor_out),
                     kept.src_factor_in.eq(alu.src_factor_in),
                 ]
-        with m.Elif(taken):
-            flags = new.regular & new.contiguous & (new.dst_max - new.dst >= WORTH_FLAGS)
-            reset = Mux(flags, Kind.FLAG_RESET, Kind.RESET)
+        with m.Elif(execute & take):
             m.d.sync += [
                 self.occupied.eq(1),
-                folds.eq(foldable & ~pushes),
+                worth_waiting.eq(new.many),
+                folds.eq(new.foldable & no_push),
                 dst.eq(new.dst),
                 dst_max.eq(new.dst_max),
                 src_max.eq(new.src_max),
-                kept.direct.eq(is_alu & new.regular),
-                kept.src.eq(new.src),
-                kept.carried.kind.eq(Mux(is_alu, Kind.ALU, Mux(gemm.reset_reg, reset, Kind.GEMM))),
-                chain.eq(first),
-                kept.carried.instructions.eq(1),
-                kept.carried.index.eq(new.index),
-                kept.carried.base.eq(new.dst),
-                kept.carried.limit.eq(new.dst_max + 1),
-                kept.src_factor_out.eq(Mux(is_alu, alu.src_factor_out, gemm.src_factor_out)),
-                kept.src_factor_in.eq(Mux(is_alu, alu.src_factor_in, gemm.src_factor_in)),
-                kept.wgt_factor_out.eq(gemm.wgt_factor_out),
-                kept.wgt_factor_in.eq(gemm.wgt_factor_in),
             ]
-            m.d.sync += [kept[name].eq(getattr(alu, name))
-                         for name in ("uop_bgn", "uop_end", *loops)]  # fmt: skip
+            self._keep_new(m, kept, is_alu)
         with m.Elif(sent):
             m.d.sync += self.occupied.eq(0)
         return take
+
+    def _same_loops(self, m: Module, kept, dst) -> Signal:
+        """Whether the kept operation and the instruction at `i` run over the same entries.
+
+        A cycle late: both are there for longer, since to find `foldable` takes several cycles.
+        """
+        new, alu = self.i.payload, self._views[Opcode.ALU]
+        same = Signal()
+        loops = ("iter_out", "iter_in", "dst_factor_out", "dst_factor_in")
+        equal = [kept[name] == getattr(alu, name) for name in loops]
+        m.d.sync += same.eq(Cat(dst == new.dst, *equal).all())
+        return same
+
+    def _keep_new(self, m: Module, kept, is_alu) -> None:
+        """The instruction at `i` as an operation; a reset by zero flags loops over rows of them."""
+        new = self.i.payload
+        alu, gemm = self._views[Opcode.ALU], self._views[Opcode.GEMM]
+        _, first = extend(m, Signal(chain_layout(), name="empty_chain"), alu)
+        flags = gemm.reset_reg & new.dense & ~is_alu
+        row = flag_row_elements(self._config)
+        row_bits = log2(row)
+        rows = (new.dst_max >> row_bits) - (new.dst >> row_bits) + 1
+        kind = Mux(flags, Kind.FLAG_RESET, Mux(gemm.reset_reg, Kind.RESET, Kind.GEMM))
+        m.d.sync += [
+            kept.direct.eq(flags | (is_alu & new.regular)),
+            kept.dst.eq(new.dst & Mux(flags, ~(row - 1), -1)),
+            kept.src.eq(new.src),
+            kept.carried.kind.eq(Mux(is_alu, Kind.ALU, kind)),
+            kept.carried.chain.eq(first),
+            kept.carried.instructions.eq(1),
+            kept.carried.index.eq(new.index),
+            kept.carried.base.eq(new.dst),
+            kept.carried.limit.eq(new.dst_max + 1),
+            kept.uop_bgn.eq(alu.uop_bgn),
+            kept.uop_end.eq(alu.uop_end),
+            kept.iter_out.eq(Mux(flags, 1, alu.iter_out)),
+            kept.iter_in.eq(Mux(flags, rows, alu.iter_in)),
+            kept.dst_factor_out.eq(alu.dst_factor_out),
+            kept.dst_factor_in.eq(Mux(flags, row, alu.dst_factor_in)),
+            kept.src_factor_out.eq(Mux(is_alu, alu.src_factor_out, gemm.src_factor_out)),
+            kept.src_factor_in.eq(Mux(is_alu, alu.src_factor_in, gemm.src_factor_in)),
+            kept.wgt_factor_out.eq(gemm.wgt_factor_out),
+            kept.wgt_factor_in.eq(gemm.wgt_factor_in),
+        ]
 
     def _beside_alu(self, m: Module, kept, flag_reset) -> Signal:
         """Whether the kept operation can start beside the ALU operations before it."""

@@ -31,9 +31,19 @@ def written_in(valid: list, steps: list, address: Value, cycles: range) -> Value
     return Cat(valid[n] & (steps[n].dst == address) for n in cycles).any()
 
 
-def source_of(valid: list, steps: list, address: Value, zero: Value) -> Value:
-    """Where an ACC operand read in the cycle before comes from: 2 bits, for `chosen`."""
-    in_5, in_6 = (written_in(valid, steps, address, range(n, n + 1)) for n in (5, 6))
+def source_of(
+    m: Module, valid: list, steps: list, address: Value, zero: Value, name: str
+) -> Value:
+    """Where an ACC operand comes from in the cycle after its read: 2 bits, for `chosen`.
+
+    Called for the cycle of the read: results that are in cycles 4 and 5 then are in 5 and 6 when
+    they are chosen. So the comparisons have a cycle of their own.
+    """
+    in_5, in_6 = (Signal(name=f"{name}_in_{n}") for n in (5, 6))
+    m.d.sync += [
+        in_5.eq(written_in(valid, steps, address, range(4, 5))),
+        in_6.eq(written_in(valid, steps, address, range(5, 6))),
+    ]
     return Mux(in_5, 3, Mux(in_6, 2, zero))
 
 

@@ -1,16 +1,18 @@
 """The loop sequencer: turns a GEMM or ALU operation into one uop's indices a cycle."""
 
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, enum, stream, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, enum, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.accumulator import flag_row_elements
 from hw.alu import chain_layout
 from hw.config import Config
 from hw.isa import INDEX_BITS, uop_layout
 from hw.retire import DONE_BITS
 
 __all__ = ["Kind", "Sequencer", "carried_layout", "operation_layout", "step_layout"]
+
+STEPS = 16
+"""Steps between the loops and the pipeline: a RAM of LUTs has 16 words or more."""
 
 
 class Kind(enum.Enum, shape=2):
@@ -25,7 +27,7 @@ class Kind(enum.Enum, shape=2):
 def carried_layout(config: Config) -> data.StructLayout:
     """What an operation's uops take along the pipeline.
 
-    A FLAG_RESET covers entries `base` to ``limit - 1``. `instructions` is how many instructions
+    It covers entries `base` to ``limit - 1`` if it is a FLAG_RESET. `instructions` is how many instructions
     are folded into the operation; `index` is the first one's.
     """
     return data.StructLayout({
@@ -41,7 +43,7 @@ def carried_layout(config: Config) -> data.StructLayout:
 def operation_layout(config: Config) -> data.StructLayout:
     """A GEMM or ALU instruction, or several folded, with loops that are not empty.
 
-    A `direct` one has a single uop with indices `carried.base` and `src`: UOP is not read.
+    A `direct` one has a single uop with indices `dst` and `src`: UOP is not read.
     """
     u = config.log_uop_depth
     a, i, w = config.log_acc_depth, config.log_inp_depth, config.log_wgt_depth
@@ -49,6 +51,7 @@ def operation_layout(config: Config) -> data.StructLayout:
     return data.StructLayout({
         "carried": carried_layout(config),
         "direct": 1,
+        "dst": a,
         "src": s,
         "uop_bgn": u,
         "uop_end": u + 1,
@@ -75,24 +78,23 @@ def step_layout(config: Config) -> data.StructLayout:
         "inp_src_over": 1,
         "wgt_over": 1,
         "last": 1,
-        "passes_on": 1,  # the next step adds to the same entry: set by the GEMM pipeline
+        "adds": 1,  # a GEMM step to the entry of the GEMM step before
+        "passes_on": 1,  # the next step `adds` and comes at once: set by the GEMM pipeline
     })  # fmt: skip
 
 
 class Sequencer(wiring.Component):
     """Runs the three loops of an operation; the next one starts in the cycle after its last uop.
 
-    Three cycles from an operation to its first step, then one step a cycle. Other readers of UOP
-    may `peek` in between, at the cost of a cycle.
+    Five cycles from an operation to its first step, then one step a cycle. Up to `STEPS` of them
+    wait for the pipeline, so that nothing here depends on what it does in the same cycle.
 
     Members
     -------
     i: operations (`operation_layout`).
-    o: steps (`step_layout`), from a register; follows its own ready.
+    o: steps (`step_layout`); the first one that waits.
     uop_en, uop_addr: to the UOP scratchpad; uop_data: in, a cycle later.
-    hold: in, the UOP that would be read now is not loaded yet.
-    peek, peek_addr: in, read a uop for somebody else; peek_ready: out, it is read now and
-        `uop_data` is it in the next cycle.
+    hold: in, UOP must not be read now.
     reading: out, UOP is read, or has just been read and is looked at.
     active, uop_bgn, uop_end: out, the uops of this range may still be read.
     empty: out, no operation and no step.
@@ -107,9 +109,6 @@ class Sequencer(wiring.Component):
             "uop_addr": Out(config.log_uop_depth),
             "uop_data": In(32),
             "hold": In(1),
-            "peek": In(1),
-            "peek_addr": In(config.log_uop_depth),
-            "peek_ready": Out(1),
             "reading": Out(1),
             "active": Out(1),
             "uop_bgn": Out(config.log_uop_depth),
@@ -120,112 +119,116 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
+        layout = step_layout(config)
+        m.submodules.steps = steps = fifo.SyncFIFO(width=layout.size, depth=STEPS)
         op = Signal(operation_layout(config))
         uop = Signal(config.log_uop_depth)
-        advance, step, last = Signal(), Signal(), Signal()
-        flags = op.carried.kind == Kind.FLAG_RESET
-        reads = ~flags & ~op.direct
+        step, last = Signal(), Signal()
         widest = max(config.log_acc_depth, config.log_inp_depth, config.log_wgt_depth)
-        offset_bits = config.log_uop_depth + 2 + widest
-        at = self._loops(m, op, uop, step, last, flags, offset_bits)
+        at = self._loops(m, op, uop, step, last, config.log_uop_depth + 2 + widest)
         m.d.comb += [
-            advance.eq(~self.o.valid | self.o.ready),
-            self.peek_ready.eq(advance & self.peek),
-            step.eq(self.active & advance & ~self.peek & (~reads | ~self.hold)),
-            self.uop_en.eq(advance & (self.peek | (self.active & reads))),
-            self.uop_addr.eq(Mux(self.peek, self.peek_addr, uop)),
+            step.eq(self.active & self._room(m, step) & ~(self.hold & ~op.direct)),
+            self.uop_en.eq(self.active & ~op.direct),
+            self.uop_addr.eq(uop),
             self.uop_bgn.eq(op.uop_bgn),
             self.uop_end.eq(op.uop_end),
             self.i.ready.eq(~self.active | (step & last)),
         ]
         with m.If(self.i.ready):
-            m.d.sync += [
-                self.active.eq(self.i.valid),
-                op.eq(self.i.payload),
-                uop.eq(self.i.payload.uop_bgn),
-            ]
+            m.d.sync += [self.active.eq(self.i.valid), op.eq(self.i.payload)]
 
         # Cycle 1: the uop is out of the scratchpad.
-        valid_1, last_1, reads_1 = Signal(), Signal(), Signal()
+        valid = [Signal(name=f"valid_{n}") for n in (1, 2)]
+        last_1, reads_1 = Signal(), Signal()
         carried_1 = Signal(carried_layout(config))
         at_1 = {name: Signal.like(value, name=f"{name}_1") for name, value in at.items()}
-        with m.If(advance):
-            m.d.sync += [valid_1.eq(step), last_1.eq(last), reads_1.eq(reads)]
-            m.d.sync += carried_1.eq(op.carried)
+        m.d.sync += [valid[0].eq(step), valid[1].eq(valid[0])]
+        with m.If(step):
+            m.d.sync += [last_1.eq(last), reads_1.eq(~op.direct), carried_1.eq(op.carried)]
             m.d.sync += [at_1[name].eq(value) for name, value in at.items()]
-        m.d.comb += [
-            self.empty.eq(~self.active & ~valid_1 & ~self.o.valid),
-            self.reading.eq((self.active & reads) | (valid_1 & reads_1)),
-        ]
+        fields = data.View(uop_layout(config), self.uop_data)
 
         # Cycle 2: indices.
-        fields = data.View(uop_layout(config), self.uop_data)
-        sums = {
-            "dst": Signal(offset_bits + 1, name="dst_sum"),
-            "src": Signal(offset_bits + 1, name="src_sum"),
-            "wgt": Signal(offset_bits + 1, name="wgt_sum"),
-        }
-        m.d.comb += [
-            sums[name].eq(at_1[name] + Mux(reads_1, getattr(fields, name), 0)) for name in sums
-        ]
-        out = self.o.payload
-        with m.If(advance):
+        sums = {name: Signal(len(value) + 1, name=f"{name}_sum") for name, value in at.items()}
+        last_2, carried_2 = Signal(), Signal(carried_layout(config))
+        with m.If(valid[0]):
+            m.d.sync += [last_2.eq(last_1), carried_2.eq(carried_1)]
             m.d.sync += [
-                self.o.valid.eq(valid_1),
-                out.carried.eq(carried_1),
-                out.last.eq(last_1),
-                out.dst.eq(sums["dst"]),
-                out.src.eq(sums["src"]),
-                out.wgt.eq(sums["wgt"]),
-                out.dst_over.eq(sums["dst"][config.log_acc_depth :].any()),
-                out.acc_src_over.eq(sums["src"][config.log_acc_depth :].any()),
-                out.inp_src_over.eq(sums["src"][config.log_inp_depth :].any()),
-                out.wgt_over.eq(sums["wgt"][config.log_wgt_depth :].any()),
+                total.eq(at_1[name] + (getattr(fields, name) & Mux(reads_1, -1, 0)))
+                for name, total in sums.items()
             ]
+        out = Signal(layout)
+        before, before_adds = Signal(config.log_acc_depth), Signal()
+        gemm = carried_2.kind == Kind.GEMM
+        m.d.comb += [
+            out.carried.eq(carried_2),
+            out.last.eq(last_2),
+            out.dst.eq(sums["dst"]),
+            out.src.eq(sums["src"]),
+            out.wgt.eq(sums["wgt"]),
+            out.dst_over.eq(sums["dst"][config.log_acc_depth :].any()),
+            out.acc_src_over.eq(sums["src"][config.log_acc_depth :].any()),
+            out.inp_src_over.eq(sums["src"][config.log_inp_depth :].any()),
+            out.wgt_over.eq(sums["wgt"][config.log_wgt_depth :].any()),
+            out.adds.eq(before_adds & gemm & (out.dst == before)),
+            steps.w_data.eq(out),
+            steps.w_en.eq(valid[1]),
+            self.o.payload.eq(steps.r_data),
+            self.o.valid.eq(steps.r_rdy),
+            steps.r_en.eq(self.o.ready),
+            self.reading.eq((self.active & ~op.direct) | (valid[0] & reads_1)),
+            self.empty.eq(~self.active & ~Cat(valid).any() & ~steps.r_rdy),
+        ]
+        with m.If(valid[1]):
+            m.d.sync += [before.eq(out.dst), before_adds.eq(gemm)]
         return m
 
-    def _loops(self, m, op, uop, step, last, flags, bits) -> dict[str, Signal]:
+    def _room(self, m: Module, step: Signal) -> Value:
+        """Whether there is a place for one more step, those on their way counted."""
+        free, left = Signal(range(STEPS + 1), init=STEPS), Signal()
+        m.d.sync += [left.eq(self.o.valid & self.o.ready), free.eq(free - step + left)]
+        return free != 0
+
+    def _loops(self, m, op, uop, step, last, bits) -> dict[str, Signal]:
         """Loop counters and the three running offsets; returns the offsets."""
-        config = self._config
         left_out, left_in = Signal.like(op.iter_out), Signal.like(op.iter_in)
-        last_uop, last_in = Signal(), Signal()
-        row = flag_row_elements(config)
+        last_uop, last_in, last_out = Signal(), Signal(), Signal()
+        single = Signal()  # the operation has one uop
         at = {name: Signal(bits, name=f"{name}_at") for name in ("dst", "src", "wgt")}
         outer = {name: Signal(bits, name=f"{name}_outer") for name in at}
-        m.d.comb += [
-            last_uop.eq(uop + 1 == op.uop_end),
-            last_in.eq(left_in == 1),
-            last.eq(Mux(flags, at["dst"] + row >= op.carried.limit,
-                        last_uop & last_in & (left_out == 1))),
-        ]  # fmt: skip
+        new = self.i.payload
+        m.d.comb += last.eq(last_uop & last_in & last_out)
         with m.If(step):
-            with m.If(flags):
-                m.d.sync += at["dst"].eq(at["dst"] + row)
-            with m.Elif(~last_uop):
-                m.d.sync += uop.eq(uop + 1)
+            with m.If(~last_uop):
+                m.d.sync += [uop.eq(uop + 1), last_uop.eq(uop + 2 == op.uop_end)]
             with m.Else():
-                m.d.sync += uop.eq(op.uop_bgn)
+                m.d.sync += [uop.eq(op.uop_bgn), last_uop.eq(single)]
                 with m.If(~last_in):
-                    m.d.sync += left_in.eq(left_in - 1)
+                    m.d.sync += [left_in.eq(left_in - 1), last_in.eq(left_in == 2)]
                     for name, value in at.items():
                         m.d.sync += value.eq(value + op[f"{name}_factor_in"])
                 with m.Else():
-                    m.d.sync += [left_in.eq(op.iter_in), left_out.eq(left_out - 1)]
+                    m.d.sync += [
+                        left_in.eq(op.iter_in),
+                        last_in.eq(op.iter_in == 1),
+                        left_out.eq(left_out - 1),
+                        last_out.eq(left_out == 2),
+                    ]
                     for name, value in at.items():
                         start = outer[name] + op[f"{name}_factor_out"]
                         m.d.sync += [value.eq(start), outer[name].eq(start)]
-        new = self.i.payload
-        first = Mux(new.direct, new.carried.base, 0)
-        row_start = new.carried.base & ~(row - 1)
-        src = Mux(new.direct, new.src, 0)
         with m.If(self.i.ready):
-            m.d.sync += [left_out.eq(new.iter_out), left_in.eq(new.iter_in)]
+            one = new.uop_bgn + 1 == new.uop_end
             m.d.sync += [
-                at["dst"].eq(Mux(new.carried.kind == Kind.FLAG_RESET, row_start, first)),
-                outer["dst"].eq(first),
-                at["src"].eq(src),
-                outer["src"].eq(src),
-                at["wgt"].eq(0),
-                outer["wgt"].eq(0),
+                uop.eq(new.uop_bgn),
+                single.eq(one),
+                last_uop.eq(one),
+                left_in.eq(new.iter_in),
+                last_in.eq(new.iter_in == 1),
+                left_out.eq(new.iter_out),
+                last_out.eq(new.iter_out == 1),
             ]
+            for name, value in at.items():
+                first = Mux(new.direct, new[name], 0) if name != "wgt" else 0
+                m.d.sync += [value.eq(first), outer[name].eq(first)]
         return at
