@@ -12,13 +12,12 @@ from hw.isa import ErrorClass
 from hw.pipeline import (
     STAGES,
     chosen,
-    inside,
     pipeline,
     source_of,
-    window_layout,
 )
 from hw.retire import DONE_BITS
 from hw.sequencer import step_layout
+from hw.window import inside, window_layout
 
 __all__ = ["AluPipeline"]
 
@@ -41,6 +40,7 @@ class AluPipeline(wiring.Component):
     slot: in, the write five cycles from now is free, and port s now.
     issued: out, a step issues; step: out, which; blocked: out, one waits.
     loading: in, the window that a LOAD has yet to write.
+    quiet: out, a GEMM step found free to issue in two cycles reads what these steps write.
     done: out, number of instructions whose last step is written this cycle.
     empty: out, no issued step has still to be written.
     stop: in, issue nothing more; error: SRAM_BOUNDS of a step, which is not issued.
@@ -70,6 +70,7 @@ class AluPipeline(wiring.Component):
             "loading": In(window_layout()),
             "done": Out(DONE_BITS),
             "empty": Out(1),
+            "quiet": Out(1),
             "stop": In(1),
             "step": Out(step_layout(config)),
             "error": Out(error_layout()),
@@ -93,6 +94,7 @@ class AluPipeline(wiring.Component):
             self.value.eq(Cat(results)),
             self.done.eq(Mux(valid[5] & steps[5].last, steps[5].carried.instructions, 0)),
             self.empty.eq(~waiting & ~Cat(valid[1:STAGES]).any()),
+            self.quiet.eq(~waiting & ~valid[1]),
         ]
         return m
 
@@ -102,13 +104,11 @@ class AluPipeline(wiring.Component):
         Whether a step may issue is found in the cycle before, for the one that waits and for the
         one behind it. `conflicts` says in which cycles, of 1 to 3, are results that the step needs.
         """
-        waiting, over, needs_s = Signal(), Signal(), Signal()
+        waiting, able, needs_s = Signal(), Signal(), Signal()
         conflicts = Signal(FORWARD_DISTANCE - 1)
-        able = Signal()
         step = Signal(step_layout(self._config), name="step_0", reset_less=True)
         following = self.i.payload
         tensor = _has_tensor(following)
-        following_over = following.dst_over | (tensor & following.acc_src_over)
         ahead = zip((waiting, *valid[1:3]), (step, *steps[1:3]), strict=True)
         met = Cat(
             there & ((other.dst == following.dst) | (tensor & (other.dst == following.src)))
@@ -118,10 +118,10 @@ class AluPipeline(wiring.Component):
             self.step.eq(step),
             self.needs_s.eq(needs_s),
             self.wants.eq(able),
-            self.issued.eq(able & self.slot),
-            self.blocked.eq(waiting & ~over & ~self.issued),
+            self.issued.eq(self.wants & self.slot),
+            self.blocked.eq(waiting & ~step.over & ~self.issued),
             self.i.ready.eq(~waiting | self.issued),
-            self.error.valid.eq(waiting & over),
+            self.error.valid.eq(waiting & step.over),
             self.error.error_class.eq(ErrorClass.SRAM_BOUNDS),
             self.error.index.eq(step.carried.index),
             self.d_en.eq(able),
@@ -134,16 +134,15 @@ class AluPipeline(wiring.Component):
             m.d.sync += [
                 waiting.eq(self.i.valid),
                 step.eq(following),
-                over.eq(following_over),
                 needs_s.eq(tensor),
                 conflicts.eq(met),
-                able.eq(self.i.valid & ~following_over & free & ~self.stop),
+                able.eq(self.i.valid & ~following.over & free & ~self.stop),
             ]
         with m.Else():
             free = ~conflicts[:-1].any() & self._untouched(step, needs_s)
             m.d.sync += [
                 conflicts.eq(conflicts << 1),
-                able.eq(waiting & ~over & free & ~self.stop),
+                able.eq(waiting & ~step.over & free & ~self.stop),
             ]
         return waiting
 

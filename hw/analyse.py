@@ -10,6 +10,10 @@ from hw.isa import INDEX_BITS, Opcode, instruction_layout, uop_layout
 
 __all__ = ["Analyse", "Turn", "analysed_layout"]
 
+RANGES = 3
+"""The step in which the ranges are found; the first two steps multiply."""
+READY = RANGES + 3
+"""The last step: the one before is for comparisons with the operation that is kept."""
 WORTH_FLAGS = 8
 """Entries of a reset from which setting zero flags is quicker than writing zeros."""
 WORTH_WAITING = 16
@@ -53,7 +57,7 @@ def analysed_layout(config: Config) -> data.StructLayout:
 
 
 class Analyse(wiring.Component):
-    """One instruction at a time; a single-uop ALU or reset instruction takes eight cycles and a
+    """One instruction at a time; a single-uop ALU or reset instruction takes seven cycles and a
     look at its uop, any other one cycle. Between two instructions is a cycle.
 
     Members
@@ -82,30 +86,32 @@ class Analyse(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         out = self.o.payload
-        busy, measured = Signal(), Signal()
-        step = Signal(range(8))
+        busy, measured, measures = Signal(), Signal(), Signal()
+        step = Signal(range(READY + 1))
         alu = data.View(instruction_layout(self._config, Opcode.ALU), out.bits)
         coming = data.View(alu.shape(), self.i.payload.bits)
         taken = self.i.valid & self.i.ready
         m.d.comb += [
             self.i.ready.eq(~busy & ~self.stop),
-            self.o.valid.eq(busy & (~measured | (step == 7))),
+            measures.eq(self._classify(m, taken)),
             self.foldable.eq(
                 Mux(busy, measured & _may_fold(alu), self.i.valid & _may_fold(coming))
             ),
         ]
         peeked = self._peek(m, taken, busy & measured, alu.uop_bgn)
         self._measure(m, alu, step)
-        with m.If(measured & ((step != 5) | peeked) & (step != 7)):
+        with m.If(measured & ((step != RANGES) | peeked) & (step != READY)):
             m.d.sync += step.eq(step + 1)
+        with m.If(measured & (step == READY - 1)):
+            m.d.sync += self.o.valid.eq(1)
         with m.If(self.o.valid & self.o.ready):
-            m.d.sync += busy.eq(0)
+            m.d.sync += [busy.eq(0), measured.eq(0), self.o.valid.eq(0)]
         with m.If(taken):
-            m.d.sync += [busy.eq(1), step.eq(0), measured.eq(self._classify(m))]
+            m.d.sync += [busy.eq(1), step.eq(0), measured.eq(measures), self.o.valid.eq(~measures)]
         return m
 
-    def _classify(self, m: Module) -> Value:
-        """What shows at once; returns whether the instruction is to be measured."""
+    def _classify(self, m: Module, taken) -> Value:
+        """What shows at once, kept when `taken`; returns whether there is more to measure."""
         config, out = self._config, self.o.payload
         gemm, alu, load = (
             data.View(instruction_layout(config, opcode), self.i.payload.bits)
@@ -115,64 +121,56 @@ class Analyse(wiring.Component):
         empty = (alu.iter_out == 0) | (alu.iter_in == 0) | (alu.uop_bgn >= alu.uop_end)
         transfers = (load.opcode == Opcode.LOAD) & (load.x_size != 0)
         execute = (is_gemm | is_alu) & ~empty
-        m.d.sync += [
-            out.bits.eq(self.i.payload.bits),
-            out.index.eq(self.i.payload.index),
-            out.turn.eq(Mux(execute, Turn.EXECUTE, Mux(transfers, Turn.LOAD, Turn.NOTHING))),
-            out.over.eq(alu.uop_end > config.uop_depth),
-            out.end.eq(load.sram_base + load.x_pad_0 + load.x_size + load.x_pad_1),
-        ]
+        with m.If(taken):
+            m.d.sync += [
+                out.bits.eq(self.i.payload.bits),
+                out.index.eq(self.i.payload.index),
+                out.turn.eq(Mux(execute, Turn.EXECUTE, Mux(transfers, Turn.LOAD, Turn.NOTHING))),
+                out.over.eq(alu.uop_end > config.uop_depth),
+                out.end.eq(load.sram_base + load.x_pad_0 + load.x_size + load.x_pad_1),
+            ]
         single = alu.uop_bgn + 1 == alu.uop_end
         return single & ~empty & (is_alu | (is_gemm & gemm.reset_reg))
 
     def _peek(self, m: Module, taken, wanted, address) -> Signal:
         """Reads the uop; returns whether its indices are known."""
-        asked, peeked = Signal(), Signal()
+        read, peeked = Signal(), Signal()
         uop = data.View(uop_layout(self._config), self.uop_data)
-        m.d.comb += [
-            self.peek.eq(wanted & ~asked & self.settled),
-            self.peek_addr.eq(address),
+        ready = self.peek & self.peek_ready
+        m.d.comb += self.peek_addr.eq(address)
+        m.d.sync += [
+            self.peek.eq(wanted & self.settled & ~ready & ~read & ~peeked),
+            read.eq(ready),
+            peeked.eq(~taken & (peeked | read)),
         ]
-        with m.If(self.peek & self.peek_ready):
-            m.d.sync += asked.eq(1)
-        with m.If(asked & ~peeked):
-            m.d.sync += [
-                peeked.eq(1),
-                self.o.payload.dst.eq(uop.dst),
-                self.o.payload.src.eq(uop.src),
-            ]
-        with m.If(taken):
-            m.d.sync += [asked.eq(0), peeked.eq(0)]
+        with m.If(read):
+            m.d.sync += [self.o.payload.dst.eq(uop.dst), self.o.payload.src.eq(uop.src)]
         return peeked
 
     def _measure(self, m: Module, alu, step: Signal) -> None:
-        """Spans of the two loops, by one multiplier; then ranges; then what follows from them."""
+        """Spans of the two loops, then ranges, then what follows from them."""
         config = self._config
         a = config.log_acc_depth
         factor = config.log_uop_depth + 1
-        count, stride = Signal(factor), Signal(a)
-        product = Signal(factor + a)
-        spans = [Signal(factor + a, name=f"span_{name}")
-                 for name in ("dst_in", "dst_out", "src_in", "src_out")]  # fmt: skip
-        dst_in, dst_out, src_in, src_out = spans
-        factors = (
-            (alu.iter_in, alu.dst_factor_in),
-            (alu.iter_out, alu.dst_factor_out),
-            (alu.iter_in, alu.src_factor_in),
-            (alu.iter_out, alu.src_factor_out),
-        )
-        with m.Switch(step):
-            for n, (iterations, by) in enumerate(factors):
-                with m.Case(n):
-                    m.d.comb += [count.eq(iterations - 1), stride.eq(by)]
-        m.d.sync += product.eq(count * stride)
-        for n, span in enumerate(spans):
-            with m.If(step == n + 1):
-                m.d.sync += span.eq(product)
+        inner = step == 0
+        count = Mux(inner, alu.iter_in, alu.iter_out) - 1
+        spans = {}
+        for name in ("dst", "src"):
+            product, span_in, span_out = (
+                Signal(factor + a, name=f"{name}_{what}") for what in ("product", "in", "out")
+            )
+            stride = Mux(inner, alu[f"{name}_factor_in"], alu[f"{name}_factor_out"])
+            m.d.sync += product.eq(count[:factor] * stride[:a])
+            with m.If(step == 1):
+                m.d.sync += span_in.eq(product)
+            with m.If(step == 2):
+                m.d.sync += span_out.eq(product)
+            spans[name] = (span_in, span_out)
+        (dst_in, dst_out), (src_in, src_out) = spans["dst"], spans["src"]
         out = self.o.payload
         dst_end, src_end = Signal(factor + a + 2), Signal(factor + a + 2)
         span = Signal(factor + a + 1)
-        m.d.sync += [  # in step 5, when the indices are known
+        m.d.sync += [  # in step RANGES, when the indices are known
             dst_end.eq(out.dst + dst_in + dst_out),
             src_end.eq(out.src + src_in + src_out),
             span.eq(dst_in + dst_out),
@@ -191,7 +189,7 @@ class Analyse(wiring.Component):
         )
         apart = (out.src > out.dst_max) | (out.src_max < out.dst)
         facts = (out.regular, out.dense, out.many, out.foldable)
-        with m.If(step == 6):
+        with m.If(step == RANGES + 1):
             m.d.sync += [
                 out.regular.eq(regular),
                 out.dense.eq(regular & contiguous & (span >= WORTH_FLAGS)),

@@ -93,6 +93,7 @@ class ComputeStage(wiring.Component):
             issue.uop_end.eq(Mux(alu_sequencer.reading, alu_sequencer.uop_end, sequencer.uop_end)),
             issue.gemm_quiet.eq(sequencer.empty & execute.gemm_quiet),
             issue.gemm_empty.eq(sequencer.empty & execute.gemm_empty),
+            issue.alu_quiet.eq(alu_sequencer.empty & execute.alu_quiet),
             issue.alu_empty.eq(alu_sequencer.empty & execute.alu_empty),
             retire.transfer_done.eq(loader.done),
             retire.gemm_done.eq(execute.gemm_done),
@@ -145,11 +146,13 @@ class ComputeStage(wiring.Component):
             m.d.comb += uop.read_addr.eq(analyse.peek_addr)
         for reader in (analyse, sequencer, alu_sequencer):
             m.d.comb += reader.uop_data.eq(uop.read_data)
-        for reader, taken in ((sequencer, analyse.peek | alone), (alu_sequencer, 0)):
-            inside = (reader.uop_addr >= loader.window_start) & (
-                reader.uop_addr < loader.window_end
-            )
-            m.d.comb += reader.hold.eq((loading & inside) | taken)
+        for reader in (sequencer, alu_sequencer):
+            m.d.comb += [
+                reader.loading.valid.eq(loading),
+                reader.loading.start.eq(loader.window_start),
+                reader.loading.end.eq(loader.window_end),
+            ]
+        m.d.comb += sequencer.hold.eq(analyse.peek)
 
     def _execute(self, m: Module, execute, acc, issue) -> None:
         m.d.comb += [getattr(acc, name).eq(getattr(execute.acc, name)) for name in ACC_PORTS]

@@ -9,9 +9,9 @@ from hw.alu_pipeline import AluPipeline
 from hw.bus import error_layout
 from hw.config import Config
 from hw.gemm_pipeline import GemmPipeline, operand_ports
-from hw.pipeline import window_layout
 from hw.retire import DONE_BITS
-from hw.sequencer import Kind, step_layout
+from hw.sequencer import step_layout
+from hw.window import window_layout
 
 __all__ = ["Execute"]
 
@@ -31,15 +31,24 @@ class Execute(wiring.Component):
     loading, older, older_src: windows (`hw.pipeline`): of a LOAD; of the ALU operations that are
         older than the GEMM steps.
     gemm_done, alu_done: out, instructions completed this cycle.
-    gemm_issued, alu_issued, blocked: out, what happens in this cycle; gemm_step, alu_step: what issues.
-    gemm_quiet: out, an ALU operation may start; gemm_empty, alu_empty: out.
+    gemm_issued, alu_issued, blocked: out, what happens in this cycle.
+    gemm_step, alu_step: out, what issues.
+    gemm_quiet, alu_quiet, gemm_empty, alu_empty: out, as the pipelines have them.
     stop: in; error: SRAM_BOUNDS of a step.
     """
 
     def __init__(self, config: Config) -> None:
         self._config = config
         windows = ("loading", "older", "older_src")
-        flags = ("gemm_issued", "alu_issued", "blocked", "gemm_quiet", "gemm_empty", "alu_empty")
+        flags = (
+            "gemm_issued",
+            "alu_issued",
+            "blocked",
+            "gemm_quiet",
+            "gemm_empty",
+            "alu_quiet",
+            "alu_empty",
+        )
         super().__init__({
             "gemm": In(stream.Signature(step_layout(config))),
             "alu": In(stream.Signature(step_layout(config))),
@@ -83,6 +92,7 @@ class Execute(wiring.Component):
             self.blocked.eq(gemm.blocked | alu.blocked),
             self.gemm_quiet.eq(gemm.quiet),
             self.gemm_empty.eq(gemm.empty),
+            self.alu_quiet.eq(alu.quiet),
             self.alu_empty.eq(alu.empty),
         ]
         for unit in (gemm, alu):
@@ -99,8 +109,8 @@ class Execute(wiring.Component):
         denied, bubble, keep_free, paused, waits = (
             Signal(name=name) for name in ("denied", "bubble", "keep_free", "paused", "waits")
         )
-        zeroing = gemm.step.carried.kind == Kind.FLAG_RESET  # few, and GEMM steps wait behind them
-        gemm_first = gemm.held | zeroing | ~(denied | alu.needs_s)
+        # Zero flags are few, and GEMM steps wait behind them.
+        gemm_first = gemm.held | gemm.zeroes | ~(denied | alu.needs_s)
         able = alu.wants & ~(alu.needs_s & gemm.s_en)
         taken = (gemm.wants_write & gemm.slot) | (alu.wants & alu.slot)
         m.d.comb += [

@@ -13,14 +13,13 @@ from hw.isa import ErrorClass
 from hw.pipeline import (
     STAGES,
     chosen,
-    inside,
     pipeline,
     source_of,
-    window_layout,
     written_in,
 )
 from hw.retire import DONE_BITS
 from hw.sequencer import Kind, step_layout
+from hw.window import inside, window_layout
 
 __all__ = ["GemmPipeline", "operand_ports"]
 
@@ -55,12 +54,12 @@ class GemmPipeline(wiring.Component):
     s_en, s_addr: to ACC; s_data, s_zero: a cycle later.
     en, addr, value: out, the write of cycle 5; reset_en, reset_row, reset_mask: or zero flags.
     wants_write: out, a step would issue that writes; slot: in, the write is free.
-    pause: in, issue nothing unless `held`.
+    pause: in, issue nothing unless `held`. zeroes: out, a step would issue that sets zero flags.
     loading, older, older_src: in, windows that a LOAD has yet to write, that older ALU steps have
         yet to write, and that they have yet to read.
     issued, blocked, done, empty, stop, error, step: as in `hw.alu_pipeline`.
-    quiet: out, an ALU operation started now reads what these steps write: it takes five cycles
-        to its first step, as they do to their write.
+    quiet: out, an ALU operation started now reads what these steps write: it takes longer
+        to its first step than they to their write.
     """
 
     def __init__(self, config: Config) -> None:
@@ -84,6 +83,7 @@ class GemmPipeline(wiring.Component):
             "slot": In(1),
             "pause": In(1),
             "held": Out(1),
+            "zeroes": Out(1),
             "issued": Out(1),
             "blocked": Out(1),
             "loading": In(window_layout()),
@@ -116,21 +116,20 @@ class GemmPipeline(wiring.Component):
         one behind it, so that only the ports' allotment is left to this cycle.
         """
         config = self._config
-        waiting, able, over = Signal(), Signal(), Signal()
+        waiting, able = Signal(), Signal()
         step = Signal(step_layout(config), name="step_0", reset_less=True)
         following = self.i.payload
         gemm = step.carried.kind == Kind.GEMM
-        flags = step.carried.kind == Kind.FLAG_RESET
         settle = Signal(range(FLAG_RESET_DISTANCE))
-        passes_on = waiting & self.i.valid & following.adds & ~_over(following)
+        passes_on = waiting & self.i.valid & following.adds
         m.d.comb += [
             self.wants_write.eq((self.held | (able & ~self.pause)) & ~passes_on),
             self.issued.eq(self.held | (able & ~self.pause & (passes_on | self.slot))),
-            self.blocked.eq(waiting & ~over & ~self.issued),
+            self.blocked.eq(waiting & ~step.over & ~self.issued),
             self.i.ready.eq(~waiting | self.issued),
             self.step.eq(step),
             self.step.passes_on.eq(passes_on),
-            self.error.valid.eq(waiting & over),
+            self.error.valid.eq(waiting & step.over),
             self.error.error_class.eq(ErrorClass.SRAM_BOUNDS),
             self.error.index.eq(step.carried.index),
             self.inp_en.eq((able | self.held) & gemm),
@@ -141,17 +140,17 @@ class GemmPipeline(wiring.Component):
         m.d.sync += self.held.eq(self.issued & passes_on)
         settling = settle > 1
         with m.If(self.i.ready):
-            free = self._untouched(following) & ~settling & ~(waiting & flags)
+            free = self._untouched(following) & ~settling & ~self.zeroes
             m.d.sync += [
+                self.zeroes.eq(self.i.valid & (following.carried.kind == Kind.FLAG_RESET)),
                 waiting.eq(self.i.valid),
                 step.eq(following),
-                over.eq(_over(following)),
-                able.eq(self.i.valid & ~_over(following) & free & ~self.stop),
+                able.eq(self.i.valid & ~following.over & free & ~self.stop),
             ]
         with m.Else():
             free = self._untouched(step) & ~settling
-            m.d.sync += able.eq(waiting & ~over & free & ~self.stop)
-        with m.If(self.issued & flags):
+            m.d.sync += able.eq(waiting & ~step.over & free & ~self.stop)
+        with m.If(self.issued & self.zeroes):
             m.d.sync += settle.eq(FLAG_RESET_DISTANCE - 1)
         with m.Elif(settle != 0):
             m.d.sync += settle.eq(settle - 1)
@@ -197,31 +196,29 @@ class GemmPipeline(wiring.Component):
             with m.If(valid[5]):
                 m.d.sync += before.eq(result)
             results.append(result)
-        self._write(m, valid, steps, values[5], results)
+        self._write(m, valid, steps, results)
 
-    def _write(self, m: Module, valid: list, steps: list, value: Value, results: list) -> None:
+    def _write(self, m: Module, valid: list, steps: list, results: list) -> None:
         """Cycle 5: one element, or a row of zero flags."""
         row = flag_row_elements(self._config)
         row_bits = row.bit_length() - 1
-        step = steps[4]  # its mask is found a cycle ahead
-        base, limit = step.carried.base, step.carried.limit
-        first, before = Signal(row), Signal(row)  # entries from base on; before limit
+        flags = [valid[n] & (steps[n].carried.kind == Kind.FLAG_RESET) for n in range(STAGES)]
+        starts, ends = Signal(), Signal()  # in this row; the mask is found two cycles ahead
+        base, limit = steps[4].carried.base[:row_bits], steps[4].carried.limit[:row_bits]
         ones = Const((1 << row) - 1, row)
+        first = Mux(starts, ones << base, ones)[:row]
+        before = Mux(ends, ~(ones << limit), ones)[:row]
+        writes = valid[4] & ~flags[4] & ~steps[4].passes_on
+        m.d.sync += [
+            starts.eq(steps[3].dst < steps[3].carried.base),
+            ends.eq(steps[3].dst + row > steps[3].carried.limit),
+            self.en.eq(writes),
+            self.reset_en.eq(flags[4]),
+        ]
+        with m.If(flags[4]):
+            m.d.sync += self.reset_mask.eq(first & before)
         m.d.comb += [
-            self.en.eq(value & ~steps[5].passes_on),
             self.addr.eq(steps[5].dst),
             self.value.eq(Cat(results)),
-            self.reset_en.eq(valid[5] & ~value),
             self.reset_row.eq(steps[5].dst >> row_bits),
-            first.eq(Mux(step.dst < base, ones << base[:row_bits], ones)),
-            before.eq(Mux(step.dst + row > limit, ~(ones << limit[:row_bits]), ones)),
         ]
-        with m.If(valid[4] & (step.carried.kind == Kind.FLAG_RESET)):
-            m.d.sync += self.reset_mask.eq(first & before)
-
-
-def _over(step) -> Value:
-    """Whether one of the indices that a step uses is beyond its scratchpad."""
-    gemm = step.carried.kind == Kind.GEMM
-    dst = step.dst_over & (step.carried.kind != Kind.FLAG_RESET)
-    return dst | (gemm & (step.inp_src_over | step.wgt_over))

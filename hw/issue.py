@@ -1,6 +1,6 @@
 """Starts the compute stage's instructions in order, and folds those that can share a pass."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,9 +11,9 @@ from hw.bits import log2
 from hw.bus import command_layout, error_layout
 from hw.config import Config
 from hw.isa import ErrorClass, MemoryType, Opcode, instruction_layout
-from hw.pipeline import window_layout
 from hw.retire import DONE_BITS, Unit, ticket_layout
 from hw.sequencer import Kind, operation_layout
+from hw.window import window_layout
 
 __all__ = ["Issue"]
 
@@ -37,8 +37,8 @@ class Issue(wiring.Component):
     foldable_next: in, an instruction that may fold is being analysed.
     loads_pending, window_valid: in, from the loader.
     uop_active, uop_bgn, uop_end: in, the uops that may still be read.
-    gemm_quiet, gemm_empty, alu_empty: in, from execution: an ALU operation may start behind GEMM
-        steps; nothing is executing.
+    gemm_quiet, gemm_empty, alu_quiet, alu_empty: in, from execution, operations that wait for
+        their steps counted: others may start, or nothing is executing.
     older, older_src: out, windows of ACC entries that ALU operations have yet to write and read.
     started, started_index: out, an instruction starts.
     wait_prev, wait_next, wait_room, wait_hazard: out, why the instruction at `i` does not.
@@ -50,7 +50,8 @@ class Issue(wiring.Component):
     def __init__(self, config: Config) -> None:
         self._config = config
         flags = ("prev_available", "next_available", "sound", "foldable_next", "window_valid",
-                 "uop_active", "gemm_quiet", "gemm_empty", "alu_empty", "stop")  # fmt: skip
+                 "uop_active", "gemm_quiet", "gemm_empty", "alu_quiet",
+                 "alu_empty", "stop")  # fmt: skip
         reports = ("pop_prev", "pop_next", "reserve_prev", "reserve_next", "started", "wait_prev",
                    "wait_next", "wait_room", "wait_hazard", "waiting_for_load",
                    "occupied")  # fmt: skip
@@ -81,10 +82,11 @@ class Issue(wiring.Component):
         }
         head = self._views[Opcode.ALU]
         tokens = (~head.pop_prev | self.prev_available) & (~head.pop_next | self.next_available)
-        can_start = Signal()
-        m.d.comb += can_start.eq(
-            self.i.valid & tokens & self.sound & self.ticket.ready & ~self.stop
-        )
+        can_start, clear = Signal(), Signal()
+        # A cycle late: only an instruction that starts takes room away, and the next one comes two
+        # cycles behind it at the earliest.
+        m.d.sync += clear.eq(self.sound & self.ticket.ready & ~self.stop)
+        m.d.comb += can_start.eq(self.i.valid & tokens & clear)
         take_operation = self._keep(m, can_start)
         load_safe = self._load_hazards(m)
 
@@ -128,23 +130,36 @@ class Issue(wiring.Component):
         return m
 
     def _load_hazards(self, m: Module) -> Signal:
-        """Whether a LOAD may be in flight beside what executes."""
+        """Whether a LOAD may be in flight beside what executes.
+
+        What executes is looked at a cycle late: an operation that was sent in the cycle before
+        counts as kept.
+        """
         load = self._views[Opcode.LOAD]
-        safe = Signal()
+        safe, quiet, active, waits = Signal(), Signal(), Signal(), Signal()
+        bgn, end = Signal.like(self.uop_bgn), Signal.like(self.uop_end)
+        m.d.sync += [
+            quiet.eq(self.gemm_empty & self.alu_empty),
+            active.eq(self.uop_active),
+            bgn.eq(self.uop_bgn),
+            end.eq(self.uop_end),
+            waits.eq(self.occupied),
+        ]
+        free = ~self.occupied & ~waits
         one_row = (load.y_size == 1) & (load.y_pad_0 == 0) & (load.y_pad_1 == 0)
-        above = load.sram_base >= self.uop_end
-        below = one_row & (self.i.payload.end <= self.uop_bgn)
+        above = load.sram_base >= end
+        below = one_row & (self.i.payload.end <= bgn)
         with m.If(load.memory_type == MemoryType.UOP):
-            m.d.comb += safe.eq(~self.occupied & (~self.uop_active | above | below))
+            m.d.comb += safe.eq(free & (~active | above | below))
         with m.Else():
-            m.d.comb += safe.eq(~self.occupied & self.gemm_empty & self.alu_empty)
+            m.d.comb += safe.eq(free & quiet)
         return safe
 
     def _keep(self, m: Module, can_start: Signal) -> Signal:
         """The kept operation; returns whether it can take in the instruction at `i`."""
         config = self._config
         new = self.i.payload
-        alu, gemm = self._views[Opcode.ALU], self._views[Opcode.GEMM]
+        alu = self._views[Opcode.ALU]
         kept = Signal(operation_layout(config))
         dst, dst_max, src_max = (Signal.like(new[name], name=f"kept_{name}")
                                  for name in ("dst", "dst_max", "src_max"))  # fmt: skip
@@ -156,11 +171,12 @@ class Issue(wiring.Component):
         chain = kept.carried.chain
         possible, longer = extend(m, chain, alu)
         one_operand = ~(operand & (chain.first_tensor | chain.shift_tensor))
-        m.d.comb += fold.eq(
-            self.occupied & folds & new.foldable & self._same_loops(m, kept, dst)
-            & ~alu.pop_prev & ~alu.pop_next & possible & one_operand
-            & (kept.carried.instructions != MOST_FOLDED)
+        matches = Signal()  # found in the cycle before `i` is valid, see `hw.analyse.READY`
+        m.d.sync += matches.eq(
+            folds & new.foldable & self._same_loops(kept, dst) & ~alu.pop_prev & ~alu.pop_next
+            & possible & one_operand & (kept.carried.instructions != MOST_FOLDED)
         )  # fmt: skip
+        m.d.comb += fold.eq(self.occupied & matches & new.foldable)
 
         to_alu = kept.carried.kind == Kind.ALU
         flag_reset = kept.carried.kind == Kind.FLAG_RESET
@@ -213,17 +229,11 @@ class Issue(wiring.Component):
             m.d.sync += self.occupied.eq(0)
         return take
 
-    def _same_loops(self, m: Module, kept, dst) -> Signal:
-        """Whether the kept operation and the instruction at `i` run over the same entries.
-
-        A cycle late: both are there for longer, since to find `foldable` takes several cycles.
-        """
+    def _same_loops(self, kept, dst) -> Value:
+        """Whether the kept operation and the instruction at `i` run over the same entries."""
         new, alu = self.i.payload, self._views[Opcode.ALU]
-        same = Signal()
         loops = ("iter_out", "iter_in", "dst_factor_out", "dst_factor_in")
-        equal = [kept[name] == getattr(alu, name) for name in loops]
-        m.d.sync += same.eq(Cat(dst == new.dst, *equal).all())
-        return same
+        return Cat(dst == new.dst, *(kept[name] == getattr(alu, name) for name in loops)).all()
 
     def _keep_new(self, m: Module, kept, is_alu) -> None:
         """The instruction at `i` as an operation; a reset by zero flags loops over rows of them."""
@@ -282,7 +292,8 @@ class Issue(wiring.Component):
         for n, (window, first, last, used) in enumerate(ranges):
             known = Signal(name=f"known_{n}")
             bounds = Signal(window_layout(), name=f"bounds_{n}")
-            m.d.comb += [window.eq(bounds), window.valid.eq(known & ~self.alu_empty)]
+            m.d.comb += [window.start.eq(bounds.start), window.end.eq(bounds.end)]
+            m.d.sync += window.valid.eq(known & ~self.alu_quiet)
             with m.If(sent & used):
                 fresh = self.alu_empty | ~known
                 m.d.sync += [

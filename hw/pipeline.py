@@ -1,12 +1,11 @@
-"""What the GEMM and the ALU pipeline have in common: steps, cycle by cycle, and windows."""
+"""What the GEMM and the ALU pipeline have in common: steps, cycle by cycle, and forwarding."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data
 
 from hw.config import Config
 from hw.sequencer import step_layout
 
-__all__ = ["STAGES", "chosen", "inside", "pipeline", "source_of", "window_layout", "written_in"]
+__all__ = ["STAGES", "chosen", "pipeline", "source_of", "written_in"]
 
 STAGES = 6
 """Cycle 0 issues, 1 reads, 2 and 3 compute, 4 accumulates or clamps, 5 writes; what was written in
@@ -31,9 +30,7 @@ def written_in(valid: list, steps: list, address: Value, cycles: range) -> Value
     return Cat(valid[n] & (steps[n].dst == address) for n in cycles).any()
 
 
-def source_of(
-    m: Module, valid: list, steps: list, address: Value, zero: Value, name: str
-) -> Value:
+def source_of(m: Module, valid: list, steps: list, address: Value, zero: Value, name: str) -> Value:
     """Where an ACC operand comes from in the cycle after its read: 2 bits, for `chosen`.
 
     Called for the cycle of the read: results that are in cycles 4 and 5 then are in 5 and 6 when
@@ -50,13 +47,3 @@ def source_of(
 def chosen(source: Value, read: Value, before: Value, result: Value) -> Value:
     """The operand: as read, zero by its flag, or the result in cycle 6 or 5."""
     return Mux(source[1], Mux(source[0], result, before), Mux(source[0], 0, read))
-
-
-def window_layout() -> data.StructLayout:
-    """ACC entries `start` to ``end - 1``, while `valid`: others have still to use or write them."""
-    return data.StructLayout({"valid": 1, "start": 17, "end": 17})
-
-
-def inside(window, address: Value) -> Value:
-    """Whether an entry lies in a window."""
-    return window.valid & (address >= window.start) & (address < window.end)

@@ -8,11 +8,13 @@ from hw.alu import chain_layout
 from hw.config import Config
 from hw.isa import INDEX_BITS, uop_layout
 from hw.retire import DONE_BITS
+from hw.window import inside, window_layout
 
 __all__ = ["Kind", "Sequencer", "carried_layout", "operation_layout", "step_layout"]
 
-STEPS = 16
-"""Steps between the loops and the pipeline: a RAM of LUTs has 16 words or more."""
+STEPS = 8
+"""Steps between the loops and the pipeline, enough for one a cycle: a place that becomes free is
+filled seven cycles later."""
 
 
 class Kind(enum.Enum, shape=2):
@@ -27,8 +29,8 @@ class Kind(enum.Enum, shape=2):
 def carried_layout(config: Config) -> data.StructLayout:
     """What an operation's uops take along the pipeline.
 
-    It covers entries `base` to ``limit - 1`` if it is a FLAG_RESET. `instructions` is how many instructions
-    are folded into the operation; `index` is the first one's.
+    A FLAG_RESET covers entries `base` to ``limit - 1``, a row in a step. `instructions` is how
+    many instructions are folded into the operation; `index` is the first one's.
     """
     return data.StructLayout({
         "kind": Kind,
@@ -67,18 +69,15 @@ def operation_layout(config: Config) -> data.StructLayout:
 
 
 def step_layout(config: Config) -> data.StructLayout:
-    """One uop execution: its indices, and which of them are beyond their scratchpad."""
+    """One uop execution: its indices, and whether one of those it uses is beyond its scratchpad."""
     return data.StructLayout({
         "carried": carried_layout(config),
         "dst": config.log_acc_depth,
         "src": max(config.log_acc_depth, config.log_inp_depth),
         "wgt": config.log_wgt_depth,
-        "dst_over": 1,
-        "acc_src_over": 1,
-        "inp_src_over": 1,
-        "wgt_over": 1,
+        "over": 1,
         "last": 1,
-        "adds": 1,  # a GEMM step to the entry of the GEMM step before
+        "adds": 1,  # a GEMM step, within bounds, to the entry of the GEMM step before
         "passes_on": 1,  # the next step `adds` and comes at once: set by the GEMM pipeline
     })  # fmt: skip
 
@@ -86,15 +85,16 @@ def step_layout(config: Config) -> data.StructLayout:
 class Sequencer(wiring.Component):
     """Runs the three loops of an operation; the next one starts in the cycle after its last uop.
 
-    Five cycles from an operation to its first step, then one step a cycle. Up to `STEPS` of them
+    Six cycles from an operation to its first step, then one step a cycle. Up to `STEPS` of them
     wait for the pipeline, so that nothing here depends on what it does in the same cycle.
 
     Members
     -------
     i: operations (`operation_layout`).
-    o: steps (`step_layout`); the first one that waits.
+    o: steps (`step_layout`), from a register.
     uop_en, uop_addr: to the UOP scratchpad; uop_data: in, a cycle later.
-    hold: in, UOP must not be read now.
+    loading: in, the window of UOP that is being loaded: its entries are waited for.
+    hold: in, somebody else reads UOP now.
     reading: out, UOP is read, or has just been read and is looked at.
     active, uop_bgn, uop_end: out, the uops of this range may still be read.
     empty: out, no operation and no step.
@@ -108,6 +108,7 @@ class Sequencer(wiring.Component):
             "uop_en": Out(1),
             "uop_addr": Out(config.log_uop_depth),
             "uop_data": In(32),
+            "loading": In(window_layout()),
             "hold": In(1),
             "reading": Out(1),
             "active": Out(1),
@@ -123,19 +124,29 @@ class Sequencer(wiring.Component):
         m.submodules.steps = steps = fifo.SyncFIFO(width=layout.size, depth=STEPS)
         op = Signal(operation_layout(config))
         uop = Signal(config.log_uop_depth)
-        step, last = Signal(), Signal()
+        step, last, absent = Signal(), Signal(), Signal()
         widest = max(config.log_acc_depth, config.log_inp_depth, config.log_wgt_depth)
-        at = self._loops(m, op, uop, step, last, config.log_uop_depth + 2 + widest)
+        last_uop = Signal()
+        at = self._loops(m, op, (uop, last_uop), step, last, config.log_uop_depth + 2 + widest)
         m.d.comb += [
-            step.eq(self.active & self._room(m, step) & ~(self.hold & ~op.direct)),
+            step.eq(
+                self.active & self._room(m, step, steps) & ~((self.hold | absent) & ~op.direct)
+            ),
             self.uop_en.eq(self.active & ~op.direct),
             self.uop_addr.eq(uop),
             self.uop_bgn.eq(op.uop_bgn),
             self.uop_end.eq(op.uop_end),
             self.i.ready.eq(~self.active | (step & last)),
         ]
+        # Whether the uop is loaded is found a cycle ahead; the first one of an operation that is
+        # there when the loops come back to it stays there.
         with m.If(self.i.ready):
             m.d.sync += [self.active.eq(self.i.valid), op.eq(self.i.payload)]
+            m.d.sync += absent.eq(self.loading.valid)
+        with m.Elif(step):
+            m.d.sync += absent.eq(~last_uop & inside(self.loading, (uop + 1)[: len(uop)]))
+        with m.Else():
+            m.d.sync += absent.eq(inside(self.loading, uop))
 
         # Cycle 1: the uop is out of the scratchpad.
         valid = [Signal(name=f"valid_{n}") for n in (1, 2)]
@@ -166,33 +177,47 @@ class Sequencer(wiring.Component):
             out.dst.eq(sums["dst"]),
             out.src.eq(sums["src"]),
             out.wgt.eq(sums["wgt"]),
-            out.dst_over.eq(sums["dst"][config.log_acc_depth :].any()),
-            out.acc_src_over.eq(sums["src"][config.log_acc_depth :].any()),
-            out.inp_src_over.eq(sums["src"][config.log_inp_depth :].any()),
-            out.wgt_over.eq(sums["wgt"][config.log_wgt_depth :].any()),
-            out.adds.eq(before_adds & gemm & (out.dst == before)),
+            out.over.eq(self._over(m, carried_2, sums)),
+            out.adds.eq(before_adds & gemm & (out.dst == before) & ~out.over),
             steps.w_data.eq(out),
             steps.w_en.eq(valid[1]),
-            self.o.payload.eq(steps.r_data),
-            self.o.valid.eq(steps.r_rdy),
-            steps.r_en.eq(self.o.ready),
+            steps.r_en.eq(~self.o.valid | self.o.ready),
             self.reading.eq((self.active & ~op.direct) | (valid[0] & reads_1)),
-            self.empty.eq(~self.active & ~Cat(valid).any() & ~steps.r_rdy),
+            self.empty.eq(~self.active & ~Cat(valid).any() & ~steps.r_rdy & ~self.o.valid),
         ]
+        with m.If(steps.r_en):
+            m.d.sync += [self.o.valid.eq(steps.r_rdy), self.o.payload.eq(steps.r_data)]
         with m.If(valid[1]):
             m.d.sync += [before.eq(out.dst), before_adds.eq(gemm)]
         return m
 
-    def _room(self, m: Module, step: Signal) -> Value:
+    def _over(self, m: Module, carried, sums: dict[str, Signal]) -> Value:
+        config, chain = self._config, carried.chain
+        tensor = chain.first_tensor | chain.shift_tensor
+        dst, acc_src = (sums[name][config.log_acc_depth :].any() for name in ("dst", "src"))
+        inp_src = sums["src"][config.log_inp_depth :].any()
+        wgt = sums["wgt"][config.log_wgt_depth :].any()
+        over = Signal()
+        with m.Switch(carried.kind):
+            with m.Case(Kind.GEMM):
+                m.d.comb += over.eq(dst | inp_src | wgt)
+            with m.Case(Kind.ALU):
+                m.d.comb += over.eq(dst | (tensor & acc_src))
+            with m.Case(Kind.RESET):
+                m.d.comb += over.eq(dst)
+        return over
+
+    def _room(self, m: Module, step: Signal, steps: fifo.SyncFIFO) -> Value:
         """Whether there is a place for one more step, those on their way counted."""
         free, left = Signal(range(STEPS + 1), init=STEPS), Signal()
-        m.d.sync += [left.eq(self.o.valid & self.o.ready), free.eq(free - step + left)]
+        m.d.sync += [left.eq(steps.r_rdy & steps.r_en), free.eq(free - step + left)]
         return free != 0
 
-    def _loops(self, m, op, uop, step, last, bits) -> dict[str, Signal]:
+    def _loops(self, m, op, uop_and_last, step, last, bits) -> dict[str, Signal]:
         """Loop counters and the three running offsets; returns the offsets."""
+        uop, last_uop = uop_and_last
         left_out, left_in = Signal.like(op.iter_out), Signal.like(op.iter_in)
-        last_uop, last_in, last_out = Signal(), Signal(), Signal()
+        last_in, last_out = Signal(), Signal()
         single = Signal()  # the operation has one uop
         at = {name: Signal(bits, name=f"{name}_at") for name in ("dst", "src", "wgt")}
         outer = {name: Signal(bits, name=f"{name}_outer") for name in at}

@@ -15,8 +15,8 @@ from hw.config import Config
 from hw.execute import Execute
 from hw.formal.prove import Properties
 from hw.gemm_pipeline import GemmPipeline
-from hw.pipeline import window_layout
 from hw.sequencer import Kind, step_layout
+from hw.window import window_layout
 
 __all__ = ["AluPipelineProperties", "GemmPipelineProperties", "PortProperties"]
 
