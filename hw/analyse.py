@@ -36,7 +36,7 @@ def analysed_layout(config: Config) -> data.StructLayout:
     `dense` ones write all entries between, at least `WORTH_FLAGS`; `many` ones span more than
     `WORTH_WAITING` entries; `foldable` ones are ALU instructions that may share a pass with
     another one over the same entries. `over`: uop_end is beyond UOP. `end`: of a LOAD of one row,
-    the first entry behind it.
+    the first entry behind it, of another one a number beyond any.
     """
     a = config.log_acc_depth
     return data.StructLayout({
@@ -120,6 +120,8 @@ class Analyse(wiring.Component):
         is_gemm, is_alu = gemm.opcode == Opcode.GEMM, alu.opcode == Opcode.ALU
         empty = (alu.iter_out == 0) | (alu.iter_in == 0) | (alu.uop_bgn >= alu.uop_end)
         transfers = (load.opcode == Opcode.LOAD) & (load.x_size != 0)
+        one_row = (load.y_size == 1) & (load.y_pad_0 == 0) & (load.y_pad_1 == 0)
+        end = load.sram_base + load.x_pad_0 + load.x_size + load.x_pad_1
         execute = (is_gemm | is_alu) & ~empty
         with m.If(taken):
             m.d.sync += [
@@ -127,7 +129,7 @@ class Analyse(wiring.Component):
                 out.index.eq(self.i.payload.index),
                 out.turn.eq(Mux(execute, Turn.EXECUTE, Mux(transfers, Turn.LOAD, Turn.NOTHING))),
                 out.over.eq(alu.uop_end > config.uop_depth),
-                out.end.eq(load.sram_base + load.x_pad_0 + load.x_size + load.x_pad_1),
+                out.end.eq(Mux(one_row, end, -1)),
             ]
         single = alu.uop_bgn + 1 == alu.uop_end
         return single & ~empty & (is_alu | (is_gemm & gemm.reset_reg))

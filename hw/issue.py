@@ -146,9 +146,8 @@ class Issue(wiring.Component):
             waits.eq(self.occupied),
         ]
         free = ~self.occupied & ~waits
-        one_row = (load.y_size == 1) & (load.y_pad_0 == 0) & (load.y_pad_1 == 0)
         above = load.sram_base >= end
-        below = one_row & (self.i.payload.end <= bgn)
+        below = self.i.payload.end <= bgn
         with m.If(load.memory_type == MemoryType.UOP):
             m.d.comb += safe.eq(free & (~active | above | below))
         with m.Else():

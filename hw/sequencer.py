@@ -127,11 +127,10 @@ class Sequencer(wiring.Component):
         step, last, absent = Signal(), Signal(), Signal()
         widest = max(config.log_acc_depth, config.log_inp_depth, config.log_wgt_depth)
         last_uop = Signal()
+        room = self._room(m, step, steps)
         at = self._loops(m, op, (uop, last_uop), step, last, config.log_uop_depth + 2 + widest)
         m.d.comb += [
-            step.eq(
-                self.active & self._room(m, step, steps) & ~((self.hold | absent) & ~op.direct)
-            ),
+            step.eq(self.active & room & (op.direct | ~(self.hold | absent))),
             self.uop_en.eq(self.active & ~op.direct),
             self.uop_addr.eq(uop),
             self.uop_bgn.eq(op.uop_bgn),
