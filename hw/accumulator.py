@@ -102,7 +102,8 @@ class AccumulatorScratchpad(wiring.Component):
     """ACC with two read ports, OUT with one, and a write port for both.
 
     OUT is the low OUT-width bits of ACC whatever wrote it (isa.md section 4). The pipeline's
-    writes and resets go first; a load waits for a cycle without them. Reads see writes of
+    writes and resets go first; a load waits for a cycle without them. Where it pads, it sets zero
+    flags, whatever else is written. Reads see writes of
     earlier cycles; data follow one cycle after the address and are held while not enabled.
 
     Members
@@ -164,7 +165,7 @@ class AccumulatorScratchpad(wiring.Component):
                     Cat(self.reset_mask[bank + self._lanes * f] for f in range(FLAGS)),
                     1 << row[: log2(FLAGS)],
                 )),
-                flags.value.eq(self.reset_en),
+                flags.value.eq(self.reset_en | (load.zero & ~self.en)),
             ]  # fmt: skip
             for port, (reads, source, en, at) in enumerate((
                 (d_reads, acc, self.d_en, self.d_addr >> lane_bits),
@@ -233,6 +234,6 @@ class AccumulatorScratchpad(wiring.Component):
             m.d.comb += small.eq(narrow_elements[lane if len(narrow_elements) > 1 else 0])
             small_values = [small.word_select(k, 8) for k in range(config.out_bytes)]
             widened = Cat(sign_extended(byte, 32) for byte in small_values)
-            m.d.comb += value.eq(Mux(load.zero, 0, Mux(narrow, widened, wide)))
+            m.d.comb += value.eq(Mux(narrow, widened, wide))
             values.append(value)
         return values
