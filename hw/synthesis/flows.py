@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -120,7 +121,9 @@ def synthesize(flow: Flow, config: Config, *, seed: int, progress: Progress) -> 
     key = content_key((rtlil, script, repr(route), versions()))
 
     def make(directory: Path) -> None:
-        run_yosys(directory, f"read_rtlil {source}\n{script}", progress)
+        # Beside the script: the tools see little but their working directory.
+        shutil.copy(source, directory)
+        run_yosys(directory, f"read_rtlil {source.name}\n{script}", progress)
         if route:
             run_nextpnr(directory, list(route), progress)
 
