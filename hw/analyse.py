@@ -151,27 +151,24 @@ class Analyse(wiring.Component):
 
     def _measure(self, m: Module, alu, step: Signal) -> None:
         """Spans of the two loops, then ranges, then what follows from them."""
-        config = self._config
-        a = config.log_acc_depth
-        factor = config.log_uop_depth + 1
+        a = self._config.log_acc_depth
+        factor = self._config.log_uop_depth + 1
         inner = step == 0
-        count = Mux(inner, alu.iter_in, alu.iter_out) - 1
-        spans = {}
+        count = (Mux(inner, alu.iter_in, alu.iter_out) - 1)[:factor]
+        spans, beyond = {}, {}
         for name in ("dst", "src"):
-            product, span_in, span_out = (
-                Signal(factor + a, name=f"{name}_{what}") for what in ("product", "in", "out")
-            )
-            stride = Mux(inner, alu[f"{name}_factor_in"], alu[f"{name}_factor_out"])
-            m.d.sync += product.eq(count[:factor] * stride[:a])
+            product, wide = Signal(factor + a, name=f"{name}_product"), Signal(name=f"{name}_wide")
+            span_in, span_out = (Signal(a, name=f"{name}_{what}") for what in ("in", "out"))
+            stride = Mux(inner, alu[f"{name}_factor_in"], alu[f"{name}_factor_out"])[:a]
+            m.d.sync += product.eq(count * stride)
             with m.If(step == 1):
-                m.d.sync += span_in.eq(product)
+                m.d.sync += [span_in.eq(product), wide.eq(product[a:].any())]
             with m.If(step == 2):
-                m.d.sync += span_out.eq(product)
-            spans[name] = (span_in, span_out)
+                m.d.sync += [span_out.eq(product), wide.eq(wide | product[a:].any())]
+            spans[name], beyond[name] = (span_in, span_out), wide
         (dst_in, dst_out), (src_in, src_out) = spans["dst"], spans["src"]
         out = self.o.payload
-        dst_end, src_end = Signal(factor + a + 2), Signal(factor + a + 2)
-        span = Signal(factor + a + 1)
+        dst_end, src_end, span = Signal(a + 2), Signal(a + 2), Signal(a + 1)
         m.d.sync += [  # in step RANGES, when the indices are known
             dst_end.eq(out.dst + dst_in + dst_out),
             src_end.eq(out.src + src_in + src_out),
@@ -185,7 +182,9 @@ class Analyse(wiring.Component):
             (once_out | (alu.dst_factor_out != 0)) & inner_wider
         )
         is_alu, operand = alu.opcode == Opcode.ALU, ~alu.use_imm
-        regular = distinct & ~dst_end[a:].any() & ~(is_alu & operand & src_end[a:].any())
+        dst_over = beyond["dst"] | dst_end[a:].any()
+        src_over = beyond["src"] | src_end[a:].any()
+        regular = distinct & ~dst_over & ~(is_alu & operand & src_over)
         contiguous = (once_in | (alu.dst_factor_in == 1)) & (
             once_out | (alu.dst_factor_out == alu.iter_in)
         )

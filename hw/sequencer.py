@@ -125,10 +125,9 @@ class Sequencer(wiring.Component):
         op = Signal(operation_layout(config))
         uop = Signal(config.log_uop_depth)
         step, last, absent = Signal(), Signal(), Signal()
-        widest = max(config.log_acc_depth, config.log_inp_depth, config.log_wgt_depth)
         last_uop = Signal()
         room = self._room(m, step, steps)
-        at = self._loops(m, op, (uop, last_uop), step, last, config.log_uop_depth + 2 + widest)
+        at = self._loops(m, op, (uop, last_uop), step, last)
         m.d.comb += [
             step.eq(self.active & room & (op.direct | ~(self.hold | absent))),
             self.uop_en.eq(self.active & ~op.direct),
@@ -159,14 +158,17 @@ class Sequencer(wiring.Component):
         fields = data.View(uop_layout(config), self.uop_data)
 
         # Cycle 2: indices.
-        sums = {name: Signal(len(value) + 1, name=f"{name}_sum") for name, value in at.items()}
+        sums, beyond = {}, {}
+        for name, value in at.items():
+            field = getattr(fields, name)
+            sums[name] = Signal(max(len(value) - 1, len(field)) + 1, name=f"{name}_sum")
+            beyond[name] = Signal(name=f"{name}_beyond")
         last_2, carried_2 = Signal(), Signal(carried_layout(config))
         with m.If(valid[0]):
             m.d.sync += [last_2.eq(last_1), carried_2.eq(carried_1)]
-            m.d.sync += [
-                total.eq(at_1[name] + (getattr(fields, name) & Mux(reads_1, -1, 0)))
-                for name, total in sums.items()
-            ]
+            for name, value in at_1.items():
+                field = getattr(fields, name) & Mux(reads_1, -1, 0)
+                m.d.sync += [sums[name].eq(value[:-1] + field), beyond[name].eq(value[-1])]
         out = Signal(layout)
         before, before_adds = Signal(config.log_acc_depth), Signal()
         gemm = carried_2.kind == Kind.GEMM
@@ -176,7 +178,7 @@ class Sequencer(wiring.Component):
             out.dst.eq(sums["dst"]),
             out.src.eq(sums["src"]),
             out.wgt.eq(sums["wgt"]),
-            out.over.eq(self._over(m, carried_2, sums)),
+            out.over.eq(self._over(m, carried_2, sums, beyond)),
             out.adds.eq(before_adds & gemm & (out.dst == before) & ~out.over),
             steps.w_data.eq(out),
             steps.w_en.eq(valid[1]),
@@ -190,12 +192,14 @@ class Sequencer(wiring.Component):
             m.d.sync += [before.eq(out.dst), before_adds.eq(gemm)]
         return m
 
-    def _over(self, m: Module, carried, sums: dict[str, Signal]) -> Value:
+    def _over(self, m: Module, carried, sums: dict, beyond: dict) -> Value:
         config, chain = self._config, carried.chain
         tensor = chain.first_tensor | chain.shift_tensor
-        dst, acc_src = (sums[name][config.log_acc_depth :].any() for name in ("dst", "src"))
-        inp_src = sums["src"][config.log_inp_depth :].any()
-        wgt = sums["wgt"][config.log_wgt_depth :].any()
+        dst, acc_src, inp_src, wgt = (
+            beyond[name] | sums[name][bits:].any()
+            for name, bits in (("dst", config.log_acc_depth), ("src", config.log_acc_depth),
+                               ("src", config.log_inp_depth), ("wgt", config.log_wgt_depth))
+        )  # fmt: skip
         over = Signal()
         with m.Switch(carried.kind):
             with m.Case(Kind.GEMM):
@@ -212,14 +216,19 @@ class Sequencer(wiring.Component):
         m.d.sync += [left.eq(steps.r_rdy & steps.r_en), free.eq(free - step + left)]
         return free != 0
 
-    def _loops(self, m, op, uop_and_last, step, last, bits) -> dict[str, Signal]:
-        """Loop counters and the three running offsets; returns the offsets."""
+    def _loops(self, m, op, uop_and_last, step, last) -> dict[str, Signal]:
+        """Loop counters and the three running offsets; returns the offsets.
+
+        The top bit of an offset says that it has been beyond the index's range: it only grows.
+        """
         uop, last_uop = uop_and_last
         left_out, left_in = Signal.like(op.iter_out), Signal.like(op.iter_in)
         last_in, last_out = Signal(), Signal()
         single = Signal()  # the operation has one uop
-        at = {name: Signal(bits, name=f"{name}_at") for name in ("dst", "src", "wgt")}
-        outer = {name: Signal(bits, name=f"{name}_outer") for name in at}
+        at, outer = (
+            {name: Signal(len(op[f"{name}_factor_in"]) + 1, name=f"{name}_{what}")
+             for name in ("dst", "src", "wgt")} for what in ("at", "outer")
+        )  # fmt: skip
         new = self.i.payload
         m.d.comb += last.eq(last_uop & last_in & last_out)
         with m.If(step):
@@ -230,7 +239,7 @@ class Sequencer(wiring.Component):
                 with m.If(~last_in):
                     m.d.sync += [left_in.eq(left_in - 1), last_in.eq(left_in == 2)]
                     for name, value in at.items():
-                        m.d.sync += value.eq(value + op[f"{name}_factor_in"])
+                        m.d.sync += value.eq(_advanced(value, op[f"{name}_factor_in"]))
                 with m.Else():
                     m.d.sync += [
                         left_in.eq(op.iter_in),
@@ -239,7 +248,7 @@ class Sequencer(wiring.Component):
                         last_out.eq(left_out == 2),
                     ]
                     for name, value in at.items():
-                        start = outer[name] + op[f"{name}_factor_out"]
+                        start = _advanced(outer[name], op[f"{name}_factor_out"])
                         m.d.sync += [value.eq(start), outer[name].eq(start)]
         with m.If(self.i.ready):
             one = new.uop_bgn + 1 == new.uop_end
@@ -256,3 +265,9 @@ class Sequencer(wiring.Component):
                 first = Mux(new.direct, new[name], 0) if name != "wgt" else 0
                 m.d.sync += [value.eq(first), outer[name].eq(first)]
         return at
+
+
+def _advanced(offset: Signal, by: Value) -> Value:
+    """The offset moved on; its top bit stays set."""
+    total = offset[:-1] + by
+    return Cat(total[: len(by)], total[-1] | offset[-1])
