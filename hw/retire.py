@@ -1,9 +1,10 @@
 """In-order retirement: instructions leave a stage, and push their tokens, in program order."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, enum, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.bits import count_up_down
 from hw.isa import INDEX_BITS
 
 __all__ = ["DEPTH", "Retire", "Unit", "ticket_layout"]
@@ -37,7 +38,8 @@ class Retire(wiring.Component):
     """Keeps the tickets of started instructions and retires them in order, one a cycle.
 
     An instruction retires when its unit has reported it done and both its pushes are made; each
-    push is made as soon as its own counter has room.
+    push is made as soon as its own counter has room. The oldest ticket stands in a register, where
+    it is the cycle after it came if it is alone.
 
     Members
     -------
@@ -71,26 +73,33 @@ class Retire(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         width = ticket_layout().size
-        m.submodules.tickets = tickets = fifo.SyncFIFO(width=width, depth=DEPTH)
-        done = {unit: Signal(range(2 * DEPTH), name=f"{unit.name.lower()}_done_count")
-                for unit in (Unit.TRANSFER, Unit.GEMM, Unit.ALU)}  # fmt: skip
-        complete = Signal()
+        m.submodules.tickets = tickets = fifo.SyncFIFO(width=width, depth=DEPTH)  # behind the head
+        complete, free = Signal(), Signal()
         pushed_prev, pushed_next = Signal(), Signal()
         head = self.head
         m.d.comb += [
+            free.eq(~self.occupied | self.retired),
             tickets.w_data.eq(self.start.payload),
-            tickets.w_en.eq(self.start.valid),
+            tickets.w_en.eq(self.start.valid & (tickets.r_rdy | ~free)),
             self.start.ready.eq(tickets.w_rdy),
-            head.eq(tickets.r_data),
-            tickets.r_en.eq(self.retired),
-            self.occupied.eq(tickets.r_rdy),
+            tickets.r_en.eq(free),
         ]
-        with m.Switch(head.unit):
-            for unit, count in done.items():
-                with m.Case(unit):
-                    m.d.comb += complete.eq(tickets.r_rdy & (count != 0))
-            with m.Default():
-                m.d.comb += complete.eq(tickets.r_rdy)
+        with m.If(free):
+            m.d.sync += [
+                self.occupied.eq(tickets.r_rdy | self.start.valid),
+                head.eq(Mux(tickets.r_rdy, tickets.r_data, self.start.payload)),
+            ]
+        waits = Signal()  # for its unit
+        m.d.comb += complete.eq(self.occupied & ~waits)
+        for unit, reported in (
+            (Unit.TRANSFER, self.transfer_done),
+            (Unit.GEMM, self.gemm_done),
+            (Unit.ALU, self.alu_done),
+        ):
+            mine = head.unit == unit
+            some = self._completions(m, unit, reported, self.retired & mine)
+            with m.If(mine & ~some):
+                m.d.comb += waits.eq(1)
         need_prev = complete & head.push_prev & ~pushed_prev
         need_next = complete & head.push_next & ~pushed_next
         m.d.comb += [
@@ -105,11 +114,19 @@ class Retire(wiring.Component):
             pushed_prev.eq(~self.retired & (pushed_prev | self.push_prev)),
             pushed_next.eq(~self.retired & (pushed_next | self.push_next)),
         ]
-        for unit, reported in (
-            (Unit.TRANSFER, self.transfer_done),
-            (Unit.GEMM, self.gemm_done),
-            (Unit.ALU, self.alu_done),
-        ):
-            taken = self.retired & (head.unit == unit)
-            m.d.sync += done[unit].eq(done[unit] + reported - taken)
         return m
+
+    def _completions(self, m: Module, unit: Unit, reported, taken) -> Signal:
+        """Counts what a unit has completed and not retired; returns whether there is any."""
+        name = unit.name.lower()
+        count = Signal(range(2 * DEPTH), name=f"{name}_done_count")
+        some = Signal(name=f"{name}_some")
+        if len(reported) == 1:
+            count_up_down(m, count, reported, taken)
+        else:
+            with m.If(taken):  # two sums, since `taken` comes late
+                m.d.sync += count.eq(count + (reported - 1))
+            with m.Else():
+                m.d.sync += count.eq(count + reported)
+        m.d.sync += some.eq((count > 1) | (reported != 0) | (some & ~taken))
+        return some
