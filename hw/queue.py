@@ -14,8 +14,8 @@ class CommandQueue(wiring.Component):
     """Holds the instructions dispatched to one stage.
 
     The depth is architectural: an instruction counts against it from dispatch until it retires,
-    wherever it is by then. Latency three cycles, one instruction a cycle; `o` and `i.ready` come from
-    registers.
+    wherever it is by then. Latency three cycles, one instruction a cycle; `o` and `i.ready`
+    come from registers.
 
     Members
     -------

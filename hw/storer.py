@@ -1,16 +1,16 @@
 """STORE, without its tokens: checks, bursts, write data, responses."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.accumulator import out_ports
-from hw.bits import log2
+from hw.bits import count_up_down, log2
 from hw.bursts import BurstGenerator
 from hw.bus import ADDRESS_BITS, BURST_BEATS, command_layout, error_layout
 from hw.config import Config
 from hw.isa import INDEX_BITS, ErrorClass, MemoryType, Opcode, instruction_layout
-from hw.loader import lanes_of, parts_of
+from hw.writer import lanes_of, parts_of
 
 __all__ = ["WRITE_CHANNELS", "Storer", "storer_ports"]
 
@@ -85,7 +85,7 @@ class Storer(wiring.Component):
         )
         pending = Signal(8)  # instructions accepted and not done
         accepted = self.i.valid & self.i.ready
-        m.d.sync += pending.eq(pending + accepted - self.done)
+        count_up_down(m, pending, accepted, self.done)
         m.d.comb += [
             self.busy.eq(pending != 0),
             self.idle.eq(~self.awvalid & ~ahead.r_rdy & ~owners.r_rdy & (owners.level == 0)
@@ -108,21 +108,23 @@ class Storer(wiring.Component):
         bad = Signal()
         rows_0, rows_1 = (Signal.like(bursts.i.payload, name=f"rows_{n}") for n in range(2))
         extent = Signal(32)
+        room = Signal(signed(18))  # from sram_base to OUT's end
         go = ~valid[1] | (bursts.i.ready & ~bad & ~self.stop)
         m.d.comb += self.i.ready.eq(go & ~self.stop)
         with m.If(go):
             m.d.sync += [
                 valid[0].eq(self.i.valid & ~self.stop),
                 rows_0.addr.eq(self.base + (new.dram_base << shift)),
-                rows_0.nbytes.eq(new.x_size << shift),
+                rows_0.span.eq((new.x_size << shift) - 1),
                 rows_0.stride.eq(new.x_stride << shift),
                 rows_0.rows.eq(new.y_size),
                 rows_0.sram_base.eq(new.sram_base),
                 rows_0.index.eq(self.i.payload.index),
                 extent.eq(new.x_size * new.y_size),
+                room.eq(config.acc_depth - new.sram_base),
                 valid[1].eq(valid[0]),
                 rows_1.eq(rows_0),
-                bad.eq(rows_0.sram_base + extent > config.acc_depth),
+                bad.eq(extent > room),
             ]
         m.d.comb += [
             bursts.i.payload.eq(rows_1),
