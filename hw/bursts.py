@@ -46,7 +46,7 @@ class BurstGenerator(wiring.Component):
     """Turns rows into INCR bursts that end at row ends and at multiples of `BURST_BEATS` beats.
 
     One burst a cycle, one idle cycle between transfers; `o` follows its own ready, and comes from
-    registers but for the subtraction of `len` and the test for `overflow`.
+    registers but for the subtraction of `len`.
 
     Members
     -------
@@ -88,7 +88,6 @@ class BurstGenerator(wiring.Component):
             out.first.eq(first),
             out.sram_base.eq(rows.sram_base),
             out.index.eq(rows.index),
-            out.overflow.eq(at[ADDRESS_BITS:].any()),
         ]
 
         # The row that starts next: the transfer's first, or the one behind `row`.
@@ -96,16 +95,22 @@ class BurstGenerator(wiring.Component):
         in_chunk = Signal(chunk_bits)
         of = data.View(rows.shape(), Mux(active, rows.as_value(), new.as_value()))
         short = Signal()  # a row is no longer than a chunk
+        # Past 2^32: so is every row behind it, and the first one sets the bit above.
+        row_over, over = Signal(), Signal()
+        next_chunk = Cat(at[:chunk_bits] & 0, at[chunk_bits:] + 1)
         is_short = Mux(active, short, new.span[chunk_bits:] == 0)
         m.d.comb += [
             start.eq(Mux(active, row + rows.stride, new.addr)),
             in_chunk.eq(Mux(active, following, new.addr)),
             reach.eq(in_chunk + of.span),
+            over.eq(Mux(active, row_over | start[ADDRESS_BITS], new.addr[ADDRESS_BITS:].any())),
         ]
         with m.If(next_row | (~active & self.i.valid)):
             m.d.sync += [
                 at.eq(start),
                 row.eq(start),
+                row_over.eq(over),
+                out.overflow.eq(over),
                 following.eq(in_chunk + of.stride),
                 chunks.eq(reach[chunk_bits:]),
                 last_beat.eq(reach[lane_bits:]),
@@ -116,7 +121,8 @@ class BurstGenerator(wiring.Component):
             ]
         with m.Elif(taken & ~out.row_end):
             m.d.sync += [
-                at.eq(Cat(at[:chunk_bits] & 0, at[chunk_bits:] + 1)),
+                at.eq(next_chunk),
+                out.overflow.eq(row_over | next_chunk[ADDRESS_BITS]),
                 chunks.eq(chunks - 1),
                 out.row_end.eq(chunks == 1),
             ]

@@ -29,7 +29,7 @@ class ReadDma(wiring.Component):
     -------
     clients: `ReadClient` of each, seen from here.
     rdata, and the signals of `READ_CHANNELS`: the AXI channels.
-    stop: in, issue nothing more and drop what still arrives.
+    stop: in, issue nothing more and, from the next cycle on, drop what still arrives.
     idle: out, no burst is issued or in flight; may rise a cycle late.
     """
 
@@ -101,7 +101,12 @@ class ReadDma(wiring.Component):
         free = Signal()
         new = data.View(owner, owners.r_data)
         m.d.comb += [free.eq(~mine.any() | ended), owners.r_en.eq(free)]
-        with m.If(free):
+        dropping = Signal()
+        m.d.sync += dropping.eq(self.stop)
+        m.d.comb += self.rready.eq(dropping)
+        with m.If(self.stop):
+            m.d.sync += mine.eq(0)
+        with m.Elif(free):
             m.d.sync += [
                 addr.eq(new.addr),
                 *(mine[n].eq(owners.r_rdy & (new.client == n)) for n in range(self._clients)),
@@ -114,9 +119,9 @@ class ReadDma(wiring.Component):
         for n, client in enumerate(self.clients):
             m.d.comb += [
                 client.beat.payload.data.eq(self.rdata),
-                client.beat.valid.eq(mine[n] & self.rvalid & ~fault & ~self.stop),
-                client.fault.eq(mine[n] & self.rvalid & fault & ~self.stop),
+                client.beat.valid.eq(mine[n] & self.rvalid & ~fault),
+                client.fault.eq(mine[n] & self.rvalid & fault),
                 client.fault_address.eq(Mux(count == 0, addr, aligned)),
             ]
-            with m.If(mine[n] & (client.beat.ready | self.stop)):
+            with m.If(mine[n] & client.beat.ready):
                 m.d.comb += self.rready.eq(1)

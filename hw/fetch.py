@@ -182,10 +182,10 @@ class Fetch(wiring.Component):
         """
         ahead = Signal(data.StructLayout({
             "bits": 128,
-            "queues": len(QUEUES),  # one-hot
+            "queues": len(QUEUES),  # one-hot, 0 where it must not be dispatched
             "illegal": 1,
             "dependency": 1,
-            "wrong": 1,  # one of both
+            "behind_finish": 1,
             "finish": 1,
         }))  # fmt: skip
         there, proceed, some = Signal(), Signal(), Signal()
@@ -193,22 +193,24 @@ class Fetch(wiring.Component):
         stage = Signal(Stage)
         illegal, dependency, finish = Signal(), Signal(), Signal()
         self._check(m, bits, stage, illegal, dependency, finish)
+        ended = Signal()  # FINISH is through
+        wrong = illegal | dependency | ended
         free = ~there | proceed
         m.d.comb += taken.eq(valid & some & free)
         with m.If(free):
             m.d.sync += [
                 there.eq(valid & some),
                 ahead.bits.eq(bits),
-                ahead.queues.eq(Cat(stage == queue for queue in QUEUES)),
+                ahead.queues.eq(Cat(taken & ~wrong & (stage == queue) for queue in QUEUES)),
                 ahead.illegal.eq(illegal),
                 ahead.dependency.eq(dependency),
-                ahead.wrong.eq(illegal | dependency),
+                ahead.behind_finish.eq(ended),
                 ahead.finish.eq(finish),
             ]
         with m.If(self.start):
             m.d.sync += [left.eq(self.count), some.eq(self.count != 0)]
         with m.Elif(taken):
-            m.d.sync += [left.eq(left - 1), some.eq(left != 1)]
+            m.d.sync += [left.eq(left - 1), some.eq(left != 1), ended.eq(ended | finish)]
         return there, ~some & ~there, proceed, ahead
 
     def _dispatch(self, m: Module, there, through, taken, ahead) -> None:
@@ -216,23 +218,22 @@ class Fetch(wiring.Component):
         with m.If(self.start):
             m.d.sync += running.eq(1)
         at_end = running & through
-        legal = there & ~ahead.wrong & ~finished & ~self.stop
         for n, queue in enumerate(self.queues):
             m.d.comb += [
                 queue.payload.bits.eq(ahead.bits),
                 queue.payload.index.eq(self.index),
-                queue.valid.eq(legal & ahead.queues[n]),
+                queue.valid.eq(ahead.queues[n] & ~self.stop),
             ]
-        ready = Cat(q.ready & ahead.queues[n] for n, q in enumerate(self.queues)).any()
+        ready = Cat(queue.ready for queue in self.queues)
         m.d.comb += [
-            taken.eq(legal & ready),
-            self.blocked.eq(legal & ~ready),
+            taken.eq((ahead.queues & ready).any() & ~self.stop),
+            self.blocked.eq((ahead.queues & ~ready).any() & ~self.stop),
             self.complete.eq(at_end & finished),
         ]
         with m.If(taken):
             m.d.sync += [self.index.eq(self.index + 1), finished.eq(ahead.finish)]
         failures = (
-            (there & finished, ErrorClass.NO_FINISH),
+            (there & ahead.behind_finish, ErrorClass.NO_FINISH),
             (there & ahead.illegal, ErrorClass.ILLEGAL_OPCODE),
             (there & ahead.dependency, ErrorClass.ILLEGAL_DEPENDENCY),
             (at_end & ~finished, ErrorClass.NO_FINISH),

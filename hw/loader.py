@@ -34,7 +34,7 @@ from hw.writer import (
 __all__ = ["DESCRIPTORS", "Loader", "lanes_of", "parts_of", "write_layout"]
 
 DESCRIPTORS = 32
-"""LOADs whose bursts may be issued ahead of the writer."""
+"""LOADs whose bursts may be issued ahead of the writer, a power of two."""
 
 
 class Loader(wiring.Component):
@@ -129,8 +129,9 @@ class Loader(wiring.Component):
             for n in range(8)
         ])  # fmt: skip
         valid = [Signal(name=f"plan_valid_{n}") for n in range(3)]
-        go, accept = Signal(), Signal()
-        m.d.comb += [go.eq(~valid[2] | accept), self.i.ready.eq(go & ~self.stop)]
+        go, accept, room_for_plan = Signal(), Signal(), Signal()
+        # A LOAD every other cycle at most: `i.ready` depends on little.
+        m.d.comb += [go.eq(~valid[2] | accept), self.i.ready.eq(~valid[0] & ~self.stop)]
 
         # Cycle 0: the padded width and height.
         one = Signal(loads)
@@ -148,7 +149,7 @@ class Loader(wiring.Component):
         rows = Signal.like(bursts.i.payload)
         nbytes = Signal.like(rows.span)
         shift = select(one.memory_type, shifts)
-        with m.If(go):
+        with m.If(~valid[0]):
             m.d.sync += [
                 valid[0].eq(self.i.valid & ~self.stop),
                 one.eq(new),
@@ -156,6 +157,11 @@ class Loader(wiring.Component):
                 width.eq(new.x_pad_0 + new.x_size + new.x_pad_1),
                 height.eq(new.y_pad_0 + new.y_size + new.y_pad_1),
                 space.eq(select(new.memory_type, depths) - new.sram_base),
+            ]
+        with m.Elif(go):
+            m.d.sync += valid[0].eq(0)
+        with m.If(go):
+            m.d.sync += [
                 valid[1].eq(valid[0]),
                 two.eq(one),
                 two_index.eq(one_index),
@@ -199,7 +205,8 @@ class Loader(wiring.Component):
         described = Signal.like(plan)
         go_on = valid[2] & ~bad & ~self.stop
         m.d.comb += [
-            accept.eq(~bad & ~self.stop & plans.w_rdy & (bursts.i.ready | ~needs_bus)),
+            room_for_plan.eq(~plans.level[-1]),
+            accept.eq(~bad & ~self.stop & room_for_plan & (bursts.i.ready | ~needs_bus)),
             described.eq(plan),
             described.begins_with_run.eq((plan.first_run != 0) | ~plan.has_rows),
             described.has_middle_run.eq(plan.middle_run != 0),
@@ -207,7 +214,7 @@ class Loader(wiring.Component):
             plans.w_data.eq(described),
             plans.w_en.eq(go_on & (bursts.i.ready | ~needs_bus)),
             bursts.i.payload.eq(out_rows),
-            bursts.i.valid.eq(go_on & needs_bus & plans.w_rdy),
+            bursts.i.valid.eq(go_on & needs_bus & room_for_plan),
         ]
         with m.If(valid[2] & bad):
             m.d.comb += [

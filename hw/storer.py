@@ -20,7 +20,7 @@ WRITE_CHANNELS = {
     "bresp": In(2), "bvalid": In(1), "bready": Out(1),
 }  # fmt: skip
 BURSTS_AHEAD = 16
-"""Bursts whose address is out while their data wait."""
+"""Bursts whose address is out while their data wait, a power of two."""
 
 
 def storer_ports(config: Config) -> dict[str, wiring.Member]:
@@ -81,7 +81,7 @@ class Storer(wiring.Component):
         owner = data.StructLayout({"addr": ADDRESS_BITS, "index": INDEX_BITS, "last": 1})
         m.submodules.ahead = ahead = fifo.SyncFIFO(width=data_burst.size, depth=BURSTS_AHEAD)
         m.submodules.owners = owners = fifo.SyncFIFOBuffered(
-            width=owner.size, depth=config.outstanding_writes
+            width=owner.size, depth=config.outstanding_writes + 1
         )
         pending = Signal(8)  # instructions accepted and not done
         accepted = self.i.valid & self.i.ready
@@ -110,8 +110,9 @@ class Storer(wiring.Component):
         extent = Signal(32)
         room = Signal(signed(18))  # from sram_base to OUT's end
         go = ~valid[1] | (bursts.i.ready & ~bad & ~self.stop)
-        m.d.comb += self.i.ready.eq(go & ~self.stop)
-        with m.If(go):
+        # A STORE every other cycle at most: `i.ready` depends on little.
+        m.d.comb += self.i.ready.eq(~valid[0] & ~self.stop)
+        with m.If(~valid[0]):
             m.d.sync += [
                 valid[0].eq(self.i.valid & ~self.stop),
                 rows_0.addr.eq(self.base + (new.dram_base << shift)),
@@ -122,6 +123,11 @@ class Storer(wiring.Component):
                 rows_0.index.eq(self.i.payload.index),
                 extent.eq(new.x_size * new.y_size),
                 room.eq(config.acc_depth - new.sram_base),
+            ]
+        with m.Elif(go):
+            m.d.sync += valid[0].eq(0)
+        with m.If(go):
+            m.d.sync += [
                 valid[1].eq(valid[0]),
                 rows_1.eq(rows_0),
                 bad.eq(extent > room),
@@ -142,9 +148,14 @@ class Storer(wiring.Component):
         lane_bits = log2(self._config.beat_bytes)
         burst = bursts.o.payload
         free, issue = Signal(), Signal()
+        most = self._config.outstanding_writes
+        outstanding, full = Signal(range(most + 1)), Signal()
+        ended = self.bvalid & self.bready
+        count_up_down(m, outstanding, issue, ended)
+        m.d.sync += full.eq(~ended & (full | (issue & (outstanding == most - 1))))
         about_data, about_owner = Signal(data_burst), Signal(owner)
         m.d.comb += [
-            free.eq((~self.awvalid | self.awready) & ahead.w_rdy & owners.w_rdy & ~self.stop),
+            free.eq((~self.awvalid | self.awready) & ~ahead.level[-1] & ~full & ~self.stop),
             issue.eq(bursts.o.valid & free & ~burst.overflow),
             bursts.o.ready.eq(issue),
             about_data.len.eq(burst.len),
