@@ -1,12 +1,13 @@
 """The read side of the bus: three clients share one address and one data channel."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import data, fifo, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.bits import count_up_down
 from hw.bus import ADDRESS_BITS, BURST_BEATS, ReadClient, burst_layout
 from hw.config import Config
+from hw.small_fifo import SmallFifo
 
 __all__ = ["READ_CHANNELS", "ReadDma"]
 
@@ -48,9 +49,8 @@ class ReadDma(wiring.Component):
         m = Module()
         taken, ended = Signal(), Signal()  # a beat, the last of its burst
         owner = data.StructLayout({"client": range(self._clients), "addr": ADDRESS_BITS})
-        m.submodules.owners = owners = fifo.SyncFIFO(
-            width=owner.size, depth=self._config.outstanding_reads
-        )
+        depth = max(2, 1 << (self._config.outstanding_reads - 1).bit_length())
+        m.submodules.owners = owners = SmallFifo(width=owner.size, depth=depth)
         m.d.comb += [taken.eq(self.rvalid & self.rready), ended.eq(taken & self.rlast)]
         self._issue(m, owners, owner, taken, ended)
         self._deliver(m, owners, owner, taken, ended)

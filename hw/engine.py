@@ -243,7 +243,7 @@ class Engine(wiring.Component):
                     m.d.sync += [self.error[name].eq(report[name])
                                  for name in ("error_class", "index", "address")]  # fmt: skip
         # Behind FINISH only loads and stores can be unfinished, and once they are not they stay so.
-        rest, stopped = Signal(), Signal()
+        rest, stop, stopped = Signal(), Signal(), Signal()
         others = ("load", "store")
         m.d.sync += [
             finished.eq(finished | stages["compute"].finished),
@@ -252,16 +252,17 @@ class Engine(wiring.Component):
                 & bus_idle
                 & Cat(empty[name] & ~stages[name].port.busy for name in others).all()
             ),
-            stopped.eq(failed & bus_idle),
+            stop.eq(failed),
+            stopped.eq(stop & bus_idle),
         ]
         m.d.comb += [
-            self._dma.stop.eq(failed),
-            fetch.stop.eq(failed),
+            self._dma.stop.eq(stop),
+            fetch.stop.eq(stop),
             self.error.valid.eq(failed),
             self.failed.eq(failed),
             self.done.eq(stopped | (finished & rest)),
         ]
-        m.d.comb += [stage.port.stop.eq(failed) for stage in stages.values()]
+        m.d.comb += [stage.port.stop.eq(stop) for stage in stages.values()]
 
     def _lowest(self, m: Module, index: Signal) -> None:
         """Of the instructions that wait, the first in program order; three cycles late."""

@@ -46,7 +46,7 @@ class Fetch(wiring.Component):
     index: out, of the instruction to be dispatched next.
     blocked: out, its queue is full; complete: out, all are dispatched, FINISH last.
     state: out, for the counters.
-    stop: in, dispatch and issue nothing more.
+    stop: in, issue nothing more, and from the next cycle on dispatch nothing.
     error: ILLEGAL_OPCODE, ILLEGAL_DEPENDENCY, NO_FINISH, BUS_ERROR.
     """
 
@@ -88,7 +88,7 @@ class Fetch(wiring.Component):
         chunks = Signal(34)  # to the last
         some, final = Signal(), Signal()  # left; in the last chunk
         promised = Signal(range(BUFFER_BEATS + 1))  # asked for and not taken from the buffer
-        asked, was_asked, was_taken = Signal(), Signal(), Signal()
+        roomy, asked, was_asked, was_taken = Signal(), Signal(), Signal(), Signal()
         asked_for = Signal(range(CHUNK_BEATS + 1))
         burst = self.read.burst
         past_end = chunk[-1]  # of the 32-bit address space
@@ -116,17 +116,21 @@ class Fetch(wiring.Component):
                 some.eq(~final),
             ]
         most = BUFFER_BEATS - CHUNK_BEATS
-        wanted = some & ~self.stop & (promised <= Mux(was_asked, most - CHUNK_BEATS, most))
+        wanted = some & roomy
         m.d.comb += [
             burst.payload.addr.eq(Cat(low, chunk)),
             burst.payload.len.eq(Mux(final, last_beat, CHUNK_BEATS - 1) - low[beat_bits:]),
-            burst.valid.eq(wanted & ~past_end),
+            burst.valid.eq(wanted & ~past_end & ~self.stop),
             asked.eq(burst.valid & burst.ready),
             buffer.w_data.eq(self.read.beat.payload.data),
             buffer.w_en.eq(self.read.beat.valid),
             self.read.beat.ready.eq(1),
         ]
+        fits = [promised <= most - n * CHUNK_BEATS for n in range(3)]
         m.d.sync += [  # a cycle late
+            roomy.eq(
+                Mux(asked, Mux(was_asked, fits[2], fits[1]), Mux(was_asked, fits[1], fits[0]))
+            ),
             was_asked.eq(asked),
             was_taken.eq(buffer.r_en & buffer.r_rdy),
             asked_for.eq(burst.payload.len + 1),
@@ -207,6 +211,8 @@ class Fetch(wiring.Component):
                 ahead.behind_finish.eq(ended),
                 ahead.finish.eq(finish),
             ]
+        with m.If(self.stop):
+            m.d.sync += ahead.queues.eq(0)
         with m.If(self.start):
             m.d.sync += [left.eq(self.count), some.eq(self.count != 0)]
         with m.Elif(taken):
@@ -222,12 +228,12 @@ class Fetch(wiring.Component):
             m.d.comb += [
                 queue.payload.bits.eq(ahead.bits),
                 queue.payload.index.eq(self.index),
-                queue.valid.eq(ahead.queues[n] & ~self.stop),
+                queue.valid.eq(ahead.queues[n]),
             ]
         ready = Cat(queue.ready for queue in self.queues)
         m.d.comb += [
-            taken.eq((ahead.queues & ready).any() & ~self.stop),
-            self.blocked.eq((ahead.queues & ~ready).any() & ~self.stop),
+            taken.eq((ahead.queues & ready).any()),
+            self.blocked.eq((ahead.queues & ~ready).any()),
             self.complete.eq(at_end & finished),
         ]
         with m.If(taken):

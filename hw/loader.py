@@ -6,7 +6,7 @@ Data return in order, so `hw/writer.py` writes in program order.
 """
 
 from amaranth.hdl import Array, Const, Module, Mux, Signal, signed
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.bits import count_up_down, log2
@@ -21,6 +21,7 @@ from hw.isa import (
     Opcode,
     instruction_layout,
 )
+from hw.small_fifo import SmallFifo
 from hw.writer import (
     EXTENT_BITS,
     Writer,
@@ -54,7 +55,7 @@ class Loader(wiring.Component):
     window_memory, window_start, window_end: out, what is being loaded and not yet written, while
         `window_valid`; other pending instructions are behind it.
     waiting: out, the writer waits for the bus.
-    stop: in, start nothing.
+    stop: in, accept nothing.
     error: SRAM_BOUNDS or BUS_ERROR.
     """
 
@@ -82,7 +83,7 @@ class Loader(wiring.Component):
         m = Module()
         layout = plan_layout(self._config)
         m.submodules.bursts = bursts = BurstGenerator(self._config)
-        m.submodules.plans = plans = fifo.SyncFIFO(width=layout.size, depth=DESCRIPTORS)
+        m.submodules.plans = plans = SmallFifo(width=layout.size, depth=DESCRIPTORS)
         m.submodules.writer = writer = Writer(self._config, memories=self._memories)
         self._plan(m, bursts, plans)
         self._issue(m, bursts)
@@ -117,7 +118,7 @@ class Loader(wiring.Component):
         uop_new = accepted & (new.memory_type == MemoryType.UOP)
         count_up_down(m, self.pending_uop, uop_new, uop_done)
 
-    def _plan(self, m: Module, bursts: BurstGenerator, plans: fifo.SyncFIFO) -> None:
+    def _plan(self, m: Module, bursts: BurstGenerator, plans: SmallFifo) -> None:
         """Three pipeline stages from an instruction to its burst rows and its writer's plan."""
         config = self._config
         loads = instruction_layout(config, Opcode.LOAD)
@@ -203,16 +204,16 @@ class Loader(wiring.Component):
                 plan.index.eq(two_index),
             ]
         described = Signal.like(plan)
-        go_on = valid[2] & ~bad & ~self.stop
+        go_on = valid[2] & ~bad
         m.d.comb += [
-            room_for_plan.eq(~plans.level[-1]),
-            accept.eq(~bad & ~self.stop & room_for_plan & (bursts.i.ready | ~needs_bus)),
+            room_for_plan.eq(plans.w_rdy),
+            accept.eq(~bad & room_for_plan & (bursts.i.ready | ~needs_bus)),
             described.eq(plan),
             described.begins_with_run.eq((plan.first_run != 0) | ~plan.has_rows),
             described.has_middle_run.eq(plan.middle_run != 0),
             described.has_last_run.eq(plan.last_run != 0),
             plans.w_data.eq(described),
-            plans.w_en.eq(go_on & (bursts.i.ready | ~needs_bus)),
+            plans.w_en.eq(go_on & room_for_plan & (bursts.i.ready | ~needs_bus)),
             bursts.i.payload.eq(out_rows),
             bursts.i.valid.eq(go_on & needs_bus & room_for_plan),
         ]
@@ -239,8 +240,8 @@ class Loader(wiring.Component):
         m.d.comb += [
             self.read.burst.payload.addr.eq(burst.addr),
             self.read.burst.payload.len.eq(burst.len),
-            self.read.burst.valid.eq(bursts.o.valid & ~burst.overflow & ~self.stop),
-            bursts.o.ready.eq(self.read.burst.ready & ~burst.overflow & ~self.stop),
+            self.read.burst.valid.eq(bursts.o.valid & ~burst.overflow),
+            bursts.o.ready.eq(self.read.burst.ready & ~burst.overflow),
         ]
         with m.If(bursts.o.valid & burst.overflow):
             m.d.comb += [

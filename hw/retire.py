@@ -1,11 +1,12 @@
 """In-order retirement: instructions leave a stage, and push their tokens, in program order."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, enum, fifo, stream, wiring
+from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.bits import count_up_down
 from hw.isa import INDEX_BITS
+from hw.small_fifo import SmallFifo
 
 __all__ = ["DEPTH", "Retire", "Unit", "ticket_layout"]
 
@@ -77,15 +78,15 @@ class Retire(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         width = ticket_layout().size
-        m.submodules.tickets = tickets = fifo.SyncFIFO(width=width, depth=DEPTH)  # behind the head
+        m.submodules.tickets = tickets = SmallFifo(width=width, depth=DEPTH)  # behind the head
         complete, free = Signal(), Signal()
         owes_prev, owes_next = Signal(), Signal()  # pushes of the head that are not made
         head = self.head
         m.d.comb += [
             free.eq(~self.occupied | self.retired),
             tickets.w_data.eq(self.start.payload),
-            tickets.w_en.eq(self.start.valid & (tickets.r_rdy | ~free)),
-            self.start.ready.eq(~tickets.level[-1]),
+            tickets.w_en.eq(self.start.valid & tickets.w_rdy & (tickets.r_rdy | ~free)),
+            self.start.ready.eq(tickets.w_rdy),
             tickets.r_en.eq(free),
         ]
         next_head = data.View(

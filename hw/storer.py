@@ -10,6 +10,7 @@ from hw.bursts import BurstGenerator
 from hw.bus import ADDRESS_BITS, BURST_BEATS, command_layout, error_layout
 from hw.config import Config
 from hw.isa import INDEX_BITS, ErrorClass, MemoryType, Opcode, instruction_layout
+from hw.small_fifo import SmallFifo
 from hw.writer import lanes_of, parts_of
 
 __all__ = ["WRITE_CHANNELS", "Storer", "storer_ports"]
@@ -79,7 +80,7 @@ class Storer(wiring.Component):
             "sram_base": 16,
         })  # fmt: skip
         owner = data.StructLayout({"addr": ADDRESS_BITS, "index": INDEX_BITS, "last": 1})
-        m.submodules.ahead = ahead = fifo.SyncFIFO(width=data_burst.size, depth=BURSTS_AHEAD)
+        m.submodules.ahead = ahead = SmallFifo(width=data_burst.size, depth=BURSTS_AHEAD)
         m.submodules.owners = owners = fifo.SyncFIFOBuffered(
             width=owner.size, depth=config.outstanding_writes + 1
         )
@@ -109,7 +110,7 @@ class Storer(wiring.Component):
         rows_0, rows_1 = (Signal.like(bursts.i.payload, name=f"rows_{n}") for n in range(2))
         extent = Signal(32)
         room = Signal(signed(18))  # from sram_base to OUT's end
-        go = ~valid[1] | (bursts.i.ready & ~bad & ~self.stop)
+        go = ~valid[1] | (bursts.i.ready & ~bad)
         # A STORE every other cycle at most: `i.ready` depends on little.
         m.d.comb += self.i.ready.eq(~valid[0] & ~self.stop)
         with m.If(~valid[0]):
@@ -134,7 +135,7 @@ class Storer(wiring.Component):
             ]
         m.d.comb += [
             bursts.i.payload.eq(rows_1),
-            bursts.i.valid.eq(valid[1] & ~bad & ~self.stop),
+            bursts.i.valid.eq(valid[1] & ~bad),
         ]
         with m.If(valid[1] & bad):
             m.d.comb += [
@@ -155,7 +156,7 @@ class Storer(wiring.Component):
         m.d.sync += full.eq(~ended & (full | (issue & (outstanding == most - 1))))
         about_data, about_owner = Signal(data_burst), Signal(owner)
         m.d.comb += [
-            free.eq((~self.awvalid | self.awready) & ~ahead.level[-1] & ~full & ~self.stop),
+            free.eq((~self.awvalid | self.awready) & ahead.w_rdy & ~full & ~self.stop),
             issue.eq(bursts.o.valid & free & ~burst.overflow),
             bursts.o.ready.eq(issue),
             about_data.len.eq(burst.len),
@@ -240,9 +241,7 @@ class Storer(wiring.Component):
         strobes = Cat((n >= start_1) & (n <= end_1) for n in range(beat))
         with m.If(advance):
             m.d.sync += [self.wvalid.eq(valid_1), self.wlast.eq(last_1), self.wdata.eq(value),
-                         self.wstrb.eq(strobes)]  # fmt: skip
-        with m.If(self.stop & advance):
-            m.d.sync += self.wstrb.eq(0)
+                         self.wstrb.eq(Mux(self.stop, 0, strobes))]  # fmt: skip
         return valid_1 | self.wvalid
 
     def _rotated(self, start):

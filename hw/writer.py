@@ -187,11 +187,11 @@ class Writer(wiring.Component):
     def _steps(self, m: Module, next_valid, following, take) -> None:
         """Steps through a segment; at the end of a LOAD, one step more that says so."""
         now = Signal(_segment_layout(self._config))
-        active, ending, needs_beat = Signal(), Signal(), Signal()
+        active, ending, needs_beat = Signal(), Signal(), Signal()  # the last only while `active`
         pos = Signal(16)
         part = Signal.like(self.write.payload.part)
         whole = Signal()  # this step completes its elements
-        free, step, done = Signal(), Signal(), Signal()
+        free, proceed, step, done = Signal(), Signal(), Signal(), Signal()
         lanes = select(now.memory, self._lanes)
         before_last = select(now.memory, {mt: max(0, n - 2) for mt, n in self._parts.items()})
         single = select(following.memory, {mt: n == 1 for mt, n in self._parts.items()})
@@ -200,11 +200,12 @@ class Writer(wiring.Component):
         out = self.write.payload
         m.d.comb += [
             free.eq(~self.write.valid | self.write.ready),
-            step.eq(active & free & (~needs_beat | self.beat.valid)),
+            proceed.eq(free & (~needs_beat | self.beat.valid)),
+            step.eq(active & proceed),
             done.eq(now.excess[-1] & (ending | ~now.ends)),  # with the last step of the segment
-            take.eq(~active | (step & whole & done)),
-            self.beat.ready.eq(active & free & needs_beat),
-            self.waiting.eq(active & needs_beat & ~self.beat.valid),
+            take.eq(proceed & (~active | (whole & done))),
+            self.beat.ready.eq(free & needs_beat),
+            self.waiting.eq(needs_beat & ~self.beat.valid),
             excess.eq(now.excess - lanes),
             self.index.eq(now.index),
             self.window_valid.eq(active | self.write.valid),
@@ -231,7 +232,7 @@ class Writer(wiring.Component):
                 active.eq(next_valid),
                 now.eq(following),
                 ending.eq(0),
-                needs_beat.eq(~following.zero),
+                needs_beat.eq(next_valid & ~following.zero),
                 part.eq(0),
                 whole.eq(single | following.zero),
             ]
