@@ -4,9 +4,9 @@ Amaranth writes a sign extension or a replication as a list of single bits, whic
 collects bit by bit. A multiplexer of constants costs no gate either, and simulates in two steps.
 """
 
-from amaranth.hdl import Const, Mux, Value
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 
-__all__ = ["log2", "repeated", "sign_extended"]
+__all__ = ["count_up_down", "log2", "repeated", "sign_extended"]
 
 
 def log2(power: int) -> int:
@@ -26,3 +26,9 @@ def sign_extended(value: Value, width: int) -> Value:
     bits = len(value)
     copies = Const(((1 << width) - 1) & ~((1 << bits) - 1), width)
     return Mux(value[-1], copies, Const(0, width)) | value.as_unsigned()
+
+
+def count_up_down(m: Module, count: Signal, up: Value, down: Value) -> None:
+    """Count `up` less `down` in the sync domain: one carry chain, and `up` may come late."""
+    with m.If(up ^ down):
+        m.d.sync += count.eq(count + Mux(down, -1, 1))

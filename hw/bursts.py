@@ -15,10 +15,10 @@ SPAN_BITS = 43
 
 
 def rows_layout(config: Config) -> data.StructLayout:
-    """Rows in DRAM: address of the first, bytes of each (not 0), bytes from one to the next."""
+    """Rows in DRAM: address of the first, bytes of each less one, bytes from one to the next."""
     return data.StructLayout({
         "addr": SPAN_BITS,
-        "nbytes": 27,
+        "span": 27,
         "stride": 27,
         "rows": 16,
         "sram_base": 16,
@@ -45,7 +45,8 @@ def burst_info_layout(config: Config) -> data.StructLayout:
 class BurstGenerator(wiring.Component):
     """Turns rows into INCR bursts that end at row ends and at multiples of `BURST_BEATS` beats.
 
-    One burst a cycle, one idle cycle between transfers; `o` follows its own ready.
+    One burst a cycle, one idle cycle between transfers; `o` follows its own ready, and comes from
+    registers but for the subtraction of `len`.
 
     Members
     -------
@@ -63,65 +64,71 @@ class BurstGenerator(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         lane_bits = self._config.beat_bytes.bit_length() - 1
+        chunk_bits = lane_bits + BURST_BEATS.bit_length() - 1  # bursts end at multiples of a chunk
         rows = Signal(rows_layout(self._config))
         active, first = Signal(), Signal()
         at = Signal(SPAN_BITS)  # where the next burst starts
-        beats = Signal(27)  # left of the row
-        left = Signal(16)  # rows after this one
         row = Signal(SPAN_BITS)  # where the row starts
-
-        def beats_of(addr, nbytes):  # a row's beats, from its place in the first one
-            return (addr[:lane_bits] + nbytes + (1 << lane_bits) - 1) >> lane_bits
-
-        room = Signal(range(BURST_BEATS + 1))  # beats to the boundary
-        in_chunk = at[lane_bits:][: BURST_BEATS.bit_length() - 1]
-        row_end, taken = Signal(), Signal()
-        length = Signal(range(BURST_BEATS + 1))
-        next_row = Signal(SPAN_BITS)
+        following = Signal(chunk_bits)  # where the row after it starts in its chunk
+        chunks = Signal(28 - chunk_bits)  # to the row's last
+        last_beat = Signal(range(BURST_BEATS))  # of the row, in its last chunk
+        left = Signal(16)  # rows with this one
+        last_row = Signal()
         out = self.o.payload
+        new = self.i.payload
+        taken, next_row = Signal(), Signal()
         m.d.comb += [
-            room.eq(BURST_BEATS - in_chunk),
-            row_end.eq(beats <= room),
-            length.eq(Mux(row_end, beats, room)),
-            next_row.eq(row + rows.stride),
             taken.eq(active & self.o.ready),
+            next_row.eq(taken & out.row_end & ~last_row),
             self.o.valid.eq(active),
+            self.i.ready.eq(~active),
             out.addr.eq(at),
-            out.len.eq(length - 1),
-            out.end.eq(row[:lane_bits] + rows.nbytes - 1),
-            out.row_end.eq(row_end),
+            out.len.eq(Mux(out.row_end, last_beat, BURST_BEATS - 1) - at[lane_bits:chunk_bits]),
+            out.last.eq(out.row_end & last_row),
             out.first.eq(first),
-            out.last.eq(row_end & (left == 0)),
             out.sram_base.eq(rows.sram_base),
             out.index.eq(rows.index),
-            out.overflow.eq(at[ADDRESS_BITS:].any()),
-            self.i.ready.eq(~active),
         ]
-        with m.If(taken):
-            m.d.sync += first.eq(0)
-            with m.If(~row_end):
-                m.d.sync += [
-                    at.eq(Cat(at[:lane_bits] & 0, at[lane_bits:] + length)),
-                    beats.eq(beats - length),
-                ]
-            with m.Elif(left != 0):
-                m.d.sync += [
-                    at.eq(next_row),
-                    row.eq(next_row),
-                    beats.eq(beats_of(next_row, rows.nbytes)),
-                    left.eq(left - 1),
-                ]
-            with m.Else():
-                m.d.sync += active.eq(0)
-        with m.If(self.i.valid & self.i.ready):
-            new = self.i.payload
+
+        # The row that starts next: the transfer's first, or the one behind `row`.
+        start, reach = Signal(SPAN_BITS), Signal(28)  # its address; its last byte, in its chunk
+        in_chunk = Signal(chunk_bits)
+        of = data.View(rows.shape(), Mux(active, rows.as_value(), new.as_value()))
+        short = Signal()  # a row is no longer than a chunk
+        # Past 2^32: so is every row behind it, and the first one sets the bit above.
+        row_over, over = Signal(), Signal()
+        next_chunk = Cat(at[:chunk_bits] & 0, at[chunk_bits:] + 1)
+        is_short = Mux(active, short, new.span[chunk_bits:] == 0)
+        m.d.comb += [
+            start.eq(Mux(active, row + rows.stride, new.addr)),
+            in_chunk.eq(Mux(active, following, new.addr)),
+            reach.eq(in_chunk + of.span),
+            over.eq(Mux(active, row_over | start[ADDRESS_BITS], new.addr[ADDRESS_BITS:].any())),
+        ]
+        with m.If(next_row | (~active & self.i.valid)):
             m.d.sync += [
-                rows.eq(new),
-                active.eq(1),
-                first.eq(1),
-                at.eq(new.addr),
-                row.eq(new.addr),
-                beats.eq(beats_of(new.addr, new.nbytes)),
-                left.eq(new.rows - 1),
+                at.eq(start),
+                row.eq(start),
+                row_over.eq(over),
+                out.overflow.eq(over),
+                following.eq(in_chunk + of.stride),
+                chunks.eq(reach[chunk_bits:]),
+                last_beat.eq(reach[lane_bits:]),
+                out.end.eq(reach),
+                out.row_end.eq(is_short & ~reach[chunk_bits]),
+                left.eq(Mux(active, left - 1, new.rows)),
+                last_row.eq(Mux(active, left == 2, new.rows == 1)),
             ]
+        with m.Elif(taken & ~out.row_end):
+            m.d.sync += [
+                at.eq(next_chunk),
+                out.overflow.eq(row_over | next_chunk[ADDRESS_BITS]),
+                chunks.eq(chunks - 1),
+                out.row_end.eq(chunks == 1),
+            ]
+        with m.If(~active):
+            m.d.sync += [active.eq(self.i.valid), first.eq(1), rows.eq(new)]
+            m.d.sync += short.eq(new.span[chunk_bits:] == 0)
+        with m.Elif(taken):
+            m.d.sync += [active.eq(~out.last), first.eq(0)]
         return m

@@ -1,5 +1,8 @@
 """The AXI4-Lite register block, made from the register table."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -24,11 +27,15 @@ REPORTS = ("error_class", "error_index", "error_address", "fetch_index", "load_i
            "acc_writes", *(counter.name for counter in COUNTERS))  # fmt: skip
 
 
+GROUP_WORDS = 4
+
+
 class Control(wiring.Component):
     """Registers, launch and finish, the interrupt.
 
     A write is taken when its address and data are both there; responses are always OKAY;
-    registers that are not in the table read as 0. Reads answer a cycle after their address.
+    registers that are not in the table read as 0. Reads answer three cycles after their address,
+    one at a time.
 
     Members
     -------
@@ -123,7 +130,7 @@ class Control(wiring.Component):
         bus = self.bus
         taken = Signal()
         m.d.comb += [
-            taken.eq(bus.awvalid & bus.wvalid & (~bus.bvalid | bus.bready)),
+            taken.eq(bus.awvalid & bus.wvalid & ~bus.bvalid),
             bus.awready.eq(taken),
             bus.wready.eq(taken),
         ]
@@ -135,19 +142,35 @@ class Control(wiring.Component):
         return taken & whole, bus.awaddr[2:LITE_ADDRESS_BITS], bus.wdata
 
     def _read_channel(self, m: Module, values: dict) -> None:
+        """Two steps: each group of four words shows the one that is wanted, if any; then all OR."""
         bus = self.bus
-        taken = Signal()
-        m.d.comb += [
-            bus.arready.eq(~bus.rvalid | bus.rready),
-            taken.eq(bus.arvalid & bus.arready),
-        ]
-        chosen = Signal(32)
-        with m.Switch(bus.araddr[2:]):
-            for register in REGISTERS:
-                if register.name in values:
-                    with m.Case(register.address >> 2):
-                        m.d.comb += chosen.eq(values[register.name])
-        with m.If(taken):
-            m.d.sync += [bus.rvalid.eq(1), bus.rdata.eq(chosen)]
+        wanted = Signal(LITE_ADDRESS_BITS - 2)
+        waits, grouped = Signal(), Signal()
+        m.d.comb += bus.arready.eq(~waits & ~bus.rvalid)
+        with m.If(bus.arready):
+            m.d.sync += [waits.eq(bus.arvalid), wanted.eq(bus.araddr[2:])]
+        words: dict[int, dict[int, object]] = {}
+        for register in REGISTERS:
+            if register.name in values:
+                group, word = divmod(register.address >> 2, GROUP_WORDS)
+                words.setdefault(group, {})[word] = values[register.name]
+        shown = []
+        for group, members in words.items():
+            choice, show = Signal(32, name=f"choice_{group}"), Signal(32, name=f"show_{group}")
+            with m.Switch(wanted[: log2(GROUP_WORDS)]):
+                for word, value in members.items():
+                    with m.Case(word):
+                        m.d.comb += choice.eq(value)
+            m.d.sync += show.eq(choice)
+            with m.If(wanted[log2(GROUP_WORDS) :] != group):
+                m.d.sync += show.eq(0)
+            shown.append(show)
+        m.d.sync += grouped.eq(waits & ~grouped)
+        with m.If(grouped):
+            m.d.sync += [
+                waits.eq(0),
+                bus.rvalid.eq(1),
+                bus.rdata.eq(reduce(or_, shown)),
+            ]
         with m.Elif(bus.rready):
             m.d.sync += bus.rvalid.eq(0)

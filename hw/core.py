@@ -60,12 +60,11 @@ class Core(wiring.Component):
         return m
 
     def _reports(self, m: Module, control: Control, engine: Engine) -> None:
-        states = [engine.fetch_state, *(getattr(engine, f"event_{s}_state") for s in STAGES)]
         m.d.comb += [
             control.error_class.eq(engine.error.error_class),
             control.error_index.eq(engine.error.index),
             control.error_address.eq(engine.error.address),
-            control.stage_states.eq(Cat(states)),
+            control.stage_states.eq(engine.stage_states),
             control.tokens_0.eq(Cat(engine.load_compute_tokens, engine.compute_load_tokens)),
             control.tokens_1.eq(Cat(engine.compute_store_tokens, engine.store_compute_tokens)),
             control.acc_writes.eq(engine.acc_writes),

@@ -1,11 +1,13 @@
 """The read side of the bus: three clients share one address and one data channel."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import data, fifo, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.bits import count_up_down
 from hw.bus import ADDRESS_BITS, BURST_BEATS, ReadClient, burst_layout
 from hw.config import Config
+from hw.small_fifo import SmallFifo
 
 __all__ = ["READ_CHANNELS", "ReadDma"]
 
@@ -28,8 +30,8 @@ class ReadDma(wiring.Component):
     -------
     clients: `ReadClient` of each, seen from here.
     rdata, and the signals of `READ_CHANNELS`: the AXI channels.
-    stop: in, issue nothing more and drop what still arrives.
-    idle: out, no burst is issued, waiting or in flight.
+    stop: in, issue nothing more and, from the next cycle on, drop what still arrives.
+    idle: out, no burst is issued or in flight; may rise a cycle late.
     """
 
     def __init__(self, config: Config, *, clients: int) -> None:
@@ -45,67 +47,81 @@ class ReadDma(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        owner = data.StructLayout({"client": range(self._clients), "burst": burst_layout()})
-        m.submodules.owners = owners = fifo.SyncFIFOBuffered(
-            width=owner.size, depth=self._config.outstanding_reads
-        )
-        pushed = Signal()
-        self._issue(m, owners, owner, pushed)
-        self._deliver(m, owners, owner)
+        taken, ended = Signal(), Signal()  # a beat, the last of its burst
+        owner = data.StructLayout({"client": range(self._clients), "addr": ADDRESS_BITS})
+        depth = max(2, 1 << (self._config.outstanding_reads - 1).bit_length())
+        m.submodules.owners = owners = SmallFifo(width=owner.size, depth=depth)
+        m.d.comb += [taken.eq(self.rvalid & self.rready), ended.eq(taken & self.rlast)]
+        self._issue(m, owners, owner, taken, ended)
+        self._deliver(m, owners, owner, taken, ended)
         return m
 
-    def _issue(self, m, owners, owner, pushed) -> None:
-        chosen = Signal(owner)
-        found = Signal()
-        beats = Signal(range(BEATS_IN_FLIGHT + BURST_BEATS + 1))
-        m.d.comb += chosen.client.eq(0)
-        for n, client in reversed(list(enumerate(self.clients))):
-            with m.If(client.burst.valid):
-                m.d.comb += [
-                    chosen.client.eq(n),
-                    chosen.burst.eq(client.burst.payload),
-                    found.eq(1),
-                ]
-        free = Signal()
+    def _issue(self, m, owners, owner, taken, ended) -> None:
+        burst, about = Signal(burst_layout()), Signal(owner)
+        beats = Signal(range(BEATS_IN_FLIGHT + 2 * BURST_BEATS + 1))
+        found, free, pushed = Signal(), Signal(), Signal()
+        most = self._config.outstanding_reads
+        outstanding, full = Signal(range(most + 1)), Signal()
+        count_up_down(m, outstanding, pushed, ended)
+        m.d.sync += full.eq(~ended & (full | (pushed & (outstanding == most - 1))))
         m.d.comb += [
-            free.eq((~self.arvalid | self.arready) & owners.w_rdy & ~self.stop
+            free.eq((~self.arvalid | self.arready) & ~full & ~self.stop
                     & (beats < BEATS_IN_FLIGHT)),
             pushed.eq(found & free),
-            owners.w_data.eq(chosen),
+            about.addr.eq(burst.addr),
+            owners.w_data.eq(about),
             owners.w_en.eq(pushed),
             self.idle.eq(~self.arvalid & (beats == 0)),
         ]  # fmt: skip
-        for n, client in enumerate(self.clients):
-            m.d.comb += client.burst.ready.eq(free & (chosen.client == n))
-        taken = self.rvalid & self.rready
-        m.d.sync += beats.eq(beats + Mux(pushed, chosen.burst.len + 1, 0) - taken)
+        for n, client in reversed(list(enumerate(self.clients))):
+            with m.If(client.burst.valid):
+                m.d.comb += [about.client.eq(n), burst.eq(client.burst.payload), found.eq(1)]
+        others = Const(0)  # a client with priority offers a burst
+        for client in self.clients:
+            m.d.comb += client.burst.ready.eq(free & ~others)
+            others = others | client.burst.valid
         with m.If(self.arready):
             m.d.sync += self.arvalid.eq(0)
         with m.If(pushed):
-            m.d.sync += [
-                self.arvalid.eq(1),
-                self.araddr.eq(chosen.burst.addr),
-                self.arlen.eq(chosen.burst.len),
-            ]
+            m.d.sync += self.arvalid.eq(1)
+        with m.If(free):
+            m.d.sync += [self.araddr.eq(burst.addr), self.arlen.eq(burst.len)]
+        # A cycle late: one burst more may go out, and `arvalid` covers the cycle for `idle`.
+        was_pushed, was_taken = Signal(), Signal()
+        m.d.sync += [
+            was_pushed.eq(pushed),
+            was_taken.eq(taken),
+            beats.eq(beats + Mux(was_pushed, self.arlen + 1, 0) - was_taken),
+        ]
 
-    def _deliver(self, m, owners, owner) -> None:
+    def _deliver(self, m, owners, owner, taken, ended) -> None:
         lane_bits = self._config.beat_bytes.bit_length() - 1
-        head = data.View(owner, owners.r_data)
+        addr = Signal(ADDRESS_BITS)  # of the burst whose beats come
+        mine = Signal(self._clients)  # one-hot: whose it is; 0 while there is none
+        free = Signal()
+        new = data.View(owner, owners.r_data)
+        m.d.comb += [free.eq(~mine.any() | ended), owners.r_en.eq(free)]
+        dropping = Signal()
+        m.d.sync += dropping.eq(self.stop)
+        m.d.comb += self.rready.eq(dropping)
+        with m.If(self.stop):
+            m.d.sync += mine.eq(0)
+        with m.Elif(free):
+            m.d.sync += [
+                addr.eq(new.addr),
+                *(mine[n].eq(owners.r_rdy & (new.client == n)) for n in range(self._clients)),
+            ]
         count = Signal(range(BURST_BEATS))  # of the beat within its burst
         fault = self.rresp != 0
-        aligned = Cat(Const(0, lane_bits), head.burst.addr[lane_bits:] + count)
-        address = Mux(count == 0, head.burst.addr, aligned)
-        taken = Signal()
-        m.d.comb += [taken.eq(self.rvalid & self.rready), owners.r_en.eq(taken & self.rlast)]
+        aligned = Cat(Const(0, lane_bits), addr[lane_bits:] + count)
         with m.If(taken):
             m.d.sync += count.eq(Mux(self.rlast, 0, count + 1))
         for n, client in enumerate(self.clients):
-            mine = owners.r_rdy & (head.client == n)
             m.d.comb += [
                 client.beat.payload.data.eq(self.rdata),
-                client.beat.valid.eq(mine & self.rvalid & ~fault & ~self.stop),
-                client.fault.eq(mine & self.rvalid & fault & ~self.stop),
-                client.fault_address.eq(address),
+                client.beat.valid.eq(mine[n] & self.rvalid & ~fault),
+                client.fault.eq(mine[n] & self.rvalid & fault),
+                client.fault_address.eq(Mux(count == 0, addr, aligned)),
             ]
-            with m.If(mine & (client.beat.ready | self.stop)):
+            with m.If(mine[n] & client.beat.ready):
                 m.d.comb += self.rready.eq(1)

@@ -68,6 +68,7 @@ class Engine(wiring.Component):
             "error": Out(error_layout()),
             "fetch_index": Out(INDEX_BITS + 1),
             "fetch_state": Out(StageState),
+            "stage_states": Out(16),
             **{f"{stage}_index": Out(INDEX_BITS) for stage in STAGES},
             **{f"{name}_tokens": Out(16) for name in TOKENS},
             **{f"count_{counter.name}": Out(32) for counter in COUNTERS},
@@ -116,13 +117,13 @@ class Engine(wiring.Component):
             m.d.comb += [
                 queue.retire.eq(stage.port.retired),
                 stage.port.unretired.eq(queue.unretired != 0),
-                getattr(self, f"{name}_index").eq(stage.port.oldest),
                 getattr(self, f"event_{name}_start").eq(stage.port.started),
                 getattr(self, f"event_{name}_start_index").eq(stage.port.started_index),
                 getattr(self, f"event_{name}_retire").eq(stage.port.retired),
                 getattr(self, f"event_{name}_retire_index").eq(stage.port.retired_index),
                 getattr(self, f"event_{name}_state").eq(stage.port.state),
             ]
+            m.d.sync += getattr(self, f"{name}_index").eq(stage.port.oldest)
         return queues
 
     def _tokens(self, m: Module) -> None:
@@ -185,8 +186,10 @@ class Engine(wiring.Component):
         m.submodules.counters = counters = Counters()
         bus = self.bus
         states = (self.fetch_state, *(stage.port.state for stage in self._stages.values()))
-        m.d.comb += counters.running.eq(self.running)
-        m.d.comb += [now.eq(state) for now, state in zip(counters.states, states, strict=True)]
+        # Counted a cycle late, all of it.
+        m.d.sync += counters.running.eq(self.running)
+        m.d.sync += [now.eq(state) for now, state in zip(counters.states, states, strict=True)]
+        m.d.comb += self.stage_states.eq(Cat(counters.states))
         events = {
             **{name: getattr(compute, name)
                for name in ("gemm_uops", "reset_uops", "alu_uops", "folded_uops")},
@@ -194,53 +197,90 @@ class Engine(wiring.Component):
             "write_beats": bus.wvalid & bus.wready,
             **{f"{name}_instructions": stage.port.retired for name, stage in self._stages.items()},
         }  # fmt: skip
-        m.d.comb += [getattr(counters, name).eq(events[name]) for name in EVENTS]
+        m.d.sync += [getattr(counters, name).eq(events[name]) for name in EVENTS]
         for counter in COUNTERS:
             name = f"count_{counter.name}"
             m.d.comb += getattr(self, name).eq(getattr(counters, name))
-        m.d.comb += self.acc_writes.eq(
+        m.d.sync += self.acc_writes.eq(
             counters.count_gemm_uops + counters.count_reset_uops + counters.count_alu_uops
         )
 
     def _end(self, m: Module, queues: dict[str, CommandQueue]) -> None:
+        """What ends a run: all of it is looked at a cycle late, so in its order."""
         fetch, stages = self._fetch, self._stages
         failed, finished, index = Signal(), Signal(), Signal(INDEX_BITS)
         quiet, deadlock = Signal(range(QUIET_CYCLES + 1)), Signal()
-        empty = ~Cat(queue.unretired != 0 for queue in queues.values()).any()
+        empty = {name: queue.unretired == 0 for name, queue in queues.items()}
         busy = Cat(stage.port.busy for stage in stages.values()).any()
         bus_idle = self._dma.idle & stages["store"].idle
         progress = Cat(stage.port.started | stage.port.retired for stage in stages.values()).any()
-        settled = ~busy & bus_idle & ~progress & (fetch.complete | fetch.blocked) & ~empty
-        m.d.comb += deadlock.eq(quiet == QUIET_CYCLES)
-        m.d.sync += quiet.eq(Mux(settled & ~failed, Mux(deadlock, quiet, quiet + 1), 0))
+        no_progress, bus_quiet, waits = Signal(), Signal(), Signal()
+        m.d.sync += [
+            no_progress.eq(~progress & ~busy),
+            bus_quiet.eq(bus_idle),
+            waits.eq((fetch.complete | fetch.blocked) & ~Cat(empty.values()).all()),
+        ]
+        settled = no_progress & bus_quiet & waits & ~failed
+        m.d.sync += [
+            quiet.eq(Mux(settled, quiet + ~deadlock, 0)),
+            deadlock.eq(settled & (quiet >= QUIET_CYCLES - 1)),
+        ]
         self._lowest(m, index)
-        reports = (
-            *(unit.error for unit in (fetch, *(stage.port for stage in stages.values()))),
-            {"valid": deadlock, "error_class": ErrorClass.DEADLOCK, "index": index, "address": 0},
-            {"valid": self.abort, "error_class": ErrorClass.ABORTED, "index": index, "address": 0},
-        )
+        reports = [Signal(error_layout(), name=f"{name}_error") for name in ("fetch", *stages)]
+        for report, unit in zip(
+            reports, (fetch, *(stage.port for stage in stages.values())), strict=True
+        ):
+            m.d.sync += report.eq(unit.error)
+        for condition, error_class in (
+            (deadlock, ErrorClass.DEADLOCK), (self.abort, ErrorClass.ABORTED),
+        ):  # fmt: skip
+            reports.append({"valid": condition, "error_class": error_class, "index": index,
+                            "address": 0})  # fmt: skip
         with m.If(self.running & ~failed):
             for report in reversed(reports):
                 with m.If(report["valid"]):
                     m.d.sync += failed.eq(1)
                     m.d.sync += [self.error[name].eq(report[name])
                                  for name in ("error_class", "index", "address")]  # fmt: skip
-        m.d.sync += finished.eq(finished | stages["compute"].finished)
+        # Behind FINISH only loads and stores can be unfinished, and once they are not they stay so.
+        rest, stop, stopped = Signal(), Signal(), Signal()
+        others = ("load", "store")
+        m.d.sync += [
+            finished.eq(finished | stages["compute"].finished),
+            rest.eq(
+                fetch.complete
+                & bus_idle
+                & Cat(empty[name] & ~stages[name].port.busy for name in others).all()
+            ),
+            stop.eq(failed),
+            stopped.eq(stop & bus_idle),
+        ]
         m.d.comb += [
-            self._dma.stop.eq(failed),
-            fetch.stop.eq(failed),
+            self._dma.stop.eq(stop),
+            fetch.stop.eq(stop),
             self.error.valid.eq(failed),
             self.failed.eq(failed),
-            self.done.eq(bus_idle & (failed | (finished & fetch.complete & empty & ~busy))),
+            self.done.eq(stopped | (finished & rest)),
         ]
-        m.d.comb += [stage.port.stop.eq(failed) for stage in stages.values()]
+        m.d.comb += [stage.port.stop.eq(stop) for stage in stages.values()]
 
     def _lowest(self, m: Module, index: Signal) -> None:
-        """Of the instructions that wait, the first in program order."""
-        ports = [stage.port for stage in self._stages.values()]
-        lowest = [(self._fetch.index, self._fetch.blocked)]
-        lowest += [(port.oldest, port.oldest_valid) for port in ports]
-        while len(lowest) > 1:
-            (a, a_valid), (b, b_valid) = lowest.pop(0), lowest.pop(0)
-            lowest.append((Mux(a_valid & (~b_valid | (a < b)), a, b), a_valid | b_valid))
-        m.d.comb += index.eq(lowest[0][0])
+        """Of the instructions that wait, the first in program order; three cycles late."""
+
+        def lower(name: str, a, b):
+            first, either = Signal(INDEX_BITS, name=name), Signal(name=f"{name}_valid")
+            (a_index, a_valid), (b_index, b_valid) = a, b
+            of_a = a_valid & (~b_valid | (a_index < b_index))
+            m.d.sync += [first.eq(Mux(of_a, a_index, b_index)), either.eq(a_valid | b_valid)]
+            return first, either
+
+        valid = Signal(len(self._stages))
+        m.d.sync += valid.eq(Cat(stage.port.oldest_valid for stage in self._stages.values()))
+        load, compute, store = (
+            (getattr(self, f"{name}_index"), valid[n]) for n, name in enumerate(self._stages)
+        )
+        fetch = (self._fetch.index[:INDEX_BITS], self._fetch.blocked)
+        lowest, _ = lower(
+            "lowest", lower("lowest_0", load, compute), lower("lowest_1", store, fetch)
+        )
+        m.d.comb += index.eq(lowest)

@@ -1,6 +1,6 @@
 """Fetch: reads instructions ahead, checks them, and dispatches each to its stage's queue."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -34,18 +34,19 @@ CHUNK_BEATS = 16
 class Fetch(wiring.Component):
     """Reads `count` instructions from `address` on, in order, and dispatches one a cycle.
 
-    An instruction waits for its stage's queue, and everything behind it waits too. Errors are
+    Latency from an instruction's last beat to its queue: four cycles. An instruction waits for its
+    stage's queue, and everything behind it waits too. Errors are
     found at dispatch, in program order: nothing behind an illegal instruction is dispatched.
 
     Members
     -------
-    start: in, one cycle: begin; address, count: in, from then on.
+    start: in, one cycle: begin; address, count: in, from the cycle before on.
     read: the DMA client.
     queues: out, to each stage of `QUEUES`.
     index: out, of the instruction to be dispatched next.
     blocked: out, its queue is full; complete: out, all are dispatched, FINISH last.
     state: out, for the counters.
-    stop: in, dispatch and issue nothing more.
+    stop: in, issue nothing more, and from the next cycle on dispatch nothing.
     error: ILLEGAL_OPCODE, ILLEGAL_DEPENDENCY, NO_FINISH, BUS_ERROR.
     """
 
@@ -67,66 +68,90 @@ class Fetch(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        running = Signal()
-        with m.If(self.start):
-            m.d.sync += running.eq(1)
         m.submodules.buffer = buffer = fifo.SyncFIFOBuffered(
             width=self._config.axi_data_bits, depth=BUFFER_BEATS
         )
         self._request(m, buffer)
         valid, bits, taken = self._assemble(m, buffer)
-        self._dispatch(m, running, valid, bits, taken)
+        ahead = self._decode(m, valid, bits, taken)
+        self._dispatch(m, *ahead)
         return m
 
     def _request(self, m: Module, buffer) -> None:
         """Bursts to the end of the program, as far ahead as the buffer has room."""
         config = self._config
-        lane_bits = log2(config.beat_bytes)
-        beat = Signal(ADDRESS_BITS - lane_bits + 1)  # the next to ask for
-        left = Signal(34)  # beats to ask for
-        first = Signal()
+        beat_bits = log2(config.beat_bytes)
+        chunk_bits = beat_bits + log2(CHUNK_BEATS)
+        instruction_bits = log2(INSTRUCTION_BYTES)
+        low = Signal(chunk_bits)  # of the address to ask for: 0 but in the first burst
+        chunk = Signal(ADDRESS_BITS - chunk_bits + 1)  # the rest of it
+        chunks = Signal(34)  # to the last
+        some, final = Signal(), Signal()  # left; in the last chunk
         promised = Signal(range(BUFFER_BEATS + 1))  # asked for and not taken from the buffer
-        length = Signal(range(CHUNK_BEATS + 1))
-        room = CHUNK_BEATS - beat[: log2(CHUNK_BEATS)]
+        roomy, asked, was_asked, was_taken = Signal(), Signal(), Signal(), Signal()
+        asked_for = Signal(range(CHUNK_BEATS + 1))
         burst = self.read.burst
-        end = self.address[:lane_bits] + (self.count << log2(INSTRUCTION_BYTES))
-        past_end = beat[-1]  # of the 32-bit address space
-        wanted = (left != 0) & (promised <= BUFFER_BEATS - CHUNK_BEATS) & ~self.stop
+        past_end = chunk[-1]  # of the 32-bit address space
+
+        # The last instruction's place from the first one's chunk on; known before the start.
+        reach = Signal(33, reset_less=True)
+        m.d.sync += reach.eq(self.address[instruction_bits:chunk_bits] + self.count - 1)
+        last_byte = Cat(Const(INSTRUCTION_BYTES - 1, instruction_bits), reach)
+        last_beat = Signal(range(CHUNK_BEATS))
         with m.If(self.start):
             m.d.sync += [
-                beat.eq(self.address >> lane_bits),
-                left.eq(Mux(self.count == 0, 0, (end + config.beat_bytes - 1) >> lane_bits)),
-                first.eq(1),
+                low.eq(self.address),
+                chunk.eq(self.address >> chunk_bits),
+                last_beat.eq(last_byte[beat_bits:]),
+                chunks.eq(last_byte[chunk_bits:]),
+                final.eq(last_byte[chunk_bits:] == 0),
+                some.eq(self.count != 0),
             ]
+        with m.Elif(asked):
+            m.d.sync += [
+                low.eq(0),
+                chunk.eq(chunk + 1),
+                chunks.eq(chunks - 1),
+                final.eq(chunks == 1),
+                some.eq(~final),
+            ]
+        most = BUFFER_BEATS - CHUNK_BEATS
+        wanted = some & roomy
         m.d.comb += [
-            length.eq(Mux(left < room, left, room)),
-            burst.payload.addr.eq(Mux(first, self.address, beat << lane_bits)),
-            burst.payload.len.eq(length - 1),
-            burst.valid.eq(wanted & ~past_end),
+            burst.payload.addr.eq(Cat(low, chunk)),
+            burst.payload.len.eq(Mux(final, last_beat, CHUNK_BEATS - 1) - low[beat_bits:]),
+            burst.valid.eq(wanted & ~past_end & ~self.stop),
+            asked.eq(burst.valid & burst.ready),
             buffer.w_data.eq(self.read.beat.payload.data),
             buffer.w_en.eq(self.read.beat.valid),
             self.read.beat.ready.eq(1),
         ]
-        asked = burst.valid & burst.ready
-        taken = buffer.r_en & buffer.r_rdy
-        m.d.sync += promised.eq(promised + Mux(asked, length, 0) - taken)
-        with m.If(asked):
-            m.d.sync += [beat.eq(beat + length), left.eq(left - length), first.eq(0)]
-        self._faults(m, wanted & past_end, beat << lane_bits)
+        fits = [promised <= most - n * CHUNK_BEATS for n in range(3)]
+        m.d.sync += [  # a cycle late
+            roomy.eq(
+                Mux(asked, Mux(was_asked, fits[2], fits[1]), Mux(was_asked, fits[1], fits[0]))
+            ),
+            was_asked.eq(asked),
+            was_taken.eq(buffer.r_en & buffer.r_rdy),
+            asked_for.eq(burst.payload.len + 1),
+            promised.eq(promised + Mux(was_asked, asked_for, 0) - was_taken),
+        ]
+        self._faults(m, wanted & past_end, Cat(low, chunk))
 
     def _faults(self, m: Module, overflow, next_address) -> None:
         """A bus error, or an address past 2^32, belongs to the first instruction of its beat."""
-        for condition, address in (
-            (overflow, next_address),
-            (self.read.fault, self.read.fault_address),
-        ):
-            with m.If(condition):
-                m.d.comb += [
-                    self.error.valid.eq(1),
-                    self.error.error_class.eq(ErrorClass.BUS_ERROR),
-                    self.error.index.eq((address - self.address) >> log2(INSTRUCTION_BYTES)),
-                    self.error.address.eq(address),
-                ]
+        fault, address = Signal(), Signal(ADDRESS_BITS)  # a cycle late
+        m.d.sync += [
+            fault.eq(self.read.fault | overflow),
+            address.eq(Mux(self.read.fault, self.read.fault_address, next_address)),
+        ]
+        with m.If(fault):
+            m.d.comb += [
+                self.error.valid.eq(1),
+                self.error.error_class.eq(ErrorClass.BUS_ERROR),
+                self.error.index.eq((address - self.address) >> log2(INSTRUCTION_BYTES)),
+                self.error.address.eq(address),
+            ]
 
     def _assemble(self, m: Module, buffer):
         """Instructions from beats; returns (valid, the 128 bits, taken: drives it on)."""
@@ -154,37 +179,69 @@ class Fetch(wiring.Component):
                 m.d.sync += lane.eq(lane + 1)
         return valid, bits, taken
 
-    def _dispatch(self, m: Module, running, valid, bits, taken) -> None:
+    def _decode(self, m: Module, valid, bits, taken):
+        """One instruction a cycle, checked, into registers.
+
+        Returns (an instruction is there, all are through, drives the next one in, what is known).
+        """
+        ahead = Signal(data.StructLayout({
+            "bits": 128,
+            "queues": len(QUEUES),  # one-hot, 0 where it must not be dispatched
+            "illegal": 1,
+            "dependency": 1,
+            "behind_finish": 1,
+            "finish": 1,
+        }))  # fmt: skip
+        there, proceed, some = Signal(), Signal(), Signal()
+        left = Signal(32)  # instructions to come
         stage = Signal(Stage)
         illegal, dependency, finish = Signal(), Signal(), Signal()
-        finished = Signal()  # FINISH is dispatched
         self._check(m, bits, stage, illegal, dependency, finish)
-        ready = Signal()
-        with m.Switch(stage):
-            for n, queue in enumerate(QUEUES):
-                with m.Case(queue):
-                    m.d.comb += ready.eq(self.queues[n].ready)
-        at_end = running & (self.index == self.count)
-        wrong = illegal | dependency | finished
-        some = running & valid & ~at_end
-        legal = some & ~wrong & ~self.stop
-        for n, queue in enumerate(QUEUES):
-            m.d.comb += [
-                self.queues[n].payload.bits.eq(bits),
-                self.queues[n].payload.index.eq(self.index),
-                self.queues[n].valid.eq(legal & (stage == queue)),
+        ended = Signal()  # FINISH is through
+        wrong = illegal | dependency | ended
+        free = ~there | proceed
+        m.d.comb += taken.eq(valid & some & free)
+        with m.If(free):
+            m.d.sync += [
+                there.eq(valid & some),
+                ahead.bits.eq(bits),
+                ahead.queues.eq(Cat(taken & ~wrong & (stage == queue) for queue in QUEUES)),
+                ahead.illegal.eq(illegal),
+                ahead.dependency.eq(dependency),
+                ahead.behind_finish.eq(ended),
+                ahead.finish.eq(finish),
             ]
+        with m.If(self.stop):
+            m.d.sync += ahead.queues.eq(0)
+        with m.If(self.start):
+            m.d.sync += [left.eq(self.count), some.eq(self.count != 0)]
+        with m.Elif(taken):
+            m.d.sync += [left.eq(left - 1), some.eq(left != 1), ended.eq(ended | finish)]
+        return there, ~some & ~there, proceed, ahead
+
+    def _dispatch(self, m: Module, there, through, taken, ahead) -> None:
+        running, finished = Signal(), Signal()  # FINISH is dispatched
+        with m.If(self.start):
+            m.d.sync += running.eq(1)
+        at_end = running & through
+        for n, queue in enumerate(self.queues):
+            m.d.comb += [
+                queue.payload.bits.eq(ahead.bits),
+                queue.payload.index.eq(self.index),
+                queue.valid.eq(ahead.queues[n]),
+            ]
+        ready = Cat(queue.ready for queue in self.queues)
         m.d.comb += [
-            taken.eq(legal & ready),
-            self.blocked.eq(legal & ~ready),
+            taken.eq((ahead.queues & ready).any()),
+            self.blocked.eq((ahead.queues & ~ready).any()),
             self.complete.eq(at_end & finished),
         ]
         with m.If(taken):
-            m.d.sync += [self.index.eq(self.index + 1), finished.eq(finish)]
+            m.d.sync += [self.index.eq(self.index + 1), finished.eq(ahead.finish)]
         failures = (
-            (some & finished, ErrorClass.NO_FINISH),
-            (some & illegal, ErrorClass.ILLEGAL_OPCODE),
-            (some & dependency, ErrorClass.ILLEGAL_DEPENDENCY),
+            (there & ahead.behind_finish, ErrorClass.NO_FINISH),
+            (there & ahead.illegal, ErrorClass.ILLEGAL_OPCODE),
+            (there & ahead.dependency, ErrorClass.ILLEGAL_DEPENDENCY),
             (at_end & ~finished, ErrorClass.NO_FINISH),
         )
         for condition, error_class in reversed(failures):

@@ -9,7 +9,7 @@ from hw.config import Config
 from hw.isa import MemoryType, Opcode
 from hw.loader import Loader, write_layout
 from hw.registers import StageState
-from hw.retire import Retire
+from hw.retire import Retire, Unit
 from hw.stage import SimpleStart, StagePort, choose_state, connect_retirement
 
 __all__ = ["LoadStage"]
@@ -43,7 +43,7 @@ class LoadStage(wiring.Component):
         m = Module()
         m.submodules.start = start = SimpleStart(self._config, opcode=Opcode.LOAD)
         m.submodules.loader = loader = Loader(self._config, memories=MEMORIES)
-        m.submodules.retire = retire = Retire()
+        m.submodules.retire = retire = Retire(units=(Unit.TRANSFER,))
         connect(m, wiring.flipped(self.port.command), start.i)
         connect(m, start.unit, loader.i)
         connect(m, start.ticket, retire.start)

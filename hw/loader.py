@@ -2,13 +2,14 @@
 
 `Loader` serves the load stage (INP, WGT) and the compute stage (UOP, ACC, ACC_8BIT). It accepts
 instructions ahead: bursts of later ones are on the bus before the data of earlier ones are in.
-Data return in order, so writes happen in program order.
+Data return in order, so `hw/writer.py` writes in program order.
 """
 
-from amaranth.hdl import Array, Const, Module, Mux, Signal
-from amaranth.lib import data, fifo, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Array, Const, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
 
+from hw.bits import count_up_down, log2
 from hw.bursts import BurstGenerator
 from hw.bus import ADDRESS_BITS, ReadClient, command_layout, error_layout
 from hw.config import Config
@@ -20,64 +21,21 @@ from hw.isa import (
     Opcode,
     instruction_layout,
 )
+from hw.small_fifo import SmallFifo
+from hw.writer import (
+    EXTENT_BITS,
+    Writer,
+    lanes_of,
+    parts_of,
+    plan_layout,
+    select,
+    write_layout,
+)
 
 __all__ = ["DESCRIPTORS", "Loader", "lanes_of", "parts_of", "write_layout"]
 
 DESCRIPTORS = 32
-"""LOADs whose bursts may be issued ahead of the writer."""
-EXTENT_BITS = 17  # of a number of SRAM elements, 0 to 65536
-
-
-def lanes_of(config: Config, memory: MemoryType) -> int:
-    """Elements of a memory type in one bus beat, 1 or more."""
-    return max(1, config.beat_bytes // MEMORIES[memory].element_bytes(config))
-
-
-def parts_of(config: Config, memory: MemoryType) -> int:
-    """Bus beats in one element of a memory type, 1 or more."""
-    return max(1, MEMORIES[memory].element_bytes(config) // config.beat_bytes)
-
-
-def write_layout(config: Config) -> data.StructLayout:
-    """One write to a scratchpad: a beat or part of one, or zeros.
-
-    `count` elements from `pos` on; element `pos + n` is lane `lane + n` of the beat, or the beat
-    is part `part` of element `pos`. With `zero`, whole elements become zero. `last` ends the
-    instruction (with `count` 0 where there is nothing more to write).
-    """
-    return data.StructLayout({
-        "memory": MemoryType,
-        "pos": 16,
-        "count": range(config.beat_bytes + 1),
-        "lane": range(config.beat_bytes),
-        "part": range(1024 // config.beat_bytes),
-        "zero": 1,
-        "last": 1,
-        "data": config.axi_data_bits,
-    })  # fmt: skip
-
-
-def _plan_layout(config: Config) -> data.StructLayout:
-    """What the writer must know of a LOAD; runs are numbers of zero elements in a row."""
-    lane = range(config.beat_bytes)
-    return data.StructLayout({
-        "memory": MemoryType,
-        "sram_base": 16,
-        "end": EXTENT_BITS,
-        "x_size": 16,
-        "rows": 16,
-        "first_run": EXTENT_BITS,  # before the first row
-        "middle_run": 5,  # between rows
-        "last_run": EXTENT_BITS,  # after the last row
-        "offset": lane,  # of the first row within a beat
-        "stride": lane,
-        "index": INDEX_BITS,
-    })  # fmt: skip
-
-
-def _select(memory, table: dict[MemoryType, int]) -> Array:
-    """The entry of a small table for a memory type."""
-    return Array([table.get(MemoryType(n), 0) if n in MEMORIES else 0 for n in range(8)])[memory]
+"""LOADs whose bursts may be issued ahead of the writer, a power of two."""
 
 
 class Loader(wiring.Component):
@@ -97,7 +55,7 @@ class Loader(wiring.Component):
     window_memory, window_start, window_end: out, what is being loaded and not yet written, while
         `window_valid`; other pending instructions are behind it.
     waiting: out, the writer waits for the bus.
-    stop: in, start nothing.
+    stop: in, accept nothing.
     error: SRAM_BOUNDS or BUS_ERROR.
     """
 
@@ -123,20 +81,29 @@ class Loader(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        layout = _plan_layout(self._config)
+        layout = plan_layout(self._config)
         m.submodules.bursts = bursts = BurstGenerator(self._config)
-        m.submodules.plans = plans = fifo.SyncFIFO(width=layout.size, depth=DESCRIPTORS)
+        m.submodules.plans = plans = SmallFifo(width=layout.size, depth=DESCRIPTORS)
+        m.submodules.writer = writer = Writer(self._config, memories=self._memories)
         self._plan(m, bursts, plans)
         self._issue(m, bursts)
-        plan = Signal(layout)
-        active = Signal()
-        self._write(m, plan, active, plans)
+        connect(m, writer.write, flipped(self.write))
+        connect(m, flipped(self.read.beat), writer.beat)
+        m.d.comb += [
+            writer.plans.valid.eq(plans.r_rdy),
+            writer.plans.payload.eq(plans.r_data),
+            plans.r_en.eq(writer.plans.ready),
+            self.waiting.eq(writer.waiting),
+        ]
+        m.d.comb += [getattr(self, name).eq(getattr(writer, name))
+                     for name in ("window_valid", "window_memory", "window_start",
+                                  "window_end")]  # fmt: skip
         self._count(m)
         with m.If(self.read.fault & self.read.beat.ready):
             m.d.comb += [
                 self.error.valid.eq(1),
                 self.error.error_class.eq(ErrorClass.BUS_ERROR),
-                self.error.index.eq(plan.index),
+                self.error.index.eq(writer.index),
                 self.error.address.eq(self.read.fault_address),
             ]
         return m
@@ -146,15 +113,16 @@ class Loader(wiring.Component):
         loads = instruction_layout(self._config, Opcode.LOAD)
         new = data.View(loads, self.i.payload.bits)
         m.d.comb += self.done.eq(self.write.valid & self.write.ready & self.write.payload.last)
-        m.d.sync += self.pending.eq(self.pending + accepted - self.done)
+        count_up_down(m, self.pending, accepted, self.done)
         uop_done = self.done & (self.write.payload.memory == MemoryType.UOP)
         uop_new = accepted & (new.memory_type == MemoryType.UOP)
-        m.d.sync += self.pending_uop.eq(self.pending_uop + uop_new - uop_done)
+        count_up_down(m, self.pending_uop, uop_new, uop_done)
 
-    def _plan(self, m: Module, bursts: BurstGenerator, plans: fifo.SyncFIFO) -> None:
+    def _plan(self, m: Module, bursts: BurstGenerator, plans: SmallFifo) -> None:
         """Three pipeline stages from an instruction to its burst rows and its writer's plan."""
         config = self._config
         loads = instruction_layout(config, Opcode.LOAD)
+        depths = {mt: MEMORIES[mt].depth(config) for mt in self._memories}
         shifts = {mt: MEMORIES[mt].element_bytes(config).bit_length() - 1 for mt in self._memories}
         bases = Array([
             self.bases[self._memories.index(MemoryType(n))]
@@ -162,57 +130,66 @@ class Loader(wiring.Component):
             for n in range(8)
         ])  # fmt: skip
         valid = [Signal(name=f"plan_valid_{n}") for n in range(3)]
-        go, accept = Signal(), Signal()
-        m.d.comb += [go.eq(~valid[2] | accept), self.i.ready.eq(go & ~self.stop)]
+        go, accept, room_for_plan = Signal(), Signal(), Signal()
+        # A LOAD every other cycle at most: `i.ready` depends on little.
+        m.d.comb += [go.eq(~valid[2] | accept), self.i.ready.eq(~valid[0] & ~self.stop)]
 
         # Cycle 0: the padded width and height.
         one = Signal(loads)
         one_index = Signal(INDEX_BITS)
         width, height = Signal(EXTENT_BITS), Signal(EXTENT_BITS)
+        space = Signal(signed(EXTENT_BITS + 1))  # from sram_base to the scratchpad's end
         new = data.View(loads, self.i.payload.bits)
         # Cycle 1: their product (one DSP), the zero runs and the DRAM address.
         two = Signal(loads)
         two_index = Signal(INDEX_BITS)
         extent = Signal(2 * EXTENT_BITS)
         top, bottom = Signal(EXTENT_BITS + 4), Signal(EXTENT_BITS + 4)
+        room = Signal(EXTENT_BITS)  # for elements
+        nop, has_rows = Signal(), Signal()
         rows = Signal.like(bursts.i.payload)
-        shift = _select(one.memory_type, shifts)
-        with m.If(go):
+        nbytes = Signal.like(rows.span)
+        shift = select(one.memory_type, shifts)
+        with m.If(~valid[0]):
             m.d.sync += [
                 valid[0].eq(self.i.valid & ~self.stop),
                 one.eq(new),
                 one_index.eq(self.i.payload.index),
                 width.eq(new.x_pad_0 + new.x_size + new.x_pad_1),
                 height.eq(new.y_pad_0 + new.y_size + new.y_pad_1),
+                space.eq(select(new.memory_type, depths) - new.sram_base),
+            ]
+        with m.Elif(go):
+            m.d.sync += valid[0].eq(0)
+        with m.If(go):
+            m.d.sync += [
                 valid[1].eq(valid[0]),
                 two.eq(one),
                 two_index.eq(one_index),
                 extent.eq(width * height),
                 top.eq(width * one.y_pad_0),
                 bottom.eq(width * one.y_pad_1),
+                room.eq(Mux(space[-1], 0, space)),
+                nop.eq(one.x_size == 0),
+                has_rows.eq(one.y_size != 0),
                 rows.addr.eq(bases[one.memory_type] + (one.dram_base << shift)),
-                rows.nbytes.eq(one.x_size << shift),
+                nbytes.eq(one.x_size << shift),
                 rows.stride.eq(one.x_stride << shift),
                 rows.rows.eq(one.y_size),
                 rows.index.eq(one_index),
             ]
 
         # Cycle 2: bounds.
-        plan = Signal(_plan_layout(config))
+        plan = Signal(plan_layout(config))
+        needs_bus = plan.has_rows
         out_rows = Signal.like(rows)
         bad = Signal()
-        nop = two.x_size == 0
-        has_rows = two.y_size != 0
-        depths = {mt: MEMORIES[mt].depth(config) for mt in self._memories}
         with m.If(go):
             m.d.sync += [
                 valid[2].eq(valid[1]),
                 out_rows.eq(rows),
-                bad.eq(
-                    ~nop
-                    & (extent != 0)
-                    & (two.sram_base + extent > _select(two.memory_type, depths))
-                ),
+                out_rows.span.eq(nbytes - 1),
+                bad.eq(~nop & (extent > room)),
                 plan.memory.eq(two.memory_type),
                 plan.sram_base.eq(two.sram_base),
                 plan.end.eq(two.sram_base + extent),
@@ -221,18 +198,24 @@ class Loader(wiring.Component):
                 plan.first_run.eq(Mux(nop, 0, top + Mux(has_rows, two.x_pad_0, bottom))),
                 plan.middle_run.eq(two.x_pad_0 + two.x_pad_1),
                 plan.last_run.eq(bottom + two.x_pad_1),
-                plan.offset.eq(rows.addr),
-                plan.stride.eq(rows.stride),
+                plan.has_rows.eq(~nop & has_rows),
+                plan.lane.eq(self._lane(two.memory_type, rows.addr)),
+                plan.stride.eq(self._lane(two.memory_type, rows.stride)),
                 plan.index.eq(two_index),
             ]
-        needs_bus = plan.rows != 0
-        go_on = valid[2] & ~bad & ~self.stop
+        described = Signal.like(plan)
+        go_on = valid[2] & ~bad
         m.d.comb += [
-            accept.eq(~bad & ~self.stop & plans.w_rdy & (bursts.i.ready | ~needs_bus)),
-            plans.w_data.eq(plan),
-            plans.w_en.eq(go_on & (bursts.i.ready | ~needs_bus)),
+            room_for_plan.eq(plans.w_rdy),
+            accept.eq(~bad & room_for_plan & (bursts.i.ready | ~needs_bus)),
+            described.eq(plan),
+            described.begins_with_run.eq((plan.first_run != 0) | ~plan.has_rows),
+            described.has_middle_run.eq(plan.middle_run != 0),
+            described.has_last_run.eq(plan.last_run != 0),
+            plans.w_data.eq(described),
+            plans.w_en.eq(go_on & room_for_plan & (bursts.i.ready | ~needs_bus)),
             bursts.i.payload.eq(out_rows),
-            bursts.i.valid.eq(go_on & needs_bus & plans.w_rdy),
+            bursts.i.valid.eq(go_on & needs_bus & room_for_plan),
         ]
         with m.If(valid[2] & bad):
             m.d.comb += [
@@ -241,13 +224,24 @@ class Loader(wiring.Component):
                 self.error.index.eq(plan.index),
             ]
 
+    def _lane(self, memory, address):
+        """The lane of an address, or of a stride: its place in a beat, in elements."""
+        config = self._config
+        lanes = {mt: lanes_of(config, mt) for mt in self._memories}
+        places = {}
+        for memory_type, count in lanes.items():
+            low = log2(config.beat_bytes // count)
+            places[memory_type] = address[low : log2(config.beat_bytes)] if count > 1 else Const(0)
+        return Array([places.get(MemoryType(n), Const(0)) if n in MEMORIES else Const(0)
+                      for n in range(8)])[memory]  # fmt: skip
+
     def _issue(self, m: Module, bursts: BurstGenerator) -> None:
         burst = bursts.o.payload
         m.d.comb += [
             self.read.burst.payload.addr.eq(burst.addr),
             self.read.burst.payload.len.eq(burst.len),
-            self.read.burst.valid.eq(bursts.o.valid & ~burst.overflow & ~self.stop),
-            bursts.o.ready.eq(self.read.burst.ready & ~burst.overflow & ~self.stop),
+            self.read.burst.valid.eq(bursts.o.valid & ~burst.overflow),
+            bursts.o.ready.eq(self.read.burst.ready & ~burst.overflow),
         ]
         with m.If(bursts.o.valid & burst.overflow):
             m.d.comb += [
@@ -256,84 +250,3 @@ class Loader(wiring.Component):
                 self.error.index.eq(burst.index),
                 self.error.address.eq(burst.addr),
             ]
-
-    def _write(self, m: Module, plan, active: Signal, plans: fifo.SyncFIFO) -> None:
-        """Walks the padded rows: zero runs and rows of data alternate, from `pos` on."""
-        config = self._config
-        pos = Signal(16)
-        run = Signal(EXTENT_BITS)
-        rows, left = Signal(16), Signal(16)
-        row_offset, offset = Signal.like(plan.offset), Signal.like(plan.offset)
-        part = Signal.like(self.write.payload.part)
-        lanes = {mt: lanes_of(config, mt) for mt in self._memories}
-        parts = {mt: parts_of(config, mt) - 1 for mt in self._memories}
-        sizes = {mt: (config.beat_bytes // n).bit_length() - 1 for mt, n in lanes.items()}
-        lane_count = _select(plan.memory, lanes)
-        lane = Signal.like(offset)
-        count, fits = Signal.like(self.write.payload.count), Signal.like(self.write.payload.count)
-        zero, row_data, end, step = (Signal(name=n) for n in ("zero", "row_data", "end", "step"))
-        whole = Signal()  # this beat completes an element
-        beat = self.read.beat
-
-        m.d.comb += [
-            zero.eq(run != 0),
-            row_data.eq(~zero & (rows != 0)),
-            end.eq(active & ~zero & (rows == 0)),
-            lane.eq(Mux(lane_count == 1, 0, offset >> _select(plan.memory, sizes))),
-            fits.eq(lane_count - Mux(zero, 0, lane)),
-            count.eq(Mux(zero, Mux(run < fits, run, fits), Mux(left < fits, left, fits))),
-            whole.eq(part == _select(plan.memory, parts)),
-        ]
-        free = ~self.write.valid | self.write.ready
-        m.d.comb += [
-            step.eq(active & free & (~row_data | beat.valid)),
-            beat.ready.eq(active & free & row_data),
-            self.waiting.eq(active & row_data & ~beat.valid),
-        ]
-        out = self.write.payload
-        with m.If(self.write.ready):
-            m.d.sync += self.write.valid.eq(0)
-        with m.If(step):
-            m.d.sync += [
-                self.write.valid.eq(1),
-                out.memory.eq(plan.memory),
-                out.pos.eq(pos),
-                out.count.eq(Mux(end, 0, count)),
-                out.lane.eq(lane),
-                out.part.eq(part),
-                out.zero.eq(zero),
-                out.last.eq(end),
-                out.data.eq(beat.payload.data),
-            ]
-            with m.If(zero):
-                m.d.sync += [pos.eq(pos + count), run.eq(run - count)]
-            with m.Elif(row_data):
-                m.d.sync += [part.eq(Mux(whole, 0, part + 1)), offset.eq(0)]
-                with m.If(whole):
-                    m.d.sync += [pos.eq(pos + count), left.eq(left - count)]
-                with m.If(whole & (left == count)):
-                    next_offset = (row_offset + plan.stride)[: len(offset)]
-                    m.d.sync += [
-                        rows.eq(rows - 1),
-                        run.eq(Mux(rows == 1, plan.last_run, plan.middle_run)),
-                        left.eq(plan.x_size),
-                        offset.eq(next_offset),
-                        row_offset.eq(next_offset),
-                    ]
-        self._next_plan(m, plan, active, plans, ~active | (end & free), (
-            (pos, "sram_base"), (run, "first_run"), (rows, "rows"), (left, "x_size"),
-            (offset, "offset"), (row_offset, "offset"),
-        ))  # fmt: skip
-        m.d.comb += [
-            self.window_valid.eq(active | self.write.valid),
-            self.window_memory.eq(plan.memory),
-            self.window_start.eq(Mux(self.write.valid & ~out.last, out.pos, pos)),
-            self.window_end.eq(plan.end),
-        ]
-
-    def _next_plan(self, m, plan, active, plans, free, initial) -> None:
-        m.d.comb += plans.r_en.eq(free)
-        with m.If(free):
-            new = data.View(plan.shape(), plans.r_data)
-            m.d.sync += [active.eq(plans.r_rdy), plan.eq(plans.r_data)]
-            m.d.sync += [signal.eq(getattr(new, name)) for signal, name in initial]

@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.bits import count_up_down
 from hw.bus import command_layout
 
 __all__ = ["CommandQueue"]
@@ -13,7 +14,8 @@ class CommandQueue(wiring.Component):
     """Holds the instructions dispatched to one stage.
 
     The depth is architectural: an instruction counts against it from dispatch until it retires,
-    wherever it is by then. Latency two cycles, one instruction a cycle.
+    wherever it is by then. Latency three cycles, one instruction a cycle; `o` and `i.ready`
+    come from registers.
 
     Members
     -------
@@ -35,16 +37,19 @@ class CommandQueue(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         width = command_layout().size
-        m.submodules.storage = storage = fifo.SyncFIFOBuffered(width=width, depth=self._depth)
-        taken = Signal()
+        # One more than ever stands in it, so that it always has room.
+        m.submodules.storage = storage = fifo.SyncFIFOBuffered(width=width, depth=self._depth + 1)
+        taken, full = Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq((self.unretired != self._depth) & storage.w_rdy),
-            taken.eq(self.i.valid & self.i.ready),
+            self.i.ready.eq(~full),
+            taken.eq(self.i.valid & ~full),
             storage.w_data.eq(self.i.payload),
             storage.w_en.eq(taken),
-            self.o.payload.eq(storage.r_data),
-            self.o.valid.eq(storage.r_rdy),
-            storage.r_en.eq(self.o.ready),
+            storage.r_en.eq(~self.o.valid | self.o.ready),
         ]
-        m.d.sync += self.unretired.eq(self.unretired + taken - self.retire)
+        with m.If(storage.r_en):  # behind a block RAM, whose data come late in the cycle
+            m.d.sync += [self.o.valid.eq(storage.r_rdy), self.o.payload.eq(storage.r_data)]
+        count_up_down(m, self.unretired, taken, self.retire)
+        fills = taken & (self.unretired == self._depth - 1)
+        m.d.sync += full.eq(~self.retire & (full | fills))
         return m

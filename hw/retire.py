@@ -1,15 +1,17 @@
 """In-order retirement: instructions leave a stage, and push their tokens, in program order."""
 
-from amaranth.hdl import Module, Signal
-from amaranth.lib import data, enum, fifo, stream, wiring
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.bits import count_up_down
 from hw.isa import INDEX_BITS
+from hw.small_fifo import SmallFifo
 
 __all__ = ["DEPTH", "Retire", "Unit", "ticket_layout"]
 
 DEPTH = 64
-"""Instructions of a stage between start and retirement."""
+"""Instructions of a stage between start and retirement, a power of two."""
 DONE_BITS = 4
 
 
@@ -20,6 +22,9 @@ class Unit(enum.Enum, shape=2):
     TRANSFER = 1
     GEMM = 2
     ALU = 3
+
+
+ALL_UNITS = (Unit.TRANSFER, Unit.GEMM, Unit.ALU)
 
 
 def ticket_layout() -> data.StructLayout:
@@ -37,7 +42,8 @@ class Retire(wiring.Component):
     """Keeps the tickets of started instructions and retires them in order, one a cycle.
 
     An instruction retires when its unit has reported it done and both its pushes are made; each
-    push is made as soon as its own counter has room.
+    push is made as soon as its own counter has room. The oldest ticket stands in a register, where
+    it is the cycle after it came if it is alone. `units` are those that the stage has.
 
     Members
     -------
@@ -50,7 +56,8 @@ class Retire(wiring.Component):
     blocked_prev, blocked_next: out, the head is done and only its push waits for room.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, units: tuple[Unit, ...] = ALL_UNITS) -> None:
+        self._units = units
         super().__init__({
             "start": In(stream.Signature(ticket_layout())),
             "transfer_done": In(1),
@@ -71,45 +78,70 @@ class Retire(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         width = ticket_layout().size
-        m.submodules.tickets = tickets = fifo.SyncFIFO(width=width, depth=DEPTH)
-        done = {unit: Signal(range(2 * DEPTH), name=f"{unit.name.lower()}_done_count")
-                for unit in (Unit.TRANSFER, Unit.GEMM, Unit.ALU)}  # fmt: skip
-        complete = Signal()
-        pushed_prev, pushed_next = Signal(), Signal()
+        m.submodules.tickets = tickets = SmallFifo(width=width, depth=DEPTH)  # behind the head
+        complete, free = Signal(), Signal()
+        owes_prev, owes_next = Signal(), Signal()  # pushes of the head that are not made
         head = self.head
         m.d.comb += [
+            free.eq(~self.occupied | self.retired),
             tickets.w_data.eq(self.start.payload),
-            tickets.w_en.eq(self.start.valid),
+            tickets.w_en.eq(self.start.valid & tickets.w_rdy & (tickets.r_rdy | ~free)),
             self.start.ready.eq(tickets.w_rdy),
-            head.eq(tickets.r_data),
-            tickets.r_en.eq(self.retired),
-            self.occupied.eq(tickets.r_rdy),
+            tickets.r_en.eq(free),
         ]
-        with m.Switch(head.unit):
-            for unit, count in done.items():
-                with m.Case(unit):
-                    m.d.comb += complete.eq(tickets.r_rdy & (count != 0))
-            with m.Default():
-                m.d.comb += complete.eq(tickets.r_rdy)
-        need_prev = complete & head.push_prev & ~pushed_prev
-        need_next = complete & head.push_next & ~pushed_next
+        next_head = data.View(
+            ticket_layout(), Mux(tickets.r_rdy, tickets.r_data, self.start.payload.as_value())
+        )
+        with m.If(free):
+            m.d.sync += [
+                self.occupied.eq(tickets.r_rdy | self.start.valid),
+                head.eq(next_head),
+                owes_prev.eq(next_head.push_prev),
+                owes_next.eq(next_head.push_next),
+            ]
+        with m.Else():
+            m.d.sync += [
+                owes_prev.eq(owes_prev & ~self.push_prev),
+                owes_next.eq(owes_next & ~self.push_next),
+            ]
+        waits = Signal()  # for its unit
+        m.d.comb += complete.eq(self.occupied & ~waits)
+        reports = {
+            Unit.TRANSFER: self.transfer_done,
+            Unit.GEMM: self.gemm_done,
+            Unit.ALU: self.alu_done,
+        }
+        for unit in self._units:
+            reported = reports[unit]
+            mine = head.unit == unit
+            some = self._completions(m, unit, reported, self.retired & mine)
+            with m.If(mine & ~some):
+                m.d.comb += waits.eq(1)
+        need_prev = complete & owes_prev
+        need_next = complete & owes_next
         m.d.comb += [
             self.push_prev.eq(need_prev & self.room_prev),
             self.push_next.eq(need_next & self.room_next),
             self.blocked_prev.eq(need_prev & ~self.room_prev),
             self.blocked_next.eq(need_next & ~self.room_next),
-            self.retired.eq(complete & ~self.blocked_prev & ~self.blocked_next),
+            self.retired.eq(
+                complete & (~owes_prev | self.room_prev) & (~owes_next | self.room_next)
+            ),
             self.finished.eq(self.retired & head.finish),
         ]
-        m.d.sync += [
-            pushed_prev.eq(~self.retired & (pushed_prev | self.push_prev)),
-            pushed_next.eq(~self.retired & (pushed_next | self.push_next)),
-        ]
-        for unit, reported in (
-            (Unit.TRANSFER, self.transfer_done),
-            (Unit.GEMM, self.gemm_done),
-            (Unit.ALU, self.alu_done),
-        ):
-            taken = self.retired & (head.unit == unit)
-            m.d.sync += done[unit].eq(done[unit] + reported - taken)
         return m
+
+    def _completions(self, m: Module, unit: Unit, reported, taken) -> Signal:
+        """Counts what a unit has completed and not retired; returns whether there is any."""
+        name = unit.name.lower()
+        count = Signal(range(2 * DEPTH), name=f"{name}_done_count")
+        some = Signal(name=f"{name}_some")
+        if len(reported) == 1:
+            count_up_down(m, count, reported, taken)
+        else:
+            with m.If(taken):  # two sums, since `taken` comes late
+                m.d.sync += count.eq(count + (reported - 1))
+            with m.Else():
+                m.d.sync += count.eq(count + reported)
+        m.d.sync += some.eq((count > 1) | (reported != 0) | (some & ~taken))
+        return some

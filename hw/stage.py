@@ -56,13 +56,15 @@ def connect_retirement(m: Module, port, start, retire: Retire) -> None:
     `start` is what starts instructions: `SimpleStart` or `hw.issue.Issue`.
     """
     waiting = start.i.payload
+    was_occupied = Signal()  # for what is only looked at
+    m.d.sync += was_occupied.eq(retire.occupied)
     m.d.comb += [
         start.sound.eq(port.sound),
         port.started.eq(start.started),
         port.started_index.eq(start.started_index),
         port.retired.eq(retire.retired),
         port.retired_index.eq(retire.head.index),
-        port.oldest.eq(Mux(retire.occupied, retire.head.index, waiting.index)),
+        port.oldest.eq(Mux(was_occupied, retire.head.index, waiting.index)),
         port.oldest_valid.eq(retire.occupied | start.i.valid),
     ]
     for side in SIDES:

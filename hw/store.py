@@ -7,7 +7,7 @@ from amaranth.lib.wiring import Out, connect
 from hw.config import Config
 from hw.isa import Opcode
 from hw.registers import StageState
-from hw.retire import Retire
+from hw.retire import Retire, Unit
 from hw.stage import SimpleStart, StagePort, choose_state, connect_retirement
 from hw.storer import Storer, storer_ports
 
@@ -34,7 +34,7 @@ class StoreStage(wiring.Component):
         m = Module()
         m.submodules.start = start = SimpleStart(self._config, opcode=Opcode.STORE)
         m.submodules.storer = storer = Storer(self._config)
-        m.submodules.retire = retire = Retire()
+        m.submodules.retire = retire = Retire(units=(Unit.TRANSFER,))
         connect(m, wiring.flipped(self.port.command), start.i)
         connect(m, start.unit, storer.i)
         connect(m, start.ticket, retire.start)

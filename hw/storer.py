@@ -1,16 +1,17 @@
 """STORE, without its tokens: checks, bursts, write data, responses."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.accumulator import out_ports
-from hw.bits import log2
+from hw.bits import count_up_down, log2
 from hw.bursts import BurstGenerator
 from hw.bus import ADDRESS_BITS, BURST_BEATS, command_layout, error_layout
 from hw.config import Config
 from hw.isa import INDEX_BITS, ErrorClass, MemoryType, Opcode, instruction_layout
-from hw.loader import lanes_of, parts_of
+from hw.small_fifo import SmallFifo
+from hw.writer import lanes_of, parts_of
 
 __all__ = ["WRITE_CHANNELS", "Storer", "storer_ports"]
 
@@ -20,7 +21,7 @@ WRITE_CHANNELS = {
     "bresp": In(2), "bvalid": In(1), "bready": Out(1),
 }  # fmt: skip
 BURSTS_AHEAD = 16
-"""Bursts whose address is out while their data wait."""
+"""Bursts whose address is out while their data wait, a power of two."""
 
 
 def storer_ports(config: Config) -> dict[str, wiring.Member]:
@@ -79,13 +80,13 @@ class Storer(wiring.Component):
             "sram_base": 16,
         })  # fmt: skip
         owner = data.StructLayout({"addr": ADDRESS_BITS, "index": INDEX_BITS, "last": 1})
-        m.submodules.ahead = ahead = fifo.SyncFIFO(width=data_burst.size, depth=BURSTS_AHEAD)
+        m.submodules.ahead = ahead = SmallFifo(width=data_burst.size, depth=BURSTS_AHEAD)
         m.submodules.owners = owners = fifo.SyncFIFOBuffered(
-            width=owner.size, depth=config.outstanding_writes
+            width=owner.size, depth=config.outstanding_writes + 1
         )
         pending = Signal(8)  # instructions accepted and not done
         accepted = self.i.valid & self.i.ready
-        m.d.sync += pending.eq(pending + accepted - self.done)
+        count_up_down(m, pending, accepted, self.done)
         m.d.comb += [
             self.busy.eq(pending != 0),
             self.idle.eq(~self.awvalid & ~ahead.r_rdy & ~owners.r_rdy & (owners.level == 0)
@@ -108,25 +109,33 @@ class Storer(wiring.Component):
         bad = Signal()
         rows_0, rows_1 = (Signal.like(bursts.i.payload, name=f"rows_{n}") for n in range(2))
         extent = Signal(32)
-        go = ~valid[1] | (bursts.i.ready & ~bad & ~self.stop)
-        m.d.comb += self.i.ready.eq(go & ~self.stop)
-        with m.If(go):
+        room = Signal(signed(18))  # from sram_base to OUT's end
+        go = ~valid[1] | (bursts.i.ready & ~bad)
+        # A STORE every other cycle at most: `i.ready` depends on little.
+        m.d.comb += self.i.ready.eq(~valid[0] & ~self.stop)
+        with m.If(~valid[0]):
             m.d.sync += [
                 valid[0].eq(self.i.valid & ~self.stop),
                 rows_0.addr.eq(self.base + (new.dram_base << shift)),
-                rows_0.nbytes.eq(new.x_size << shift),
+                rows_0.span.eq((new.x_size << shift) - 1),
                 rows_0.stride.eq(new.x_stride << shift),
                 rows_0.rows.eq(new.y_size),
                 rows_0.sram_base.eq(new.sram_base),
                 rows_0.index.eq(self.i.payload.index),
                 extent.eq(new.x_size * new.y_size),
+                room.eq(config.acc_depth - new.sram_base),
+            ]
+        with m.Elif(go):
+            m.d.sync += valid[0].eq(0)
+        with m.If(go):
+            m.d.sync += [
                 valid[1].eq(valid[0]),
                 rows_1.eq(rows_0),
-                bad.eq(rows_0.sram_base + extent > config.acc_depth),
+                bad.eq(extent > room),
             ]
         m.d.comb += [
             bursts.i.payload.eq(rows_1),
-            bursts.i.valid.eq(valid[1] & ~bad & ~self.stop),
+            bursts.i.valid.eq(valid[1] & ~bad),
         ]
         with m.If(valid[1] & bad):
             m.d.comb += [
@@ -140,9 +149,14 @@ class Storer(wiring.Component):
         lane_bits = log2(self._config.beat_bytes)
         burst = bursts.o.payload
         free, issue = Signal(), Signal()
+        most = self._config.outstanding_writes
+        outstanding, full = Signal(range(most + 1)), Signal()
+        ended = self.bvalid & self.bready
+        count_up_down(m, outstanding, issue, ended)
+        m.d.sync += full.eq(~ended & (full | (issue & (outstanding == most - 1))))
         about_data, about_owner = Signal(data_burst), Signal(owner)
         m.d.comb += [
-            free.eq((~self.awvalid | self.awready) & ahead.w_rdy & owners.w_rdy & ~self.stop),
+            free.eq((~self.awvalid | self.awready) & ahead.w_rdy & ~full & ~self.stop),
             issue.eq(bursts.o.valid & free & ~burst.overflow),
             bursts.o.ready.eq(issue),
             about_data.len.eq(burst.len),
@@ -227,9 +241,7 @@ class Storer(wiring.Component):
         strobes = Cat((n >= start_1) & (n <= end_1) for n in range(beat))
         with m.If(advance):
             m.d.sync += [self.wvalid.eq(valid_1), self.wlast.eq(last_1), self.wdata.eq(value),
-                         self.wstrb.eq(strobes)]  # fmt: skip
-        with m.If(self.stop & advance):
-            m.d.sync += self.wstrb.eq(0)
+                         self.wstrb.eq(Mux(self.stop, 0, strobes))]  # fmt: skip
         return valid_1 | self.wvalid
 
     def _rotated(self, start):

@@ -4,6 +4,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.bits import count_up_down
+
 __all__ = ["TokenCounter"]
 
 
@@ -24,6 +26,8 @@ class TokenCounter(wiring.Component):
     push: in, add a token; only while `room`.
     sound: out, tokens and reservations together fit the capacity.
     count: out, tokens now, 0 to `capacity`.
+
+    All outputs are registers, and `push`, `pop` and `reserve` may come late in the cycle.
     """
 
     def __init__(self, *, capacity: int) -> None:
@@ -34,22 +38,23 @@ class TokenCounter(wiring.Component):
             "available": Out(1),
             "pop": In(1),
             "reserve": In(1),
-            "room": Out(1),
+            "room": Out(1, init=1),
             "push": In(1),
-            "sound": Out(1),
+            "sound": Out(1, init=1),
             "count": Out(range(capacity + 1)),
         })  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        promised = Signal(range(2 * self._capacity + 2))  # tokens and reservations
+        capacity = self._capacity
+        promised = Signal(range(capacity + 2))  # tokens and reservations
+        count_up_down(m, self.count, self.push, self.pop)
+        count_up_down(m, promised, self.reserve, self.pop)
+        fills = self.push & (self.count == capacity - 1)
+        exceeds = self.reserve & (promised == capacity)
         m.d.sync += [
-            self.count.eq(self.count + self.push - self.pop),
-            promised.eq(promised + self.reserve - self.pop),
-        ]
-        m.d.comb += [
-            self.available.eq(self.count != 0),
-            self.room.eq(self.count != self._capacity),
-            self.sound.eq(promised <= self._capacity),
+            self.available.eq(self.push | (self.count > 1) | (self.available & ~self.pop)),
+            self.room.eq(self.pop | (self.room & ~fills)),
+            self.sound.eq(self.pop | (self.sound & ~exceeds)),
         ]
         return m

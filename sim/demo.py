@@ -15,7 +15,8 @@ from rich.console import Console
 
 from hw.config import Config
 from sim.build import ROOT
-from sim.commands.run import result_console, run_one
+from sim.commands.common import result_console
+from sim.commands.run import run_one
 from sim.device import RtlDevice
 from sim.options import RunOptions
 from sim.progress import Progress

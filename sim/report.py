@@ -11,8 +11,9 @@ from rich.table import Table
 from hw.registers import COUNTERS
 from sw.program import Program, Result
 
-__all__ = ["Outcome", "print_outcomes", "write_json"]
+__all__ = ["Outcome", "bound", "print_outcomes", "print_split", "write_json"]
 
+EVENTS = tuple(counter.name for counter in COUNTERS if counter.group == "events")
 SHARE_SHOWN = 0.005  # of the cycles: smaller shares are left out of the table
 
 
@@ -60,6 +61,7 @@ class Outcome:
             "first_mismatch": None if mismatch is None or error else vars(mismatch),
             "instructions": self.program.registers.insn_count,
             "cycles": result.cycles if result else None,
+            "bound": bound(result) or None if result else None,
             "counters": result.counters if result else {},
             "stalled": getattr(result, "stalled", {}),
             "warnings": result.warnings if result else [],
@@ -79,7 +81,7 @@ def print_outcomes(console: Console, outcomes: list[Outcome]) -> None:
     """The table, then what is to say about each run that went wrong."""
     table = Table(box=None, pad_edge=False)
     table.add_column("stream", no_wrap=True)
-    for name in ("instructions", "cycles", "MAC use", "bytes/cycle"):
+    for name in ("instructions", "cycles", "bound", "MAC use", "bytes/cycle"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("other cycles of compute")
     table.add_column("match", no_wrap=True)
@@ -99,17 +101,49 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
     program, result = outcome.program, outcome.result
     head = (program.name, str(program.registers.insn_count))
     if result is None or not result.cycles:
-        return (*head, "-", "-", "-", "", outcome.verdict)
+        return (*head, "-", "-", "-", "-", "", outcome.verdict)
     cycles, counters = result.cycles, result.counters
     beats = counters.get("read_beats", 0) + counters.get("write_beats", 0)
     return (
         *head,
         str(cycles),
+        str(bound(result) or "-"),
         f"{counters.get('gemm_uops', 0) / cycles:.1%}",
         f"{beats * program.config.beat_bytes / cycles:.2f}",
         other_cycles(result),
         outcome.verdict,
     )
+
+
+def bound(result: Result) -> int:
+    """Cycles below which no core with these ports runs what was run, from its own counters.
+
+    The largest of: beats on each bus channel, GEMM uops (one a cycle), and passes of the ALU and
+    of resets (one a cycle; folded ones shared theirs).
+    """
+    counts = {name: result.counters.get(name, 0) for name in EVENTS}
+    passes = counts["alu_uops"] + counts["reset_uops"] - counts["folded_uops"]
+    return max(counts["read_beats"], counts["write_beats"], counts["gemm_uops"], passes)
+
+
+def print_split(console: Console, outcome: Outcome) -> None:
+    """What each stage did in the run's cycles: the shares of a stage add up to all of them."""
+    result = outcome.result
+    if result is None or not result.cycles or not result.counters:
+        return
+    groups: dict[str, dict[str, int]] = {}
+    for counter in COUNTERS:
+        if counter.group != "events":
+            name = counter.name.removeprefix(f"{counter.group}_").replace("_", " ")
+            groups.setdefault(counter.group, {})[name] = result.counters.get(counter.name, 0)
+    table = Table(box=None, pad_edge=False, title_justify="left",
+                  title=f"{outcome.program.name}: {result.cycles} cycles")  # fmt: skip
+    table.add_column("stage")
+    table.add_column("cycles in each state, and their sum")
+    for group, counts in groups.items():
+        states = [f"{name} {count}" for name, count in counts.items() if count]
+        table.add_row(group, ", ".join(states) + f" = {sum(counts.values())}")
+    console.print(table)
 
 
 def other_cycles(result: Result) -> str:

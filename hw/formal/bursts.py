@@ -15,7 +15,7 @@ PAGE_BITS = 12  # 4 KiB
 
 
 class BurstProperties(Properties):
-    """A generator given any transfers, and taken from at any time.
+    """A generator given any transfers, and taken from at any time but past 2^32.
 
     Proved for all time:
 
@@ -34,18 +34,19 @@ class BurstProperties(Properties):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.dut = dut = BurstGenerator(self._config)
+        taken = Signal()
         m.d.comb += [
             dut.i.payload.eq(self.rows),
             dut.i.valid.eq(self.valid),
-            dut.o.ready.eq(self.ready),
-            Assume((self.rows.nbytes != 0) & (self.rows.rows != 0)),
-            Assume(self.rows.nbytes <= 65535 * 1024),  # the largest row of any configuration
+            dut.o.ready.eq(taken),
+            taken.eq(dut.o.valid & self.ready & ~dut.o.payload.overflow),
+            Assume(self.rows.rows != 0),
+            Assume(self.rows.span < 65535 * 1024),  # the largest row of any configuration
         ]
         rows = Signal(rows_layout(self._config))  # the transfer
         active, first = Signal(), Signal()
         row, at = Signal(SPAN_BITS), Signal(SPAN_BITS)  # where the row and its rest start
         rest, left = Signal(27), Signal(16)  # bytes of the row, rows with this one, to come
-        taken = dut.o.valid & self.ready
         length = self._check(m, dut.o.payload, dut.o.valid, rows, first, at, rest, left)
         with m.If(taken):
             m.d.sync += first.eq(0)
@@ -53,7 +54,7 @@ class BurstProperties(Properties):
                 m.d.sync += [
                     row.eq(row + rows.stride),
                     at.eq(row + rows.stride),
-                    rest.eq(rows.nbytes),
+                    rest.eq(rows.span + 1),
                     left.eq(left - 1),
                     active.eq(left != 1),
                 ]
@@ -63,7 +64,7 @@ class BurstProperties(Properties):
             new = self.rows
             m.d.sync += [
                 rows.eq(new), active.eq(1), first.eq(1), row.eq(new.addr), at.eq(new.addr),
-                rest.eq(new.nbytes), left.eq(new.rows),
+                rest.eq(new.span + 1), left.eq(new.rows),
             ]  # fmt: skip
         m.d.comb += [
             Assert(dut.o.valid == active),
@@ -98,8 +99,7 @@ class BurstProperties(Properties):
                 Assert(burst.sram_base == rows.sram_base),
                 Assert(burst.index == rows.index),
             ]
-            with m.If(burst.row_end):
-                m.d.comb += Assert(burst.end == end[:lane_bits])
+            m.d.comb += Assert(burst.end == end[:lane_bits])
         return length
 
     def _check_held(self, m: Module, o) -> None:
@@ -111,21 +111,29 @@ class BurstProperties(Properties):
     def _invariants(self, m: Module, rows, active, row, at, rest, left) -> None:
         """What the generator's registers hold, so that the proof is by induction."""
         lane_bits = log2(self._config.beat_bytes)
+        chunk = lane_bits + log2(BURST_BEATS)
+        reach = Signal(29)  # the row's last byte, from the chunk of `at` on
+        m.d.comb += reach.eq(at[:chunk] + rest - 1)
         probed = {name: self.probe(f"dut.{name}", shape) for name, shape in (
-            ("at", SPAN_BITS), ("row", SPAN_BITS), ("beats", 27), ("left", 16),
-            ("rows", rows_layout(self._config).size))}  # fmt: skip
+            ("at", SPAN_BITS), ("row", SPAN_BITS), ("following", chunk), ("chunks", 28 - chunk),
+            ("last_beat", log2(BURST_BEATS)), ("left", 16), ("last_row", 1), ("short", 1),
+            ("row_over", 1), ("rows", rows_layout(self._config).size))}  # fmt: skip
         done = Signal(SPAN_BITS)
         m.d.comb += done.eq(at - row)
-        beats = (at[:lane_bits] + rest + self._config.beat_bytes - 1) >> lane_bits
         with m.If(active):
             m.d.comb += [
                 Assert(probed["at"] == at),
                 Assert(probed["row"] == row),
-                Assert(probed["left"] == left - 1),
+                Assert(probed["left"] == left),
+                Assert(probed["last_row"] == (left == 1)),
+                Assert(probed["short"] == (rows.span >> chunk == 0)),
+                Assert(probed["row_over"] == (row >> ADDRESS_BITS != 0)),
+                Assert(probed["following"] == (row + rows.stride)[:chunk]),
+                Assert(probed["chunks"] == reach >> chunk),
+                Assert(probed["last_beat"] == reach[lane_bits:chunk]),
                 Assert(probed["rows"] == rows.as_value()),
-                Assert(probed["beats"] == beats),
                 Assert((rest != 0) & (left != 0)),
-                Assert(done + rest == rows.nbytes),
+                Assert(done + rest == rows.span + 1),
                 Assert((done == 0) | (at[:lane_bits] == 0)),
-                Assert(rows.nbytes <= 65535 * 1024),
+                Assert(rows.span < 65535 * 1024),
             ]

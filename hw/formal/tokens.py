@@ -42,7 +42,7 @@ class TokenProperties(Properties):
             popped.eq(popped + self.pop),
             owed.eq(owed + self.reserve - self.push),
         ]
-        promised = self.probe("dut.promised", range(2 * self._capacity + 2))
+        promised = self.probe("dut.promised", range(self._capacity + 2))
         m.d.comb += [
             Assert(dut.count == (pushed - popped)[:GHOST_BITS]),
             Assert(dut.count <= self._capacity),

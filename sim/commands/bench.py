@@ -2,9 +2,8 @@
 
 import argparse
 import sys
-from pathlib import Path
 
-from sim.commands.run import result_console
+from sim.commands.common import add_json_argument, result_console
 
 HELP = "measure cycles and simulation speed, beside anchors and targets"
 EXAMPLES = (
@@ -24,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"only this; may be given again: {', '.join(PARTS)}")  # fmt: skip
     add("--build", action="store_true", help="also build a simulator from nothing")
     add("--update", action="store_true", help="write the committed baseline of cycles")
-    add("--json", type=Path, metavar="FILE", help="write all figures as JSON")
+    add_json_argument(parser, "all figures")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         good = run_benchmark(
-            result_console(),
+            result_console(args.json),
             parts=chosen_parts(args.part, quick=args.quick, build=args.build),
             quick=args.quick,
             update=args.update,

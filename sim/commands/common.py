@@ -3,9 +3,15 @@
 import argparse
 from pathlib import Path
 
+from rich.console import Console
+
 from hw.config import PRESETS, Config
 
-__all__ = ["add_config_arguments", "chosen_config", "write_text"]
+__all__ = ["add_config_arguments", "add_json_argument", "chosen_config", "result_console",
+           "write_text"]  # fmt: skip
+
+OUTPUT_WIDTH = 140  # columns, into a file
+STANDARD_OUTPUT = Path("/dev/stdout")
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,6 +20,21 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--config", type=Path, metavar="FILE", help="a vta_config.json")
     group.add_argument("--preset", choices=sorted(PRESETS), help="BATCH x BLOCK (default 1x16)")
     parser.add_argument("--bus-bits", type=int, metavar="N", help="AXI data width: 32 to 256")
+
+
+def add_json_argument(parser: argparse.ArgumentParser, what: str) -> None:
+    """--json, whose argument - is standard output."""
+    parser.add_argument(
+        "--json", metavar="FILE", type=lambda name: STANDARD_OUTPUT if name == "-" else Path(name),
+        help=f"write {what} as JSON; -: to standard output, and the tables to standard error",
+    )  # fmt: skip
+
+
+def result_console(json: Path | None = None) -> Console:
+    """Where tables go, wide enough for them where it is no terminal; not where `json` goes."""
+    stderr = json == STANDARD_OUTPUT
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(width=OUTPUT_WIDTH, stderr=stderr)
 
 
 def chosen_config(args: argparse.Namespace) -> Config:

@@ -5,14 +5,13 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.console import Console
-
 from hw.config import Config
+from sim.commands.common import add_json_argument, result_console
 from sim.device import Hang, RtlDevice, RtlResult
 from sim.options import RunOptions
 from sim.process import SimulationError
 from sim.progress import Progress
-from sim.report import Outcome, print_outcomes, write_json
+from sim.report import Outcome, print_outcomes, print_split, write_json
 from sim.scoreboard import explain_mismatch
 from sim.timeline import write_timeline
 from sim.waves import WAVES, run_with_waves
@@ -23,12 +22,11 @@ from sw.program import Device, DeviceError, Program
 HELP = "run stream bundles and compare every expected byte"
 EXAMPLES = (
     "vta run tests/streams/*.npz",
-    "vta run conv.npz --latency 64 --stall 7",
+    "vta run conv.npz --latency 64 --stall 7 --split",
     "vta run conv.npz --device golden --json result.json",
     "vta run conv.npz --timeline conv.json   # open it at ui.perfetto.dev",
     "vta run conv.npz --waves",
 )
-OUTPUT_WIDTH = 140  # columns, into a file
 DEVICE_HELP = "rtl: the core in its simulator (default); golden: the NumPy model"
 
 
@@ -41,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--stall", type=int, metavar="SEED", help="hold the bus's channels back at random")
     add("--poison", type=int, metavar="SEED", help="fill the scratchpads with random bytes first")
     add("--max-cycles", type=int, metavar="N", help="stop a run after N cycles")
-    add("--json", type=Path, metavar="FILE", help="write the results as JSON")
+    add("--split", action="store_true", help="show what each stage did in the cycles")
+    add_json_argument(parser, "the results")
     add("--timeline", type=Path, metavar="FILE", help="write when each instruction ran (Perfetto)")
     add("--waves", action="store_true", help=f"write an FST of each run to {_shown(WAVES)}/")
 
@@ -73,7 +72,10 @@ def run(args: argparse.Namespace) -> int:
             if args.timeline and isinstance(outcome.result, RtlResult):
                 assert outcome.result.events is not None
                 write_timeline(args.timeline, program, outcome.result.events)
-    print_outcomes(result_console(), outcomes)
+    console = result_console(args.json)
+    print_outcomes(console, outcomes)
+    for outcome in outcomes if args.split else ():
+        print_split(console, outcome)
     if args.json:
         write_json(args.json, outcomes)
     return 0 if all(outcome.match for outcome in outcomes) else 1
@@ -161,12 +163,6 @@ def _device(name: str, program: Program, stack: contextlib.ExitStack, progress: 
     if name == "golden":
         return GoldenDevice()
     return stack.enter_context(RtlDevice(program.config, progress=progress.step))
-
-
-def result_console() -> Console:
-    """Standard output; wide enough for the table where it is no terminal."""
-    console = Console()
-    return console if console.is_terminal else Console(width=OUTPUT_WIDTH)
 
 
 def _shown(path: Path) -> Path:

@@ -3,7 +3,6 @@
 import argparse
 import json
 import re
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -19,7 +18,12 @@ from hw.synthesis import (
     synthesize,
     write_baseline,
 )
-from sim.commands.common import add_config_arguments, chosen_config
+from sim.commands.common import (
+    add_config_arguments,
+    add_json_argument,
+    chosen_config,
+    result_console,
+)
 from sim.progress import Progress
 
 HELP = "synthesise the core for FPGAs: area by unit, Fmax, critical path, against the baseline"
@@ -37,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="of the placement (default 1)")  # fmt: skip
     parser.add_argument("--update", action="store_true",
                         help="make the figures the baseline, whatever they are")  # fmt: skip
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON")
+    add_json_argument(parser, "the figures")
     add_config_arguments(parser)
 
 
@@ -48,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
             synthesize(flow, _config(args, flow), seed=args.seed, progress=progress.step)
             for flow in flows
         ]
-    console = Console()
+    console = result_console(args.json)
     for flow, figures in zip(flows, all_figures, strict=True):
         _print(console, flow, figures)
     if args.json:

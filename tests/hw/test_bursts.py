@@ -19,7 +19,7 @@ def ref_bursts(config: Config, rows: dict) -> list[dict]:
     bursts = []
     for y in range(rows["rows"]):
         at = rows["addr"] + y * rows["stride"]
-        end = at + rows["nbytes"]
+        end = at + rows["span"] + 1
         while at < end:
             stop = min(end, (at // chunk + 1) * chunk)
             beats = (stop - 1) // config.beat_bytes - at // config.beat_bytes + 1
@@ -60,7 +60,7 @@ def random_transfer(rng: random.Random, config: Config, size: int) -> dict:
     width = rng.choice((1, 2, 5, rng.randrange(1, 3 * chunk // size)))
     return {
         "addr": addr // size * size,
-        "nbytes": width * size,
+        "span": width * size - 1,
         "stride": rng.choice((0, width, rng.randrange(1, 600))) * size,
         "rows": rng.choice((1, 1, 2, 3, 7)),
         "sram_base": rng.randrange(1 << 16),
@@ -90,7 +90,7 @@ def check_rules(config: Config, transfers: list[dict], bursts: list[dict]) -> No
     wanted = []
     for t in transfers:
         row = t["addr"] + np.arange(t["rows"])[:, None] * t["stride"]
-        wanted.append((row + np.arange(t["nbytes"])).ravel())
+        wanted.append((row + np.arange(t["span"] + 1)).ravel())
     moved = []
     for burst, start, end in zip(bursts, first, last, strict=True):
         stop = end - config.beat_bytes + 1 + burst["end"] if burst["row_end"] else end
@@ -101,7 +101,7 @@ def check_rules(config: Config, transfers: list[dict], bursts: list[dict]) -> No
 @pytest.mark.parametrize("bits", BUSES)
 def test_bursts_past_the_address_space_are_marked(bits: int) -> None:
     config = small(axi_data_bits=bits)
-    common = {"nbytes": 64, "rows": 3, "sram_base": 0, "index": 5}
+    common = {"span": 63, "rows": 3, "sram_base": 0, "index": 5}
     transfers = [
         {"addr": (1 << 32) - 80, "stride": 64, **common},
         {"addr": (1 << 32) - 32, "stride": 0, **common},
@@ -114,7 +114,7 @@ def test_bursts_past_the_address_space_are_marked(bits: int) -> None:
 
 def test_one_burst_a_cycle_and_one_cycle_between_transfers() -> None:
     config = small()
-    transfer = {"addr": 0, "nbytes": 4, "stride": 4, "rows": 20, "sram_base": 0, "index": 0}
+    transfer = {"addr": 0, "span": 3, "stride": 4, "rows": 20, "sram_base": 0, "index": 0}
     dut = BurstGenerator(config)
     taken: list[bool] = []
 

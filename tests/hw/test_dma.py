@@ -62,6 +62,7 @@ def rtl_dma(config: Config, memory: np.ndarray, bursts: list[list[dict]], seed: 
     async def idle(ctx) -> None:
         while sum(map(len, out)) < sum(b["len"] + 1 for some in bursts for b in some):
             await ctx.tick()
+        await ctx.tick()  # `idle` is a cycle late
         assert ctx.get(dut.idle)
 
     simulate(

@@ -56,6 +56,7 @@ def rtl_fetch(config: Config, memory: np.ndarray, address: int, count: int, *, s
     async def main(ctx) -> None:
         ctx.set(dut.address, address)
         ctx.set(dut.count, count)
+        await ctx.tick()  # address and count are there the cycle before
         ctx.set(dut.start, 1)
         await ctx.tick()
         ctx.set(dut.start, 0)

@@ -51,6 +51,13 @@ def test_run_matches(capsys: pytest.CaptureFixture[str], tmp_path: Path, device:
     assert (result["cycles"] is None) == (device == "golden")
 
 
+def test_json_alone_on_standard_output() -> None:
+    command = [sys.executable, "-m", "sim.cli", "run", STREAM, "--device", "golden", "--json", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)[0]["match"]
+    assert "store_64x1s4_x9" in done.stderr
+
+
 def test_run_finds_the_wrong_byte(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     status, out, _ = _vta(capsys, "run", STREAM, _wrong(tmp_path), "--json", path)

@@ -9,7 +9,7 @@ from rich.console import Console
 from hw.config import Config
 from hw.isa import ErrorClass
 from hw.registers import COUNTERS
-from sim.report import Outcome, other_cycles, print_outcomes, write_json
+from sim.report import Outcome, bound, other_cycles, print_outcomes, print_split, write_json
 from sw.generate import CORNERS
 from sw.golden import GoldenDevice
 from sw.program import DeviceError, Program, Result
@@ -39,8 +39,26 @@ def test_the_table_says_where_the_cycles_went() -> None:
     assert other_cycles(result) == "idle 60.0%, alu 10.0%, load, reset 5.0%"
     row = _text(Outcome(program, "rtl", result)).splitlines()[1].split()
     count = str(program.registers.insn_count)
-    assert row[:5] == [program.name, count, "1000", "25.0%", "4.00"]
+    assert row[:6] == [program.name, count, "1000", "400", "25.0%", "4.00"]
     assert row[-1] == "yes"
+
+
+def test_the_bound_is_the_port_that_is_used_most() -> None:
+    program = _program()
+    for counters, least in (
+        ({"read_beats": 7, "write_beats": 9, "gemm_uops": 8}, 9),
+        ({"gemm_uops": 12, "alu_uops": 9, "reset_uops": 4, "folded_uops": 2}, 12),
+        ({"gemm_uops": 10, "alu_uops": 9, "reset_uops": 4, "folded_uops": 2}, 11),
+    ):
+        assert bound(_result(program, counters=counters)) == least
+
+
+def test_the_split_adds_up() -> None:
+    stream = StringIO()
+    program = _program()
+    print_split(Console(file=stream, width=140), Outcome(program, "rtl", _result(program)))
+    line = next(line for line in stream.getvalue().splitlines() if line.startswith("compute"))
+    assert line.split("  ")[1].strip() == "idle 600, gemm 300, alu 100 = 1000"
 
 
 def test_what_went_wrong_is_told() -> None:

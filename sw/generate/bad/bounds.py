@@ -48,8 +48,8 @@ def load_beyond_the_scratchpad(state: State) -> tuple[ErrorClass, int]:
 def store_beyond_the_scratchpad(state: State) -> tuple[ErrorClass, int]:
     x, y = 2 + state.below(4), 1 + state.below(4)
     first = max(state.config.acc_depth - x * y + 1, 0) + state.one_of(0, state.below(500))
-    store = Store(memory_type=MemoryType.OUT, sram_base=_sram_base(first), y_size=y, x_size=x, x_stride=x,
-                  dram_base=writable(state))  # fmt: skip
+    store = Store(memory_type=MemoryType.OUT, sram_base=_sram_base(first), y_size=y, x_size=x,
+                  x_stride=x, dram_base=writable(state))  # fmt: skip
     return inject(state, ErrorClass.SRAM_BOUNDS, store)
 
 

@@ -54,7 +54,7 @@ def _counted(stream: Stream, rng: np.random.Generator, count: int) -> None:
 @corner
 def tokens_accumulate(stream: Stream, rng: np.random.Generator) -> None:
     """Tokens of each of the four counters wait until they are popped."""
-    _counted(stream, rng, 5)
+    _counted(stream, rng, min(5, stream.config.token_capacity))
 
 
 @corner
@@ -207,7 +207,7 @@ def tokens_left_over(stream: Stream, rng: np.random.Generator) -> None:
     stream.load_new(MemoryType.ACC, data, 0)
     stream.store(0, data.astype(np.int8))
     for giver, taker in CHANNELS:
-        stream.add(_push(giver, taker), _push(giver, taker))
+        stream.add(*[_push(giver, taker)] * min(2, stream.config.token_capacity))
 
 
 @corner
