@@ -35,6 +35,7 @@ def execute_ports(config: Config) -> dict[str, wiring.Member]:
         "reset_en": In(1),
         "reset_row": In(range(max(1, config.acc_depth // row))),
         "reset_mask": In(row),
+        "busy_next": In(1),
         "d_en": In(1),
         "d_addr": In(address),
         "d_data": Out(8 * config.acc_bytes),
@@ -63,7 +64,9 @@ class ZeroFlags(wiring.Component):
     Members
     -------
     en, row, mask, value: in, the flags of `row` under `mask` become `value`.
-    addr: in, entries of the bank to look up; flag: out, theirs, in the same cycle (old value).
+    read, addr: in, look up entries of the bank; flag: out, theirs before that cycle's write, one
+        cycle later, held while not `read`. The last port takes an address that comes late in its
+        cycle; its flag comes late too.
     """
 
     def __init__(self, *, depth: int, ports: int) -> None:
@@ -74,6 +77,7 @@ class ZeroFlags(wiring.Component):
             "row": In(range(self._rows)),
             "mask": In(FLAGS),
             "value": In(1),
+            "read": In(1).array(ports),
             "addr": In(16).array(ports),
             "flag": Out(1).array(ports),
         })  # fmt: skip
@@ -91,10 +95,17 @@ class ZeroFlags(wiring.Component):
         ]
         for n in range(self._ports):
             read = flags.read_port(domain="comb")
-            m.d.comb += [
-                read.addr.eq(self.addr[n] >> log2(FLAGS)),
-                self.flag[n].eq(read.data.bit_select(self.addr[n][: log2(FLAGS)], 1)),
-            ]
+            m.d.comb += read.addr.eq(self.addr[n] >> log2(FLAGS))
+            column = self.addr[n][: log2(FLAGS)]
+            if n == self._ports - 1:
+                flags_read = Signal(FLAGS, name=f"flags_{n}")
+                column_read = Signal(log2(FLAGS), name=f"column_{n}")
+                with m.If(self.read[n]):
+                    m.d.sync += [flags_read.eq(read.data), column_read.eq(column)]
+                m.d.comb += self.flag[n].eq(flags_read.bit_select(column_read, 1))
+            else:
+                with m.If(self.read[n]):
+                    m.d.sync += self.flag[n].eq(read.data.bit_select(column, 1))
         return m
 
 
@@ -110,6 +121,7 @@ class AccumulatorScratchpad(wiring.Component):
     -------
     load: writes of LOAD ACC and ACC_8BIT (`write_layout`).
     en, addr, value: in, write one element of BATCH x BLOCK int32.
+    busy_next: in, `en` or `reset_en` in the next cycle.
     reset_en, reset_row, reset_mask: in, set zero flags of a row of `flag_row_elements` entries.
     d_en, d_addr, s_en, s_addr: in; d_data, s_data: out, elements, zero instead while d_zero,
         s_zero: where they are used, that costs nothing.
@@ -173,11 +185,11 @@ class AccumulatorScratchpad(wiring.Component):
                 (out_reads, out, self.out_en, out_row),
             )):  # fmt: skip
                 read = source.read_port()
-                zero = Signal(name=f"zero_{bank}_{port}")
-                m.d.comb += [read.addr.eq(at), read.en.eq(en), flags.addr[port].eq(at)]
-                with m.If(en):
-                    m.d.sync += zero.eq(flags.flag[port])
-                reads.append((read.data, zero))
+                m.d.comb += [
+                    read.addr.eq(at), read.en.eq(en), flags.addr[port].eq(at),
+                    flags.read[port].eq(en),
+                ]  # fmt: skip
+                reads.append((read.data, flags.flag[port]))
         for port in ("d", "s"):
             reads = {"d": d_reads, "s": s_reads}[port]
             first = self._first(m, getattr(self, f"{port}_en"), getattr(self, f"{port}_addr"))
@@ -213,7 +225,12 @@ class AccumulatorScratchpad(wiring.Component):
         narrow = load.memory == MemoryType.ACC_8BIT
         parts, narrow_parts = (parts_of(config, t) for t in (MemoryType.ACC, MemoryType.ACC_8BIT))
         self._whole = load.zero | (load.part == Mux(narrow, narrow_parts - 1, parts - 1))
-        m.d.comb += self.load.ready.eq(~((self.en | self.reset_en) & self._whole))
+        # Ready from a register: the next write may be this one, or the one that follows it.
+        last = Mux(narrow, narrow_parts - 1, parts - 1)
+        maybe_whole = ~self.load.valid | load.zero | (load.part == last)
+        if parts > 1:
+            maybe_whole = maybe_whole | (load.part + 1 == last)
+        m.d.sync += self.load.ready.eq(~(self.busy_next & maybe_whole))
         collected = [Signal(beat, name=f"collected_{n}") for n in range(parts - 1)]
         for n, part in enumerate(collected):
             with m.If(self.load.valid & (load.part == n) & ~self._whole):

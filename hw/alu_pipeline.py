@@ -35,7 +35,7 @@ class AluPipeline(wiring.Component):
     -------
     i: steps (`step_layout`).
     d_en, d_addr, s_en, s_addr: to ACC; d_data, d_zero, s_data, s_zero: a cycle later.
-    en, addr, value: out, the write of cycle 5.
+    writes: out, cycle 5 writes in the next cycle; en, addr, value: out, the write of cycle 5.
     wants: out, a step would issue if there is a `slot`; needs_s: out, it reads port s.
     slot: in, the write five cycles from now is free, and port s now.
     issued: out, a step issues; step: out, which; blocked: out, one waits.
@@ -59,6 +59,7 @@ class AluPipeline(wiring.Component):
             "s_addr": Out(address),
             "s_data": In(bits),
             "s_zero": In(1),
+            "writes": Out(1),
             "en": Out(1),
             "addr": Out(address),
             "value": Out(bits),
@@ -89,6 +90,7 @@ class AluPipeline(wiring.Component):
             for n in range(self._config.batch * self._config.block)
         ]
         m.d.comb += [
+            self.writes.eq(valid[4]),
             self.en.eq(valid[5]),
             self.addr.eq(steps[5].dst),
             self.value.eq(Cat(results)),

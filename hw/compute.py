@@ -22,8 +22,8 @@ from hw.stage import StagePort, choose_state, connect_retirement
 __all__ = ["ComputeStage"]
 
 MEMORIES = (MemoryType.UOP, MemoryType.ACC, MemoryType.ACC_8BIT)
-ACC_PORTS = ("en", "addr", "value", "reset_en", "reset_row", "reset_mask", "d_en", "d_addr",
-             "s_en", "s_addr")  # fmt: skip
+ACC_PORTS = ("en", "addr", "value", "reset_en", "reset_row", "reset_mask", "busy_next", "d_en",
+             "d_addr", "s_en", "s_addr")  # fmt: skip
 ACC_RESULTS = ("d_data", "d_zero", "s_data", "s_zero")
 
 

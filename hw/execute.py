@@ -1,6 +1,6 @@
 """Execution: the GEMM and the ALU pipeline side by side on one ACC scratchpad."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -103,12 +103,14 @@ class Execute(wiring.Component):
     def _allot(self, m: Module, gemm: GemmPipeline, alu: AluPipeline) -> None:
         """Who writes five cycles from now, and who reads port s.
 
-        An ALU step with a tensor operand needs a cycle in which no GEMM step reads; where there is
-        none, GEMM pauses for a cycle in three, and such a step then goes before a GEMM write.
+        An ALU step with a tensor operand needs a cycle in which no GEMM step reads; beside such
+        steps GEMM pauses for a cycle in three, and they then go before a GEMM write. All that
+        decides comes from registers.
         """
-        denied, bubble, keep_free, paused, waits = (
-            Signal(name=name) for name in ("denied", "bubble", "keep_free", "paused", "waits")
+        denied, bubble, keep_free, waits = (
+            Signal(name=name) for name in ("denied", "bubble", "keep_free", "waits")
         )
+        paused = Signal(3)  # the GEMM steps of 1, 2 and 3 cycles ago; the last would read now
         # Zero flags are few, and GEMM steps wait behind them.
         gemm_first = gemm.held | gemm.zeroes | ~(denied | alu.needs_s)
         able = alu.wants & ~(alu.needs_s & gemm.s_en)
@@ -116,12 +118,12 @@ class Execute(wiring.Component):
         m.d.comb += [
             keep_free.eq(waits & ~bubble),
             gemm.slot.eq(gemm.held | (~keep_free & (gemm_first | ~able))),
-            gemm.pause.eq(alu.wants & alu.needs_s & gemm.s_en & ~paused),
+            gemm.pause.eq(alu.wants & alu.needs_s & (gemm.s_en | paused[2]) & ~paused[:2].any()),
             alu.slot.eq(able & ~keep_free & ~(gemm.wants_write & gemm_first)),
         ]
         m.d.sync += [
             denied.eq(able & gemm.wants_write & gemm_first),
-            paused.eq(gemm.pause),
+            paused.eq(Cat(gemm.pause, paused)),
             waits.eq(self.load_waits),
             bubble.eq(waits & (bubble | ~taken)),
         ]
@@ -144,6 +146,7 @@ class Execute(wiring.Component):
             acc.addr.eq(Mux(gemm.en, gemm.addr, alu.addr)),
             acc.value.eq(Mux(gemm.en, gemm.value, alu.value)),
             acc.reset_en.eq(gemm.reset_en),
+            acc.busy_next.eq(gemm.writes | alu.writes),
             acc.reset_row.eq(gemm.reset_row),
             acc.reset_mask.eq(gemm.reset_mask),
         ]

@@ -52,9 +52,11 @@ class GemmPipeline(wiring.Component):
     i: steps (`step_layout`), GEMM, RESET or FLAG_RESET.
     inp_en, inp_addr, wgt_en, wgt_addr: to the scratchpads; inp_data, wgt_data: a cycle later.
     s_en, s_addr: to ACC; s_data, s_zero: a cycle later.
+    writes: out, cycle 5 writes in the next cycle.
     en, addr, value: out, the write of cycle 5; reset_en, reset_row, reset_mask: or zero flags.
     wants_write: out, a step would issue that writes; slot: in, the write is free.
-    pause: in, issue nothing unless `held`. zeroes: out, a step would issue that sets zero flags.
+    pause: in, issue nothing in the next cycle unless `held`.
+    zeroes: out, the step that would issue sets zero flags.
     loading, older, older_src: in, windows that a LOAD has yet to write, that older ALU steps have
         yet to write, and that they have yet to read.
     issued, blocked, done, empty, stop, error, step: as in `hw.alu_pipeline`.
@@ -79,6 +81,7 @@ class GemmPipeline(wiring.Component):
             "reset_en": Out(1),
             "reset_row": Out(range(max(1, config.acc_depth // row))),
             "reset_mask": Out(row),
+            "writes": Out(1),
             "wants_write": Out(1),
             "slot": In(1),
             "pause": In(1),
@@ -121,10 +124,10 @@ class GemmPipeline(wiring.Component):
         following = self.i.payload
         gemm = step.carried.kind == Kind.GEMM
         settle = Signal(range(FLAG_RESET_DISTANCE))
-        passes_on = waiting & self.i.valid & following.adds
+        passes_on = following.adds
         m.d.comb += [
-            self.wants_write.eq((self.held | (able & ~self.pause)) & ~passes_on),
-            self.issued.eq(self.held | (able & ~self.pause & (passes_on | self.slot))),
+            self.wants_write.eq((self.held | able) & ~passes_on),
+            self.issued.eq(self.held | (able & (passes_on | self.slot))),
             self.blocked.eq(waiting & ~step.over & ~self.issued),
             self.i.ready.eq(~waiting | self.issued),
             self.step.eq(step),
@@ -140,7 +143,7 @@ class GemmPipeline(wiring.Component):
         m.d.sync += self.held.eq(self.issued & passes_on)
         settling = settle > 1
         with m.If(self.i.ready):
-            free = self._untouched(following) & ~settling & ~self.zeroes
+            free = self._untouched(following) & ~settling & ~self.zeroes & ~self.pause
             m.d.sync += [
                 self.zeroes.eq(self.i.valid & (following.carried.kind == Kind.FLAG_RESET)),
                 waiting.eq(self.i.valid),
@@ -148,7 +151,7 @@ class GemmPipeline(wiring.Component):
                 able.eq(self.i.valid & ~following.over & free & ~self.stop),
             ]
         with m.Else():
-            free = self._untouched(step) & ~settling
+            free = self._untouched(step) & ~settling & ~self.pause
             m.d.sync += able.eq(waiting & ~step.over & free & ~self.stop)
         with m.If(self.issued & self.zeroes):
             m.d.sync += settle.eq(FLAG_RESET_DISTANCE - 1)
@@ -218,6 +221,7 @@ class GemmPipeline(wiring.Component):
         with m.If(flags[4]):
             m.d.sync += self.reset_mask.eq(first & before)
         m.d.comb += [
+            self.writes.eq(writes | flags[4]),
             self.addr.eq(steps[5].dst),
             self.value.eq(Cat(results)),
             self.reset_row.eq(steps[5].dst >> row_bits),

@@ -45,10 +45,12 @@ class CommandQueue(wiring.Component):
             taken.eq(self.i.valid & ~full),
             storage.w_data.eq(self.i.payload),
             storage.w_en.eq(taken),
-            storage.r_en.eq(~self.o.valid | self.o.ready),
+            storage.r_en.eq(~self.o.valid),
         ]
         with m.If(storage.r_en):  # behind a block RAM, whose data come late in the cycle
             m.d.sync += [self.o.valid.eq(storage.r_rdy), self.o.payload.eq(storage.r_data)]
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
         count_up_down(m, self.unretired, taken, self.retire)
         fills = taken & (self.unretired == self._depth - 1)
         m.d.sync += full.eq(~self.retire & (full | fills))

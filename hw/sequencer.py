@@ -1,13 +1,14 @@
 """The loop sequencer: turns a GEMM or ALU operation into one uop's indices a cycle."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data, enum, fifo, stream, wiring
+from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.alu import chain_layout
 from hw.config import Config
 from hw.isa import INDEX_BITS, uop_layout
 from hw.retire import DONE_BITS
+from hw.small_fifo import SmallFifo
 from hw.window import inside, window_layout
 
 __all__ = ["Kind", "Sequencer", "carried_layout", "operation_layout", "step_layout"]
@@ -77,7 +78,7 @@ def step_layout(config: Config) -> data.StructLayout:
         "wgt": config.log_wgt_depth,
         "over": 1,
         "last": 1,
-        "adds": 1,  # a GEMM step, within bounds, to the entry of the GEMM step before
+        "adds": 1,  # valid; a GEMM step, within bounds, to the entry of the GEMM step before
         "passes_on": 1,  # the next step `adds` and comes at once: set by the GEMM pipeline
     })  # fmt: skip
 
@@ -121,7 +122,7 @@ class Sequencer(wiring.Component):
         m = Module()
         config = self._config
         layout = step_layout(config)
-        m.submodules.steps = steps = fifo.SyncFIFO(width=layout.size, depth=STEPS)
+        m.submodules.steps = steps = SmallFifo(width=layout.size, depth=STEPS)
         op = Signal(operation_layout(config))
         uop = Signal(config.log_uop_depth)
         step, last, absent = Signal(), Signal(), Signal()
@@ -187,7 +188,12 @@ class Sequencer(wiring.Component):
             self.empty.eq(~self.active & ~Cat(valid).any() & ~steps.r_rdy & ~self.o.valid),
         ]
         with m.If(steps.r_en):
-            m.d.sync += [self.o.valid.eq(steps.r_rdy), self.o.payload.eq(steps.r_data)]
+            first = data.View(layout, steps.r_data)
+            m.d.sync += [
+                self.o.valid.eq(steps.r_rdy),
+                self.o.payload.eq(first),
+                self.o.payload.adds.eq(first.adds & steps.r_rdy),
+            ]
         with m.If(valid[1]):
             m.d.sync += [before.eq(out.dst), before_adds.eq(gemm)]
         return m
@@ -210,7 +216,7 @@ class Sequencer(wiring.Component):
                 m.d.comb += over.eq(dst)
         return over
 
-    def _room(self, m: Module, step: Signal, steps: fifo.SyncFIFO) -> Value:
+    def _room(self, m: Module, step: Signal, steps: SmallFifo) -> Value:
         """Whether there is a place for one more step, those on their way counted."""
         free, left = Signal(range(STEPS + 1), init=STEPS), Signal()
         m.d.sync += [left.eq(steps.r_rdy & steps.r_en), free.eq(free - step + left)]
