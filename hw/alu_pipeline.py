@@ -43,7 +43,8 @@ class AluPipeline(wiring.Component):
     quiet: out, a GEMM step found free to issue in two cycles reads what these steps write.
     done: out, number of instructions whose last step is written this cycle.
     empty: out, no issued step has still to be written.
-    stop: in, issue nothing more; error: SRAM_BOUNDS of a step, which is not issued.
+    hold, stop: in, issue nothing from the next cycle on.
+    error: SRAM_BOUNDS of a step, which is not issued.
     """
 
     def __init__(self, config: Config) -> None:
@@ -72,6 +73,7 @@ class AluPipeline(wiring.Component):
             "done": Out(DONE_BITS),
             "empty": Out(1),
             "quiet": Out(1),
+            "hold": In(1),
             "stop": In(1),
             "step": Out(step_layout(config)),
             "error": Out(error_layout()),
@@ -132,7 +134,7 @@ class AluPipeline(wiring.Component):
             self.s_addr.eq(step.src),
         ]
         with m.If(self.i.ready):
-            free = ~met.any() & self._untouched(following, tensor)
+            free = ~met.any() & ~self.hold & self._untouched(following, tensor)
             m.d.sync += [
                 waiting.eq(self.i.valid),
                 step.eq(following),
@@ -141,7 +143,7 @@ class AluPipeline(wiring.Component):
                 able.eq(self.i.valid & ~following.over & free & ~self.stop),
             ]
         with m.Else():
-            free = ~conflicts[:-1].any() & self._untouched(step, needs_s)
+            free = ~conflicts[:-1].any() & ~self.hold & self._untouched(step, needs_s)
             m.d.sync += [
                 conflicts.eq(conflicts << 1),
                 able.eq(waiting & ~step.over & free & ~self.stop),

@@ -33,7 +33,8 @@ class Execute(wiring.Component):
     gemm_done, alu_done: out, instructions completed this cycle.
     gemm_issued, alu_issued, blocked: out, what happens in this cycle.
     gemm_step, alu_step: out, what issues.
-    gemm_quiet, alu_quiet, gemm_empty, alu_empty: out, as the pipelines have them.
+    alu_waits: in, ALU steps must not issue yet; epoch: in, of GEMM steps behind the ALU operations.
+    gemm_quiet, gemm_leaves, alu_quiet, gemm_empty, alu_empty: out, as the pipelines have them.
     stop: in; error: SRAM_BOUNDS of a step.
     """
 
@@ -45,6 +46,7 @@ class Execute(wiring.Component):
             "alu_issued",
             "blocked",
             "gemm_quiet",
+            "gemm_leaves",
             "gemm_empty",
             "alu_quiet",
             "alu_empty",
@@ -55,6 +57,8 @@ class Execute(wiring.Component):
             **operand_ports(config),
             "acc": In(wiring.Signature(execute_ports(config))),
             "load_waits": In(1),
+            "alu_waits": In(1),
+            "epoch": In(1),
             **{name: In(window_layout()) for name in windows},
             "gemm_done": Out(DONE_BITS),
             "alu_done": Out(DONE_BITS),
@@ -77,6 +81,8 @@ class Execute(wiring.Component):
         self._allot(m, gemm, alu)
         self._ports(m, gemm, alu)
         m.d.comb += [
+            alu.hold.eq(self.alu_waits),
+            gemm.epoch.eq(self.epoch),
             gemm.stop.eq(self.stop),
             alu.stop.eq(self.stop),
             gemm.loading.eq(self.loading),
@@ -91,6 +97,7 @@ class Execute(wiring.Component):
             self.alu_step.eq(alu.step),
             self.blocked.eq(gemm.blocked | alu.blocked),
             self.gemm_quiet.eq(gemm.quiet),
+            self.gemm_leaves.eq(gemm.leaves),
             self.gemm_empty.eq(gemm.empty),
             self.alu_quiet.eq(alu.quiet),
             self.alu_empty.eq(alu.empty),

@@ -52,13 +52,13 @@ class GemmPipeline(wiring.Component):
     i: steps (`step_layout`), GEMM, RESET or FLAG_RESET.
     inp_en, inp_addr, wgt_en, wgt_addr: to the scratchpads; inp_data, wgt_data: a cycle later.
     s_en, s_addr: to ACC; s_data, s_zero: a cycle later.
-    writes: out, cycle 5 writes in the next cycle.
+    writes: out, cycle 5 writes in the next cycle; leaves: out, an operation's last step does.
     en, addr, value: out, the write of cycle 5; reset_en, reset_row, reset_mask: or zero flags.
     wants_write: out, a step would issue that writes; slot: in, the write is free.
     pause: in, issue nothing in the next cycle unless `held`.
     zeroes: out, the step that would issue sets zero flags.
     loading, older, older_src: in, windows that a LOAD has yet to write, that older ALU steps have
-        yet to write, and that they have yet to read.
+        yet to write, and that they have yet to read; epoch: in, that of steps behind the latter.
     issued, blocked, done, empty, stop, error, step: as in `hw.alu_pipeline`.
     quiet: out, an ALU operation started now reads what these steps write: it takes longer
         to its first step than they to their write.
@@ -82,6 +82,7 @@ class GemmPipeline(wiring.Component):
             "reset_row": Out(range(max(1, config.acc_depth // row))),
             "reset_mask": Out(row),
             "writes": Out(1),
+            "leaves": Out(1),
             "wants_write": Out(1),
             "slot": In(1),
             "pause": In(1),
@@ -92,6 +93,7 @@ class GemmPipeline(wiring.Component):
             "loading": In(window_layout()),
             "older": In(window_layout()),
             "older_src": In(window_layout()),
+            "epoch": In(1),
             "done": Out(DONE_BITS),
             "empty": Out(1),
             "quiet": Out(1),
@@ -108,6 +110,7 @@ class GemmPipeline(wiring.Component):
         m.d.comb += [
             self.empty.eq(~waiting & ~Cat(valid[1:STAGES]).any()),
             self.quiet.eq(~waiting),
+            self.leaves.eq(valid[4] & steps[4].last),
             self.done.eq(Mux(valid[5] & steps[5].last, steps[5].carried.instructions, 0)),
         ]
         return m
@@ -161,9 +164,10 @@ class GemmPipeline(wiring.Component):
 
     def _untouched(self, step) -> Value:
         """Whether what others have still to do to ACC leaves the step's entry alone."""
-        windows = (self.loading, self.older, self.older_src)
-        touched = Cat(inside(window, step.dst) for window in windows).any()
-        return ~touched | (step.carried.kind == Kind.FLAG_RESET)
+        touched_by_load = inside(self.loading, step.dst)
+        touched_by_alu = inside(self.older, step.dst) | inside(self.older_src, step.dst)
+        flags = step.carried.kind == Kind.FLAG_RESET
+        return ~touched_by_load & (~touched_by_alu | (step.epoch != self.epoch)) | flags
 
     def _accumulate(self, m: Module, valid: list, steps: list) -> None:
         config = self._config

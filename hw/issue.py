@@ -39,6 +39,9 @@ class Issue(wiring.Component):
     uop_active, uop_bgn, uop_end: in, the uops that may still be read.
     gemm_quiet, gemm_empty, alu_quiet, alu_empty: in, from execution, operations that wait for
         their steps counted: others may start, or nothing is executing.
+    gemm_leaves: in, the last step of a GEMM operation writes in the next cycle.
+    alu_waits: out, older GEMM operations have still to write.
+    epoch: out, that of GEMM operations behind the last ALU operation.
     older, older_src: out, windows of ACC entries that ALU operations have yet to write and read.
     started, started_index: out, an instruction starts.
     wait_prev, wait_next, wait_room, wait_hazard: out, why the instruction at `i` does not.
@@ -50,11 +53,11 @@ class Issue(wiring.Component):
     def __init__(self, config: Config) -> None:
         self._config = config
         flags = ("prev_available", "next_available", "sound", "foldable_next", "window_valid",
-                 "uop_active", "gemm_quiet", "gemm_empty", "alu_quiet",
+                 "uop_active", "gemm_quiet", "gemm_leaves", "gemm_empty", "alu_quiet",
                  "alu_empty", "stop")  # fmt: skip
         reports = ("pop_prev", "pop_next", "reserve_prev", "reserve_next", "started", "wait_prev",
                    "wait_next", "wait_room", "wait_hazard", "waiting_for_load",
-                   "occupied")  # fmt: skip
+                   "occupied", "alu_waits", "epoch")  # fmt: skip
         super().__init__({
             "i": In(stream.Signature(analysed_layout(config))),
             "loader": Out(stream.Signature(command_layout())),
@@ -184,10 +187,9 @@ class Issue(wiring.Component):
         m.d.comb += [
             loaded.eq((self.loads_pending == 0)
                       | ((self.loads_pending == 1) & self.window_valid & ~flag_reset)),
-            self.gemm.payload.eq(kept),
             self.alu.payload.eq(kept),
             self.gemm.valid.eq(ready & ~to_alu & self._beside_alu(m, kept, flag_reset)),
-            self.alu.valid.eq(ready & to_alu & self.gemm_quiet),
+            self.alu.valid.eq(ready & to_alu & self._behind_gemm(m, kept)),
             self.waiting_for_load.eq(self.occupied & ~loaded),
             sent.eq((self.gemm.valid & self.gemm.ready) | (self.alu.valid & self.alu.ready)),
         ]  # fmt: skip
@@ -265,6 +267,31 @@ class Issue(wiring.Component):
             kept.wgt_factor_out.eq(gemm.wgt_factor_out),
             kept.wgt_factor_in.eq(gemm.wgt_factor_in),
         ]
+
+    def _behind_gemm(self, m: Module, kept) -> Value:
+        """Whether the kept operation can be sent to the ALU; orders it behind GEMM.
+
+        Its steps wait until the GEMM operations sent before have written; those sent later, which
+        follow without a gap and are of the next epoch, wait for what they share with it (`older`).
+        So that nobody waits in a circle, and two epochs are enough, there must be no other ALU
+        operation then, or no GEMM step that can wait.
+        """
+        unwritten, ahead = Signal(6), Signal(6)
+        gemm_sent, alu_sent = (port.valid & port.ready for port in (self.gemm, self.alu))
+        m.d.sync += unwritten.eq(unwritten + gemm_sent - self.gemm_leaves)
+        with m.If(alu_sent):
+            m.d.sync += [
+                ahead.eq(unwritten - self.gemm_leaves),
+                self.epoch.eq(self.epoch ^ self.alu_empty),
+            ]
+        with m.Elif(self.gemm_leaves & self.alu_waits):
+            m.d.sync += ahead.eq(ahead - 1)
+        m.d.comb += [
+            self.alu_waits.eq(ahead != 0),
+            self.gemm.payload.eq(kept),
+            self.gemm.payload.epoch.eq(self.epoch),
+        ]
+        return self.gemm_quiet | (kept.direct & self.alu_empty & ~self.alu_waits)
 
     def _beside_alu(self, m: Module, kept, flag_reset) -> Signal:
         """Whether the kept operation can start beside the ALU operations before it."""

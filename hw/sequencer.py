@@ -46,7 +46,8 @@ def carried_layout(config: Config) -> data.StructLayout:
 def operation_layout(config: Config) -> data.StructLayout:
     """A GEMM or ALU instruction, or several folded, with loops that are not empty.
 
-    A `direct` one has a single uop with indices `dst` and `src`: UOP is not read.
+    A `direct` one has a single uop with indices `dst` and `src`: UOP is not read. `epoch`
+    changes with each ALU operation that was sent while GEMM operations before were not finished.
     """
     u = config.log_uop_depth
     a, i, w = config.log_acc_depth, config.log_inp_depth, config.log_wgt_depth
@@ -54,6 +55,7 @@ def operation_layout(config: Config) -> data.StructLayout:
     return data.StructLayout({
         "carried": carried_layout(config),
         "direct": 1,
+        "epoch": 1,
         "dst": a,
         "src": s,
         "uop_bgn": u,
@@ -78,7 +80,8 @@ def step_layout(config: Config) -> data.StructLayout:
         "wgt": config.log_wgt_depth,
         "over": 1,
         "last": 1,
-        "adds": 1,  # valid; a GEMM step, within bounds, to the entry of the GEMM step before
+        "epoch": 1,
+        "adds": 1,  # valid; GEMM within bounds, to the entry of the GEMM step before, same epoch
         "passes_on": 1,  # the next step `adds` and comes at once: set by the GEMM pipeline
     })  # fmt: skip
 
@@ -149,12 +152,13 @@ class Sequencer(wiring.Component):
 
         # Cycle 1: the uop is out of the scratchpad.
         valid = [Signal(name=f"valid_{n}") for n in (1, 2)]
-        last_1, reads_1 = Signal(), Signal()
+        last_1, reads_1, epoch_1 = Signal(), Signal(), Signal()
         carried_1 = Signal(carried_layout(config))
         at_1 = {name: Signal.like(value, name=f"{name}_1") for name, value in at.items()}
         m.d.sync += [valid[0].eq(step), valid[1].eq(valid[0])]
         with m.If(step):
-            m.d.sync += [last_1.eq(last), reads_1.eq(~op.direct), carried_1.eq(op.carried)]
+            m.d.sync += [last_1.eq(last), reads_1.eq(~op.direct), epoch_1.eq(op.epoch)]
+            m.d.sync += carried_1.eq(op.carried)
             m.d.sync += [at_1[name].eq(value) for name, value in at.items()]
         fields = data.View(uop_layout(config), self.uop_data)
 
@@ -164,23 +168,24 @@ class Sequencer(wiring.Component):
             field = getattr(fields, name)
             sums[name] = Signal(max(len(value) - 1, len(field)) + 1, name=f"{name}_sum")
             beyond[name] = Signal(name=f"{name}_beyond")
-        last_2, carried_2 = Signal(), Signal(carried_layout(config))
+        last_2, epoch_2, carried_2 = Signal(), Signal(), Signal(carried_layout(config))
         with m.If(valid[0]):
-            m.d.sync += [last_2.eq(last_1), carried_2.eq(carried_1)]
+            m.d.sync += [last_2.eq(last_1), epoch_2.eq(epoch_1), carried_2.eq(carried_1)]
             for name, value in at_1.items():
                 field = getattr(fields, name) & Mux(reads_1, -1, 0)
                 m.d.sync += [sums[name].eq(value[:-1] + field), beyond[name].eq(value[-1])]
         out = Signal(layout)
-        before, before_adds = Signal(config.log_acc_depth), Signal()
+        before, before_adds = Signal(config.log_acc_depth + 1), Signal()
         gemm = carried_2.kind == Kind.GEMM
         m.d.comb += [
             out.carried.eq(carried_2),
             out.last.eq(last_2),
+            out.epoch.eq(epoch_2),
             out.dst.eq(sums["dst"]),
             out.src.eq(sums["src"]),
             out.wgt.eq(sums["wgt"]),
             out.over.eq(self._over(m, carried_2, sums, beyond)),
-            out.adds.eq(before_adds & gemm & (out.dst == before) & ~out.over),
+            out.adds.eq(gemm & before_adds & (Cat(out.dst, epoch_2) == before) & ~out.over),
             steps.w_data.eq(out),
             steps.w_en.eq(valid[1]),
             steps.r_en.eq(~self.o.valid | self.o.ready),
@@ -195,7 +200,7 @@ class Sequencer(wiring.Component):
                 self.o.payload.adds.eq(first.adds & steps.r_rdy),
             ]
         with m.If(valid[1]):
-            m.d.sync += [before.eq(out.dst), before_adds.eq(gemm)]
+            m.d.sync += [before.eq(Cat(out.dst, epoch_2)), before_adds.eq(gemm)]
         return m
 
     def _over(self, m: Module, carried, sums: dict, beyond: dict) -> Value:
