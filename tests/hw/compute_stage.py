@@ -25,7 +25,7 @@ from tests.hw.pads import ref_load
 from tests.hw.test_alu import ref_alu
 
 __all__ = [
-    "FOLDED", "LAST", "SET_UP", "Stage", "State", "alu", "gemm", "marginal", "rtl_compute",
+    "ACC_BASE", "FOLDED", "LAST", "SET_UP", "UOP_BASE", "Stage", "State", "alu", "gemm", "marginal", "rtl_compute",
     "set_up_state",
 ]  # fmt: skip
 
