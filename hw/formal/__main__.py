@@ -22,10 +22,10 @@ PROOFS: dict[str, tuple[Callable[[], Properties], int, str]] = {
        for bits in (32, 64, 128, 256)},
     "chain": (ChainProperties, 1, "bmc"),  # without state: one cycle is all there is
     "lane": (LaneProperties, 3, "prove"),
-    "gemm-pipeline": (GemmPipelineProperties, 14, "bmc"),
-    "alu-pipeline": (AluPipelineProperties, 14, "bmc"),
+    "gemm-pipeline": (GemmPipelineProperties, 15, "bmc"),
+    "alu-pipeline": (AluPipelineProperties, 15, "bmc"),
     "ports": (PortProperties, 8, "prove"),
-    "load-write": (lambda: PortProperties(patience=12), 20, "bmc"),
+    "load-write": (lambda: PortProperties(patience=13), 21, "bmc"),
     **{f"held-{name.replace(' ', '-')}": (lambda name=name: HeldProperties(name), 2, "prove")
        for name in CHANNELS},
 }  # fmt: skip

@@ -70,18 +70,25 @@ def _hold(m: Module, stream, inputs: Value) -> None:
     m.d.comb += Assume(~offered | (stream.valid & (inputs == before)))
 
 
+def _adds_to(before, step) -> Value:
+    """What `adds` says of a step, given the one before."""
+    kinds = (before.carried.kind == Kind.GEMM) & (step.carried.kind == Kind.GEMM)
+    return kinds & (before.dst == step.dst) & ~step.over
+
+
 class GemmPipelineProperties(Properties):
     """A GEMM pipeline given GEMM, RESET and FLAG_RESET steps, and write slots, at any time.
 
     Checked for the first cycles after reset, which reach every state of the pipeline's six: what
     each step writes is what the steps before it, one after the other, leave in its entry; a step
     that does not write passes its sum on to the next one, which comes in the very next cycle.
+    Steps may say that they add to the entry of the GEMM step before only where they do.
     """
 
     def __init__(self) -> None:
         super().__init__({
             "valid": In(1), "kind": In(Kind), "dst": In(1), "base": In(1), "limit": In(2),
-            "inp": In(BITS), "slot": In(1), "pause": In(1),
+            "adds": In(1), "inp": In(BITS), "slot": In(1), "pause": In(1),
         })  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
@@ -96,6 +103,7 @@ class GemmPipelineProperties(Properties):
             step.carried.base.eq(self.base),
             step.carried.limit.eq(self.limit),
             step.dst.eq(Mux(flags, 0, self.dst)),
+            step.adds.eq(self.adds),
             dut.inp_data.eq(self.inp),
             dut.wgt_data.eq(int.from_bytes(unit, "little")),
             dut.slot.eq(self.slot),
@@ -104,7 +112,12 @@ class GemmPipelineProperties(Properties):
             Assume((self.limit > self.base) & (self.limit <= 2)),
             Assume(~dut.held | self.slot),
         ]
-        _hold(m, dut.i, Cat(self.kind.as_value(), self.dst, self.base, self.limit))
+        _hold(m, dut.i, Cat(self.kind.as_value(), self.dst, self.base, self.limit, self.adds))
+        before = Signal(step_layout(CONFIG))  # the step before
+        known = Signal()
+        with m.If(dut.i.valid & dut.i.ready):
+            m.d.sync += [before.eq(step), known.eq(1)]
+        m.d.comb += Assume(~self.adds | (known & _adds_to(before, step)))
         memory = _Memory(m)
         memory.write(dut.en, dut.addr, dut.value)
         memory.reset(dut.reset_en, dut.reset_mask)
@@ -174,23 +187,42 @@ class AluPipelineProperties(Properties):
         memory.read(dut.s_en, dut.s_addr, dut.s_data, dut.s_zero)
         entries = Array(Signal(BITS, name=f"entry_{n}") for n in range(2))
         after = Signal(BITS)
-        m.d.comb += after.eq(entries[self.dst] + Mux(self.tensor, entries[self.src], self.imm))
+        now = dut.step  # what issues
+        chain = now.carried.chain
+        operand = Mux(chain.first_tensor, entries[now.src[0]], chain.first_imm)
+        m.d.comb += after.eq(entries[now.dst[0]] + operand)
         with m.If(dut.issued):
-            m.d.sync += entries[self.dst].eq(after)
+            m.d.sync += entries[now.dst[0]].eq(after)
         expected = _delayed(m, after, WRITE_CYCLE, "expected")[-1]
-        dst = _delayed(m, self.dst, WRITE_CYCLE, "dst")[-1]
+        dst = _delayed(m, now.dst, WRITE_CYCLE, "dst")[-1]
         valid = _delayed(m, dut.issued, WRITE_CYCLE, "issued")[-1]
         m.d.comb += Assert(dut.en == valid)
         with m.If(dut.en):
             m.d.comb += Assert((dut.addr == dst) & (dut.value[:BITS] == expected))
+        self._order(m, dut)
         return m
+
+    def _order(self, m: Module, dut: AluPipeline) -> None:
+        """What issues is what was taken, in order: cycle 0 holds one step."""
+        fields = Cat(self.dst, self.src, self.tensor, self.imm)
+        held, waiting = Signal.like(fields), Signal()
+        chain = dut.step.carried.chain
+        issuing = Cat(dut.step.dst[0], dut.step.src[0], chain.first_tensor,
+                      chain.first_imm.as_unsigned()[:BITS])  # fmt: skip
+        with m.If(dut.i.ready):
+            m.d.sync += [waiting.eq(dut.i.valid), held.eq(fields)]
+        m.d.comb += [
+            Assert(~dut.issued | (waiting & (issuing == held))),
+            Assert(dut.i.ready == (~waiting | dut.issued)),
+        ]
 
 
 class PortProperties(Properties):
     """Both pipelines side by side, given any steps, windows and loads.
 
-    Proved for all time: they never use the write port together, nor port s; each issued step that
-    does not pass its sum on gets the write of its fifth cycle. With `patience`, checked for the
+    Proved for all time: they never use the write port together; where GEMM reads port s, it gets
+    it, and no ALU step issues that needs it; the ALU's reads are those of the step that issues;
+    each issued step that does not pass its sum on gets the write of its fifth cycle. With `patience`, checked for the
     first cycles: a LOAD that waits for a free write gets one within so many cycles.
     """
 
@@ -219,10 +251,12 @@ class PortProperties(Properties):
             _hold(m, port, step.as_value())
         writes = [self.probe(f"dut.{path}", 1) for path in (
             "gemm_pipeline.en", "gemm_pipeline.reset_en", "alu_pipeline.en")]  # fmt: skip
-        reads = [self.probe(f"dut.{unit}_pipeline.s_en", 1) for unit in ("gemm", "alu")]
+        self._reads(m, dut)
+        # While a GEMM step waits, it is the one before that on offer.
+        adds = ~dut.gemm_quiet & self.gemm_step.adds
         m.d.comb += [
+            Assume(~adds | _adds_to(dut.gemm_step, self.gemm_step)),
             Assert(sum(writes) <= 1),
-            Assert(sum(reads) <= 1),
             Assert(dut.acc.en == (writes[0] | writes[2])),
             Assert(dut.acc.reset_en == writes[1]),
         ]
@@ -242,6 +276,25 @@ class PortProperties(Properties):
         else:
             self._wait(m, dut, self._patience)
         return m
+
+    def _reads(self, m: Module, dut: Execute) -> None:
+        """ALU steps may read before they issue, in vain."""
+        acc, step = dut.acc, dut.alu_step
+        chain = step.carried.chain
+        tensor = chain.first_tensor | chain.shift_tensor
+        gemm_reads = self.probe("dut.gemm_pipeline.s_en", 1)
+        gemm_reads_at = self.probe("dut.gemm_pipeline.s_addr", CONFIG.log_acc_depth)
+        needs_s = self.probe("dut.alu_pipeline.needs_s", 1)
+        waits = ~dut.alu.ready | dut.alu_issued
+        m.d.comb += [
+            Assert(~waits | (needs_s == tensor)),
+            Assert(~gemm_reads | (acc.s_en & (acc.s_addr == gemm_reads_at))),
+            Assert(~dut.alu_issued | (acc.d_en & (acc.d_addr == step.dst))),
+            Assert(
+                ~(dut.alu_issued & tensor)
+                | (~gemm_reads & acc.s_en & (acc.s_addr == step.src))
+            ),
+        ]
 
     def _wait(self, m: Module, dut: Execute, patience: int) -> None:
         """A LOAD's write, held until it is taken."""
