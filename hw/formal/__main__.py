@@ -10,7 +10,8 @@ from hw.config import Config
 from hw.formal.bursts import BurstProperties
 from hw.formal.chain import ChainProperties, LaneProperties
 from hw.formal.channels import CHANNELS, HeldProperties
-from hw.formal.pipelines import AluPipelineProperties, GemmPipelineProperties, PortProperties
+from hw.formal.pipelines import AluPipelineProperties, GemmPipelineProperties
+from hw.formal.ports import PortProperties
 from hw.formal.prove import FormalError, Properties, missing_package, prove
 from hw.formal.tokens import TokenProperties
 

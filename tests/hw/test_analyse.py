@@ -36,8 +36,9 @@ def random_instruction(rng: random.Random) -> Instruction:
     bgn = rng.randrange(UOPS - 2)
     loops = {
         "uop_bgn": bgn,
-        "uop_end": rng.choice((bgn, *[bgn + 1] * 6, bgn + 2, CONFIG.uop_depth,
-                               CONFIG.uop_depth + 1)),
+        "uop_end": rng.choice(
+            (bgn, *[bgn + 1] * 6, bgn + 2, CONFIG.uop_depth, CONFIG.uop_depth + 1)
+        ),
         "iter_out": rng.choice((0, 1, 2, 3, 8, 9, 16, 17)),
         "iter_in": rng.choice((0, 1, 2, 4, 5)),
         "dst_factor_out": rng.choice((0, 1, 2, 4, 5, 33)),

@@ -216,8 +216,8 @@ def test_a_load_of_acc_waits_for_what_executes(operation: str) -> None:
     programs: dict[str, list[Instruction]] = {}
     for name, load in ACC_LOADS.items():
         for length in (0, 1, 5, 12):
-            programs[f"{name}, {length}"] = [
-                gemm(iter_out=length), BEFORE_LOAD[operation], load, over(ADD, 1), gemm()]  # fmt: skip
+            first, op = gemm(iter_out=length), BEFORE_LOAD[operation]
+            programs[f"{name}, {length}"] = [first, op, load, over(ADD, 1), gemm()]
     for name, run in run_all(programs).items():
         assert run.started[2] >= run.retired[1], name
 

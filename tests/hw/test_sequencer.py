@@ -222,6 +222,4 @@ def test_there_is_no_bubble_behind_a_stall() -> None:
 
 def test_a_direct_operation_does_not_wait_for_uop() -> None:
     assert not any(valids(RUN, 30, hold=1))
-    np.testing.assert_array_equal(
-        valids(RUN | {"direct": 1}, 30, hold=1), np.arange(30) >= LATENCY
-    )
+    np.testing.assert_array_equal(valids(RUN | {"direct": 1}, 30, hold=1), np.arange(30) >= LATENCY)
