@@ -26,7 +26,7 @@ PROOFS: dict[str, tuple[Callable[[], Properties], int, str]] = {
     "gemm-pipeline": (GemmPipelineProperties, 15, "bmc"),
     "alu-pipeline": (AluPipelineProperties, 15, "bmc"),
     "ports": (PortProperties, 8, "prove"),
-    "load-write": (lambda: PortProperties(patience=13), 21, "bmc"),
+    "load-write": (lambda: PortProperties(patience=12), 21, "bmc"),
     **{f"held-{name.replace(' ', '-')}": (lambda name=name: HeldProperties(name), 2, "prove")
        for name in CHANNELS},
 }  # fmt: skip
