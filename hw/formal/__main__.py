@@ -10,7 +10,8 @@ from hw.config import Config
 from hw.formal.bursts import BurstProperties
 from hw.formal.chain import ChainProperties, LaneProperties
 from hw.formal.channels import CHANNELS, HeldProperties
-from hw.formal.pipelines import AluPipelineProperties, GemmPipelineProperties, PortProperties
+from hw.formal.pipelines import AluPipelineProperties, GemmPipelineProperties
+from hw.formal.ports import PortProperties
 from hw.formal.prove import FormalError, Properties, missing_package, prove
 from hw.formal.tokens import TokenProperties
 
@@ -22,10 +23,10 @@ PROOFS: dict[str, tuple[Callable[[], Properties], int, str]] = {
        for bits in (32, 64, 128, 256)},
     "chain": (ChainProperties, 1, "bmc"),  # without state: one cycle is all there is
     "lane": (LaneProperties, 3, "prove"),
-    "gemm-pipeline": (GemmPipelineProperties, 14, "bmc"),
-    "alu-pipeline": (AluPipelineProperties, 14, "bmc"),
+    "gemm-pipeline": (GemmPipelineProperties, 15, "bmc"),
+    "alu-pipeline": (AluPipelineProperties, 15, "bmc"),
     "ports": (PortProperties, 8, "prove"),
-    "load-write": (lambda: PortProperties(patience=12), 20, "bmc"),
+    "load-write": (lambda: PortProperties(patience=12), 21, "bmc"),
     **{f"held-{name.replace(' ', '-')}": (lambda name=name: HeldProperties(name), 2, "prove")
        for name in CHANNELS},
 }  # fmt: skip

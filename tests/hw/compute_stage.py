@@ -25,8 +25,8 @@ from tests.hw.pads import ref_load
 from tests.hw.test_alu import ref_alu
 
 __all__ = [
-    "FOLDED", "LAST", "SET_UP", "Stage", "State", "alu", "gemm", "marginal", "rtl_compute",
-    "set_up_state",
+    "ACC_BASE", "FOLDED", "LAST", "SET_UP", "UOP_BASE", "Stage", "State", "alu", "gemm",
+    "marginal", "rtl_compute", "set_up_state",
 ]  # fmt: skip
 
 UOP_BASE, ACC_BASE, BYTES = 0x400, 0x1000, 0x3000

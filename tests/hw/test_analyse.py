@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from hw.analyse import Analyse, Turn
+from hw.analyse import WORTH_FLAGS, WORTH_WAITING, Analyse, Turn
 from hw.isa import Alu, Finish, Gemm, Instruction, Load, MemoryType, encode, pack_uops
 from hw.isa import uop_fields as fields_of_uop
 from tests.hw.harness import receive, send, simulate, small, watch_stable
@@ -20,17 +20,26 @@ def random_uops(rng: random.Random) -> np.ndarray:
     return np.array([[rng.randrange(limit) for limit in limits] for _ in range(UOPS)])
 
 
+def random_load(rng: random.Random) -> Load:
+    return Load(
+        memory_type=MemoryType.UOP, sram_base=rng.choice((rng.randrange(64), 2**16 - 1)),
+        x_size=rng.choice((0, rng.randrange(64), 2**16 - 1)), y_size=rng.choice((1, 1, 0, 2)),
+        x_pad_0=rng.randrange(16), x_pad_1=rng.randrange(16),
+        y_pad_0=rng.choice((0, 0, 1)), y_pad_1=rng.choice((0, 0, 1)),
+    )  # fmt: skip
+
+
 def random_instruction(rng: random.Random) -> Instruction:
     kind = rng.random()
     if kind < 0.15:
-        return rng.choice((
-            Load(memory_type=MemoryType.UOP, x_size=rng.randrange(2), y_size=1), Finish(),
-        ))  # fmt: skip
+        return rng.choice((random_load(rng), random_load(rng), Finish()))
     bgn = rng.randrange(UOPS - 2)
     loops = {
         "uop_bgn": bgn,
-        "uop_end": bgn + rng.choice((0, 1, 1, 1, 1, 2)),
-        "iter_out": rng.choice((0, 1, 2, 3, 8)),
+        "uop_end": rng.choice(
+            (bgn, *[bgn + 1] * 6, bgn + 2, CONFIG.uop_depth, CONFIG.uop_depth + 1)
+        ),
+        "iter_out": rng.choice((0, 1, 2, 3, 8, 9, 16, 17)),
         "iter_in": rng.choice((0, 1, 2, 4, 5)),
         "dst_factor_out": rng.choice((0, 1, 2, 4, 5, 33)),
         "dst_factor_in": rng.choice((0, 1, 2, 3, 8)),
@@ -39,6 +48,8 @@ def random_instruction(rng: random.Random) -> Instruction:
         "pop_prev": rng.getrandbits(1),
         "push_next": rng.getrandbits(1),
     }
+    if rng.random() < 0.3:  # a run of entries
+        loops |= {"dst_factor_out": loops["iter_in"], "dst_factor_in": 1}
     if kind < 0.5:
         return Gemm(reset_reg=rng.getrandbits(1), **loops)
     return Alu(alu_opcode=rng.randrange(5), use_imm=rng.getrandbits(1), **loops)
@@ -64,6 +75,7 @@ def rtl_analyse(program: list[Instruction], uops: np.ndarray, seed: int, stall: 
     out: list[dict] = []
 
     async def uop_port(ctx) -> None:
+        before = False
         while True:
             ctx.set(dut.peek_ready, rng.random() >= stall)
             settled = rng.random() >= stall
@@ -71,9 +83,10 @@ def rtl_analyse(program: list[Instruction], uops: np.ndarray, seed: int, stall: 
             _, _, peek, ready, address = await ctx.tick().sample(
                 dut.peek, dut.peek_ready, dut.peek_addr
             )
-            assert settled or not peek  # a LOAD before may still write the uop
-            if peek and ready:
-                ctx.set(dut.uop_data, words[address])
+            assert before or not peek  # else a LOAD before may still write the uop
+            before = settled
+            # In all other cycles somebody else's uop is there.
+            ctx.set(dut.uop_data, words[address] if peek and ready else rng.getrandbits(32))
 
     commands = [{"bits": encode(CONFIG, i), "index": 9 * n} for n, i in enumerate(program)]
     simulate(
@@ -98,19 +111,36 @@ def check(instruction: Instruction, known: dict, uops: np.ndarray) -> bool:
     """All that is claimed of an instruction is so; returns whether its entries are known."""
     assert known["bits"] == encode(CONFIG, instruction)
     assert Turn(known["turn"]) == ref_turn(instruction)
-    if ref_turn(instruction) != Turn.EXECUTE or not known["regular"]:
+    if isinstance(instruction, Load):
+        rows = (instruction.y_pad_0, instruction.y_size, instruction.y_pad_1)
+        width = instruction.x_pad_0 + instruction.x_size + instruction.x_pad_1
+        if rows == (0, 1, 0):
+            assert known["end"] == instruction.sram_base + width
+        else:
+            assert known["end"] > CONFIG.uop_depth  # behind all that is read
+    if not isinstance(instruction, (Gemm, Alu)):
+        assert not (known["regular"] or known["dense"] or known["foldable"])
         return False
-    assert isinstance(instruction, (Gemm, Alu))
+    assert known["over"] == (instruction.uop_end > CONFIG.uop_depth)
+    if ref_turn(instruction) != Turn.EXECUTE or not known["regular"]:
+        assert not (known["dense"] or known["foldable"])
+        return False
     assert isinstance(instruction, Alu) or instruction.reset_reg
     dst, src = indices(instruction, uops)
     assert len(np.unique(dst)) == len(dst)
     assert dst.max() < ACC
     assert (known["dst"], known["dst_max"]) == (dst.min(), dst.max())
-    if known["contiguous"]:
-        assert len(dst) == dst.max() - dst.min() + 1
+    span = dst.max() - dst.min()
+    assert known["many"] == (span >= WORTH_WAITING)
+    if known["dense"]:
+        assert len(dst) == span + 1
+        assert span >= WORTH_FLAGS
+    apart = True
     if isinstance(instruction, Alu) and not instruction.use_imm:
         assert src.max() < ACC
         assert (known["src"], known["src_max"]) == (src.min(), src.max())
+        apart = src.min() > dst.max() or src.max() < dst.min()
+    assert known["foldable"] == (isinstance(instruction, Alu) and apart)
     return True
 
 
@@ -119,11 +149,13 @@ def test_what_is_claimed_is_so(stall: float) -> None:
     seed = int(10 * stall)
     rng = random.Random(seed)
     uops = random_uops(rng)
-    program = [random_instruction(rng) for _ in range(160)]
+    program = [random_instruction(rng) for _ in range(300)]
     analysed = rtl_analyse(program, uops, seed, stall)
     assert [known["index"] for known in analysed] == [9 * n for n in range(len(program))]
     known = [check(i, a, uops) for i, a in zip(program, analysed, strict=True)]
     assert sum(known) > 10
+    for fact in ("over", "dense", "many", "foldable"):
+        assert any(a[fact] for a in analysed), fact
 
 
 REGULAR = {  # loops of operators: the entries of all of these must be known
@@ -133,6 +165,7 @@ REGULAR = {  # loops of operators: the entries of all of these must be known
     "columns of a tile": {"iter_out": 8, "iter_in": 3, "dst_factor_out": 1, "dst_factor_in": 8},
     "rows apart": {"iter_out": 3, "iter_in": 4, "dst_factor_out": 10, "dst_factor_in": 2},
 }
+MANY = ("a run", "rows of a tile", "columns of a tile", "rows apart")  # more than 16 entries
 
 
 @pytest.mark.parametrize("name", REGULAR)
@@ -145,22 +178,75 @@ def test_the_loops_of_operators_are_known(name: str) -> None:
     for instruction, known in zip(program, rtl_analyse(program, uops, 0, 0.0), strict=True):
         assert check(instruction, known, uops)
         if name in ("one vector", "a run", "rows of a tile"):
-            assert known["contiguous"]
+            assert known["dense"] == (name != "one vector")
+        assert known["many"] == (name in MANY)
+
+
+def times(program: list[Instruction], **inputs: int) -> tuple[list[int], list[int]]:
+    """Cycles in which the instructions are taken, and those in which they come out."""
+    dut = Analyse(CONFIG)
+    taken: list[int] = []
+    out: list[int] = []
+
+    async def watch(ctx) -> None:
+        for name, value in inputs.items():
+            ctx.set(getattr(dut, name), value)
+        ctx.set(dut.o.ready, 1)
+        cycle = 0
+        while len(out) < len(program):
+            _, _, i, o = await ctx.tick().sample(dut.i.valid & dut.i.ready, dut.o.valid)
+            taken.extend([cycle] * i)
+            out.extend([cycle] * o)
+            cycle += 1
+
+    commands = [{"bits": encode(CONFIG, i), "index": n} for n, i in enumerate(program)]
+    simulate(dut, send(dut.i, commands), watch)
+    return taken, out
 
 
 def test_nothing_but_single_uops_is_looked_at() -> None:
-    """Another instruction passes in a cycle, however long UOP is busy."""
-    dut = Analyse(CONFIG)
+    """Another instruction passes in a cycle, and a gap behind it, however long UOP is busy."""
     program = [Gemm(uop_end=1, iter_out=3, iter_in=2), Alu(uop_end=2, iter_out=1, iter_in=1),
                Load(memory_type=MemoryType.ACC, x_size=1), Finish()]  # fmt: skip
-    out: list[dict] = []
-    cycles = [0]
+    taken, out = times(program)
+    assert out == [1 + n for n in taken]
+    np.testing.assert_array_equal(np.diff(taken), 2)
 
-    async def count(ctx) -> None:
-        while len(out) < len(program):
+
+def test_single_uops_take_seven_cycles() -> None:
+    """The look at the uop is done meanwhile, where UOP is free."""
+    one = {"uop_end": 1, "iter_out": 1, "iter_in": 1}
+    taken, out = times([Alu(**one), Gemm(reset_reg=1, **one), Alu(**one)], settled=1, peek_ready=1)
+    assert out == [7 + n for n in taken]
+    np.testing.assert_array_equal(np.diff(taken), 8)
+
+
+FOLLOWERS = {  # what may fold into the operation before, as far as it shows at once
+    "ALU": (Alu(uop_end=1, iter_out=2, iter_in=1), 1),
+    "ALU that pops": (Alu(uop_end=1, iter_out=2, iter_in=1, pop_next=1), 0),
+    "GEMM": (Gemm(uop_end=1, iter_out=2, iter_in=1), 0),
+    "reset": (Gemm(reset_reg=1, uop_end=1, iter_out=2, iter_in=1), 0),
+    "LOAD": (Load(memory_type=MemoryType.ACC, x_size=1, y_size=1), 0),
+}
+
+
+@pytest.mark.parametrize("name", FOLLOWERS)
+def test_what_may_fold_is_announced(name: str) -> None:
+    """From the cycle in which it is offered, until it is analysed."""
+    dut = Analyse(CONFIG)
+    instruction, expected = FOLLOWERS[name]
+    announced: list[int] = []
+
+    async def run(ctx) -> None:
+        ctx.set(dut.settled, 1)
+        ctx.set(dut.peek_ready, 1)
+        assert not ctx.get(dut.foldable)
+        ctx.set(dut.i.payload, {"bits": encode(CONFIG, instruction), "index": 0})
+        ctx.set(dut.i.valid, 1)
+        while not ctx.get(dut.o.valid):
+            announced.append(ctx.get(dut.foldable))
             await ctx.tick()
-            cycles[0] += 1
+            ctx.set(dut.i.valid, 0)
 
-    commands = [{"bits": encode(CONFIG, i), "index": n} for n, i in enumerate(program)]
-    simulate(dut, send(dut.i, commands), receive(dut.o, len(program), out), count)
-    assert cycles[0] <= len(program) + 3
+    simulate(dut, run)
+    assert announced == [expected] * len(announced)

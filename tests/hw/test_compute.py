@@ -16,9 +16,10 @@ from hw.isa import (
     Instruction,
     Load,
     MemoryType,
+    pack_uops,
 )
-from tests.hw.compute_stage import LAST, State, rtl_compute
-from tests.hw.harness import SMALL
+from tests.hw.compute_stage import ACC_BASE, LAST, UOP_BASE, State, gemm, rtl_compute
+from tests.hw.harness import SMALL, small
 
 
 def random_loops(rng: random.Random, single: bool) -> dict[str, int]:
@@ -107,3 +108,29 @@ def test_equals_one_instruction_after_the_other(seed: int) -> None:
     indices = np.arange(len(program) + 4)
     np.testing.assert_array_equal(stage.started, indices)
     np.testing.assert_array_equal(stage.retired, indices)
+
+
+@pytest.mark.parametrize(
+    ("base", "limit"),
+    [(0, 64), (63, 73), (50, 70), (64, 128), (100, 200), (31, 193), (190, 256), (0, 256)],
+)
+def test_zero_flags_of_several_rows(base: int, limit: int) -> None:
+    """A reset of a run of entries, from and to anywhere in a row of 64, with GEMMs around it."""
+    config = small(log_uop_buff_size=10, log_acc_buff_size=12)
+    state = State(config, base)
+    uops = state.memory[UOP_BASE:ACC_BASE].view(np.uint32)
+    uops[1] = pack_uops(config, np.array([[base, 7, 3]]))[0]
+    run = {"uop_bgn": 1, "uop_end": 2, "iter_out": limit - base, "dst_factor_out": 1}
+    program = [
+        Load(memory_type=MemoryType.UOP, x_size=4, y_size=1),
+        Load(memory_type=MemoryType.UOP, sram_base=LAST, x_size=1, y_size=1),
+        Load(memory_type=MemoryType.ACC, x_size=256, y_size=1),
+        gemm(**run),
+        gemm(reset_reg=1, **run),
+        gemm(**run | {"iter_out": 5}),
+    ]
+    stage, acc = rtl_compute(state, program, 0, 0.0)
+    for instruction in program:
+        state.execute(instruction)
+    np.testing.assert_array_equal(acc, state.acc)
+    assert stage.counts_after == state.counts
