@@ -92,7 +92,7 @@ class GemmPipelineProperties(Properties):
         known = Signal()
         with m.If(dut.i.valid & dut.i.ready):
             m.d.sync += [before.eq(step), known.eq(1)]
-        m.d.comb += Assume(~self.adds | (known & adds_to(before, step)))
+        m.d.comb += Assume(~self.adds | (self.valid & known & adds_to(before, step)))
         memory = _Memory(m)
         memory.write(dut.en, dut.addr, dut.value)
         memory.reset(dut.reset_en, dut.reset_mask)

@@ -30,13 +30,13 @@ class PortProperties(Properties):
             "gemm_valid": In(1), "gemm_step": In(step_layout(CONFIG)),
             "alu_valid": In(1), "alu_step": In(step_layout(CONFIG)),
             **{name: In(window_layout()) for name in windows},
-            "load_valid": In(1), "stop": In(1),
+            "load_valid": In(1), "stop": In(1), "alu_waits": In(1), "epoch": In(1),
         })  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.dut = dut = Execute(CONFIG)
-        for name in ("loading", "older", "older_src", "stop"):
+        for name in ("loading", "older", "older_src", "stop", "alu_waits", "epoch"):
             m.d.comb += getattr(dut, name).eq(getattr(self, name))
         for name in ("gemm", "alu"):
             port, step = getattr(dut, name), getattr(self, f"{name}_step")
@@ -54,6 +54,7 @@ class PortProperties(Properties):
         adds = ~dut.gemm_quiet & self.gemm_step.adds
         m.d.comb += [
             Assume(~adds | adds_to(dut.gemm_step, self.gemm_step)),
+            Assume(~self.gemm_step.adds | self.gemm_valid),
             Assert(sum(writes) <= 1),
             Assert(dut.acc.en == (writes[0] | writes[2])),
             Assert(dut.acc.reset_en == writes[1]),
@@ -94,8 +95,13 @@ class PortProperties(Properties):
         ]
 
     def _windows(self, m: Module, dut: Execute) -> None:
-        """What issues was in no window a cycle before; but zero flags and steps `held` do."""
+        """What issues was in no window a cycle before; but zero flags and steps `held` do.
+
+        Windows of ALU steps are for GEMM steps of the epoch behind them.
+        """
         before = {}
+        epoch, waits = Signal(), Signal()
+        m.d.sync += [epoch.eq(self.epoch), waits.eq(self.alu_waits)]
         for name in ("loading", "older", "older_src"):
             before[name] = Signal(window_layout(), name=f"{name}_before")
             m.d.sync += before[name].eq(getattr(self, name))
@@ -106,16 +112,23 @@ class PortProperties(Properties):
         tensor = chain.first_tensor | chain.shift_tensor
         loading = before["loading"]
         m.d.comb += [
-            *(Assert(~looked_at | ~inside(window, step.dst)) for window in before.values()),
+            Assert(~looked_at | ~inside(loading, step.dst)),
+            *(
+                Assert(~(looked_at & (step.epoch == epoch)) | ~inside(before[name], step.dst))
+                for name in ("older", "older_src")
+            ),
+            Assert(~(dut.alu_issued & waits)),
             Assert(~dut.alu_issued | ~inside(loading, dut.alu_step.dst)),
             Assert(~(dut.alu_issued & tensor) | ~inside(loading, dut.alu_step.src)),
         ]
 
     def _wait(self, m: Module, dut: Execute, patience: int) -> None:
         """A LOAD's write, held until it is taken."""
-        waits, offered = Signal(range(patience + 1)), Signal()
+        waits, offered, ready = Signal(range(patience + 1)), Signal(), Signal()
+        m.d.sync += ready.eq(~dut.acc.busy_next)  # as ACC's load port is
         m.d.comb += [
-            dut.load_waits.eq(self.load_valid & (dut.acc.en | dut.acc.reset_en)),
+            Assert(~ready | ~(dut.acc.en | dut.acc.reset_en)),
+            dut.load_waits.eq(self.load_valid & ~ready),
             Assume(~offered | self.load_valid),
             Assert(waits != patience),
         ]
