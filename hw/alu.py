@@ -141,20 +141,24 @@ class AluLane(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        first, distance, left, far = (
+        first, distance, left = (
             Signal(bits, name=name, reset_less=True)
-            for name, bits in (("first", 32), ("distance", 5), ("left", 1), ("far", 1))
+            for name, bits in (("first", 32), ("distance", 5), ("left", 1))
         )
         product = self._multiply(m)
-        self._first(m, first)
+        amount, to_left, far = self._shift_amount()
+        self._first(m, first, lost=to_left & far)
         with m.If(self.valid):
-            m.d.sync += Cat(distance, left, far).eq(self._shift_amount())
+            m.d.sync += [
+                distance.eq(amount | repeated(far & ~to_left, 5)),  # 31 is as far as any
+                left.eq(to_left),
+            ]
 
         # Cycle 1: shift; sum of the partial products. A left shift by k is a rotation by -k too:
         # the two differ only in which bits of the rotated value are replaced, and by what.
         rotated = (Cat(first, first) >> distance)[:32]
         wrapped = (Const(0xFFFFFFFF << 32, 64) >> distance)[:32]  # bits 32 - distance and above
-        replaced = (wrapped ^ repeated(left, 32)) | repeated(far, 32)
+        replaced = wrapped ^ repeated(left, 32)
         fill = repeated(first[31] & ~left, 32)
         shifted = (rotated & ~replaced) | (fill & replaced)
         result = Signal(32, reset_less=True)
@@ -163,8 +167,8 @@ class AluLane(wiring.Component):
         m.d.comb += self.result.eq(result)
         return m
 
-    def _first(self, m: Module, first: Signal) -> None:
-        """Cycle 0: one adder adds (nothing is an addition of 0) or compares."""
+    def _first(self, m: Module, first: Signal, lost: Value) -> None:
+        """Cycle 0: one adder adds (nothing is an addition of 0) or compares; 0 if `lost`."""
         chain, x, y = self.chain, self.x, self.y
         compare = (chain.first == FirstOp.MIN) | (chain.first == FirstOp.MAX)
         addend, total = Signal(33), Signal(33)
@@ -175,10 +179,13 @@ class AluLane(wiring.Component):
         ]
         take_x = total[32] ^ (chain.first == FirstOp.MAX)  # bit 32: x < y
         with m.If(self.valid):
-            m.d.sync += first.eq(Mux(compare, Mux(take_x, x, y), total[:32]))
+            m.d.sync += first.eq(Mux(lost, 0, Mux(compare, Mux(take_x, x, y), total[:32])))
 
-    def _shift_amount(self) -> Value:
-        """Distance of the rotation to the right, whether to the left, whether by 32 or more."""
+    def _shift_amount(self) -> tuple[Value, Value, Value]:
+        """Distance of the rotation to the right, whether to the left, whether by 32 or more.
+
+        By 32 or more to the right is the same as by 31; to the left, all bits are lost.
+        """
         chain = self.chain
 
         def decode(amount: Value) -> Value:
@@ -186,7 +193,8 @@ class AluLane(wiring.Component):
             return Cat(amount[:5], left, Mux(left, ~high.all(), high.any()))
 
         imm = decode(chain.shift_imm.as_unsigned())
-        return Mux(chain.shift, Mux(chain.shift_tensor, decode(self.y), imm), 0)
+        chosen = Mux(chain.shift, Mux(chain.shift_tensor, decode(self.y), imm), 0)
+        return chosen[:5], chosen[5], chosen[6]
 
     def _multiply(self, m: Module) -> Value:
         """Cycle 0: partial products; returns their sum, modulo 2^32."""
