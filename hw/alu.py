@@ -156,7 +156,9 @@ class AluLane(wiring.Component):
 
         # Cycle 1: shift; sum of the partial products. A left shift by k is a rotation by -k too:
         # the two differ only in which bits of the rotated value are replaced, and by what.
-        rotated = (Cat(first, first) >> distance)[:32]
+        rotated = _rotated(
+            _rotated(_rotated(first, distance[:2], 1), distance[2:4], 4), distance[4], 16
+        )
         wrapped = (Const(0xFFFFFFFF << 32, 64) >> distance)[:32]  # bits 32 - distance and above
         replaced = wrapped ^ repeated(left, 32)
         fill = repeated(first[31] & ~left, 32)
@@ -211,3 +213,10 @@ class AluLane(wiring.Component):
                 middle_1.eq(x[:16] * y[16:]),
             ]
         return Cat(low[:16], low[16:] + middle_0 + middle_1)
+
+
+def _rotated(value: Value, by: Value, step: int) -> Value:
+    """The value rotated right by 0 to 3 (or 0 or 1) steps: four to one is what a LUT of 6 does."""
+    turns = [Cat(value[n * step :], value[: n * step]) for n in range(1 << len(by))]
+    pairs = [Mux(by[0], odd, even) for even, odd in zip(turns[::2], turns[1::2], strict=True)]
+    return Mux(by[1], pairs[1], pairs[0]) if len(by) == 2 else pairs[0]
