@@ -227,7 +227,7 @@ class AccumulatorScratchpad(wiring.Component):
         self._whole = load.zero | (load.part == Mux(narrow, narrow_parts - 1, parts - 1))
         # Ready from a register: the next write may be this one, or the one that follows it.
         last = Mux(narrow, narrow_parts - 1, parts - 1)
-        maybe_whole = ~self.load.valid | load.zero | (load.part == last)
+        maybe_whole = ~self.load.valid | load.last | load.zero | (load.part == last)
         if parts > 1:
             maybe_whole = maybe_whole | (load.part + 1 == last)
         m.d.sync += self.load.ready.eq(~(self.busy_next & maybe_whole))

@@ -64,10 +64,10 @@ def random_loads(rng: random.Random, config: Config) -> list[dict]:
     return [*writes, writes[-1] | {"count": 0, "part": 0, "zero": 0, "last": 1}]
 
 
-def set_pipeline(ctx, dut, rng: random.Random, config: Config, reference: Reference) -> None:
+def set_pipeline(ctx, dut, rng: random.Random, reference: Reference, what: str) -> None:
     """A write, a reset of a row of flags, or nothing from the pipeline; `reference` follows."""
+    config = reference.config
     row = flag_row_elements(config)
-    what = rng.choice(("write", "reset", "nothing", "nothing"))
     ctx.set(dut.en, what == "write")
     ctx.set(dut.reset_en, what == "reset")
     if what == "write":
@@ -118,13 +118,16 @@ def rtl_traffic(config: Config, seed: int, cycles: int) -> int:
     async def traffic(ctx) -> None:
         loads: list[dict] = []
         held: dict[str, int] = {}
+        now, coming = "nothing", "nothing"
         for _ in range(cycles):
+            now, coming = coming, rng.choice(("write", "reset", "nothing", "nothing"))
+            ctx.set(dut.busy_next, coming != "nothing")
             loads = loads or random_loads(rng, config)
             offered = rng.random() < 0.8
             ctx.set(dut.load.valid, offered)
             ctx.set(dut.load.payload, loads[0])
             expected = set_reads(ctx, dut, rng, reference, lanes)  # before this cycle's writes
-            set_pipeline(ctx, dut, rng, config, reference)
+            set_pipeline(ctx, dut, rng, reference, now)
             if offered and ctx.get(dut.load.ready):
                 reference.load(loads.pop(0))
             await ctx.tick()
@@ -144,21 +147,25 @@ def test_reads_give_what_was_written_last(config: Config, seed: int) -> None:
 
 
 def test_a_load_waits_for_the_pipeline_only() -> None:
-    """`load` is ready in every cycle in which the pipeline neither writes nor resets."""
+    """`load` is ready in every cycle in which the pipeline neither writes nor resets, and a part
+    that neither completes an element nor comes before one that does in every cycle."""
     config = small()
     dut = AccumulatorScratchpad(config)
     write = {"memory": MemoryType.ACC, "pos": 3, "count": 1, "lane": 0, "part": 3, "zero": 0,
              "last": 0, "data": 5}  # fmt: skip
-    ready: list[int] = []
+    last = parts_of(config, MemoryType.ACC) - 1
+    assert last == 3
+    ready: dict[int, list[int]] = {0: [], last - 1: [], last: []}
 
     async def run(ctx) -> None:
-        ctx.set(dut.load.payload, write)
         ctx.set(dut.load.valid, 1)
-        for en, reset in ((0, 0), (1, 0), (0, 1), (0, 0)):
-            ctx.set(dut.en, en)
-            ctx.set(dut.reset_en, reset)
-            ready.append(ctx.get(dut.load.ready))
+        for part, seen in ready.items():
+            ctx.set(dut.load.payload, write | {"part": part})
             await ctx.tick()
+            for busy_next in (0, 1, 1, 0):
+                ctx.set(dut.busy_next, busy_next)
+                await ctx.tick()
+                seen.append(ctx.get(dut.load.ready))
 
     simulate(dut, run)
-    assert ready == [1, 0, 0, 1]
+    assert ready == {0: [1, 1, 1, 1], last - 1: [1, 0, 0, 1], last: [1, 0, 0, 1]}
