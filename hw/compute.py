@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, connect
 
 from hw.accumulator import AccumulatorScratchpad, out_ports
 from hw.analyse import Analyse
-from hw.bus import ADDRESS_BITS, ReadClient
+from hw.bus import ADDRESS_BITS, ReadClient, error_layout
 from hw.config import Config
 from hw.execute import Execute
 from hw.gemm_pipeline import operand_ports
@@ -104,8 +104,10 @@ class ComputeStage(wiring.Component):
             self.finished.eq(retire.finished),
         ]  # fmt: skip
         for unit in (issue, loader, execute):
-            with m.If(unit.error.valid):
-                m.d.comb += self.port.error.eq(unit.error)
+            error = Signal(error_layout())
+            m.d.sync += error.eq(unit.error)
+            with m.If(error.valid):
+                m.d.comb += self.port.error.eq(error)
         executing = ~(issue.gemm_empty & issue.alu_empty)
         busy = executing | (loader.pending != 0) | issue.occupied
         m.d.comb += self.port.busy.eq(busy)
@@ -176,11 +178,17 @@ class ComputeStage(wiring.Component):
 
     def _state(self, m: Module, issue, loader, execute, retire, busy, executing) -> None:
         state = self.port.state
+        gemm_issued, alu_issued, blocked = Signal(), Signal(), Signal()
+        m.d.sync += [  # which are known late in the cycle
+            gemm_issued.eq(execute.gemm_issued),
+            alu_issued.eq(execute.alu_issued),
+            blocked.eq(execute.blocked),
+        ]
         choose_state(m, state, (
-            (execute.gemm_issued, StageState.BUSY),
-            (execute.alu_issued, StageState.BUSY_ALU),
-            (loader.waiting & (execute.blocked | ~executing), StageState.WAIT_BUS),
-            (execute.blocked | (issue.wait_hazard & busy), StageState.WAIT_HAZARD),
+            (gemm_issued, StageState.BUSY),
+            (alu_issued, StageState.BUSY_ALU),
+            (loader.waiting & (blocked | ~executing), StageState.WAIT_BUS),
+            (blocked | (issue.wait_hazard & busy), StageState.WAIT_HAZARD),
             (busy, StageState.BUSY),
             (retire.blocked_prev, StageState.WAIT_PREV_ROOM),
             (retire.blocked_next, StageState.WAIT_NEXT_ROOM),

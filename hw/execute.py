@@ -122,8 +122,8 @@ class Execute(wiring.Component):
         gemm_first = gemm.held | gemm.zeroes | ~(denied | alu.needs_s)
         able = alu.wants & ~(alu.needs_s & gemm.s_en)
         taken = (gemm.wants_write & gemm.slot) | (alu.wants & alu.slot)
+        made = waits & (bubble | ~taken)  # a free cycle, for the LOAD that waits
         m.d.comb += [
-            keep_free.eq(waits & ~bubble),
             gemm.slot.eq(gemm.held | (~keep_free & (gemm_first | ~able))),
             gemm.pause.eq(alu.wants & alu.needs_s & (gemm.s_en | paused[2]) & ~paused[:2].any()),
             alu.slot.eq(able & ~keep_free & ~(gemm.wants_write & gemm_first)),
@@ -132,7 +132,8 @@ class Execute(wiring.Component):
             denied.eq(able & gemm.wants_write & gemm_first),
             paused.eq(Cat(gemm.pause, paused)),
             waits.eq(self.load_waits),
-            bubble.eq(waits & (bubble | ~taken)),
+            bubble.eq(made),
+            keep_free.eq(self.load_waits & ~made),
         ]
 
     def _ports(self, m: Module, gemm: GemmPipeline, alu: AluPipeline) -> None:

@@ -222,10 +222,14 @@ class Sequencer(wiring.Component):
         return over
 
     def _room(self, m: Module, step: Signal, steps: SmallFifo) -> Value:
-        """Whether there is a place for one more step, those on their way counted."""
-        free, left = Signal(range(STEPS + 1), init=STEPS), Signal()
-        m.d.sync += [left.eq(steps.r_rdy & steps.r_en), free.eq(free - step + left)]
-        return free != 0
+        """Whether there is a place for one more step, those on their way counted; a cycle late."""
+        free, left, room = Signal(range(STEPS + 1), init=STEPS), Signal(), Signal()
+        m.d.sync += [
+            left.eq(steps.r_rdy & steps.r_en),
+            free.eq(free - step + left),
+            room.eq(free > 1),
+        ]
+        return room
 
     def _loops(self, m, op, uop_and_last, step, last) -> dict[str, Signal]:
         """Loop counters and the three running offsets; returns the offsets.
