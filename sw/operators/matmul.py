@@ -74,7 +74,7 @@ def _schedule(function: Any, inlined: list[str], tiling: Tiling, bias: bool) -> 
     sch.compute_at(acc, outer[-1], preserve_unit_loops=True)
     m, n, i, j, ko, ki = sch.get_loops(acc)[-6:]
     koo, koi = sch.split(ko, [None, tiling.inputs])
-    sch.reorder(koo, koi, n, m, i, j, ki)
+    sch.reorder(koo, n, koi, m, i, j, ki)
     keep = {"inputs": (mo, koo), "weights": (koo, no)}.get(tiling.keep, (koo, koo))
     sch.compute_at(data, keep[0], preserve_unit_loops=True)
     sch.compute_at(weight, keep[1], preserve_unit_loops=True)

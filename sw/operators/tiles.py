@@ -135,7 +135,7 @@ def choose(shape: GemmShape, config: Config) -> Tiling:
     """
     widths = _splits(shape.width)
     cycles, best = _best(shape, widths[:1], inf, config)
-    floor = shape.vectors * (shape.inputs * shape.taps + (1 if shape.alu else 0))
+    floor = shape.vectors * shape.inputs * shape.taps
     if cycles > floor * NARROW_BEYOND:
         _, narrow = _best(shape, widths[1:4], cycles / NARROW_GAIN, config)
         best = narrow or best or _best(shape, widths[4:], inf, config)[1]

@@ -2,11 +2,14 @@
 
 from itertools import product
 
+import numpy as np
 import pytest
 
 from hw.config import Config
+from hw.isa import Gemm, decode_all, unpack_uops
 from sw.compiler import CompileError
-from sw.operators.cost import lower_bound
+from sw.operators import Kernel, conv2d, matmul
+from sw.operators.cost import lower_bound, run_length
 from sw.operators.tiles import KEEP, GemmShape, Tiling, bound, choose, estimate, fits
 
 SHAPES = (
@@ -28,6 +31,69 @@ def test_the_search_finds_the_best_of_all_full_width_tilings(shape: GemmShape) -
     best = min(estimate(shape, tiling, config) for tiling in fitting)
     assert estimate(shape, choose(shape, config), config) <= best
     assert all(lower_bound(shape, t, config) <= estimate(shape, t, config) for t in fitting)
+
+
+def runs(kernel: Kernel) -> list[int]:
+    """For each GEMM instruction, the length of the first run of steps with the same ACC entry."""
+    program, found = kernel.program(), []
+    uops, code = program.segments["uop"], program.segments["insn"]
+    image = program.image()
+    start, end = (s.addr - program.memory_base for s in (uops, code))
+    dst = unpack_uops(kernel.config, image[start : start + uops.nbytes].view("<u4"))[:, 0]
+    for i in decode_all(kernel.config, image[end : end + code.nbytes]):
+        if isinstance(i, Gemm) and not i.reset_reg:
+            out, inner = np.arange(i.iter_out), np.arange(i.iter_in)
+            loops = (out * i.dst_factor_out)[:, None] + inner * i.dst_factor_in
+            steps = (loops[:, :, None] + dst[i.uop_bgn : i.uop_end]).ravel()
+            other = np.flatnonzero(steps != steps[0])
+            found.append(int(other[0]) if len(other) else len(steps))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("tiling", "kernel", "stride", "run"),
+    [
+        (Tiling(4, 2, 6, 4), 1, 2, 4),
+        (Tiling(2, 2, 6, 4), 1, 1, 1),
+        (Tiling(1, 2, 6, 4), 1, 1, 4),
+        (Tiling(4, 6, 6, 1), 1, 1, 1),
+        (Tiling(4, 3, 6, 1), 3, 1, 1),
+        (Tiling(4, 6, 6, 2), 3, 1, 18),
+        (Tiling(1, 6, 3, 1), 3, 1, 1),
+        (Tiling(1, 2, 6, 1), 3, 1, 1),
+    ],
+)
+def test_runs_of_the_model_are_those_of_the_stream(
+    tiling: Tiling, kernel: int, stride: int, run: int
+) -> None:
+    """The tiles divide and the stream has one generation of uops, so all instructions agree."""
+    size = 6 * stride if kernel == 1 else 6
+    conv = conv2d.build(
+        Config(), height=size, width=size, channels=64, outputs=64, kernel_height=kernel,
+        kernel_width=kernel, stride=stride, padding=kernel // 2, shift=8, tiling=tiling,
+    )  # fmt: skip
+    assert set(runs(conv)) == {run_length(conv.notes["shape"], tiling)}
+    assert run_length(conv.notes["shape"], tiling) == run
+
+
+@pytest.mark.parametrize(
+    ("tiling", "run"), [(Tiling(4, 1, 8, 4), 4), (Tiling(2, 1, 8, 4), 1), (Tiling(4, 1, 8, 2), 2)]
+)
+def test_runs_of_a_matrix_product(tiling: Tiling, run: int) -> None:
+    product = matmul.build(Config(), rows=8, inner=64, columns=64, shift=8, tiling=tiling)
+    assert set(runs(product)) == {run_length(product.notes["shape"], tiling)} == {run}
+
+
+def test_an_alu_pass_hides_behind_gemm_with_long_runs() -> None:
+    """It costs nearly all its cycles beside single steps, far fewer beside runs of four."""
+    shape, config = GemmShape(1, 4, 8, 14, 14), Config.preset("2x32", axi_data_bits=256)
+    silent = GemmShape(1, 4, 8, 14, 14, alu=False)
+
+    def extra(tiling: Tiling) -> float:
+        return (estimate(shape, tiling, config) - estimate(silent, tiling, config)) / shape.vectors
+
+    assert extra(Tiling(4, 2, 14, 1, "weights")) > 0.9
+    assert 0 < extra(Tiling(4, 2, 14, 4, "weights")) < 0.5
 
 
 def test_narrow_tiles_where_full_width_does_not_fit() -> None:
