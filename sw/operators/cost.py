@@ -189,9 +189,11 @@ def lower_bound(shape: GemmShape, tiling: Tiling, config: Config) -> int:
     still leaves.
     """
     cost, counts = _costs(shape, tiling, config, tiling), Counts.of(shape, tiling)
-    names = ("outputs", "height", "width")
-    edges = (_edges(getattr(shape, name), getattr(tiling, name))[-1] for name in names)
-    last = _costs(shape, Tiling(*edges, tiling.inputs), config, tiling)
+    outputs, height, width = (
+        _edges(getattr(shape, name), getattr(tiling, name))[-1]
+        for name in ("outputs", "height", "width")
+    )
+    last = _costs(shape, Tiling(outputs, height, width, tiling.inputs), config, tiling)
     fetch, steps = _fetch(shape, tiling, config), counts.tiles * counts.steps
     vectors, alone = shape.vectors, shape.alu and tiling.inputs * shape.taps <= 2
     compute = fetch + cost.inputs + cost.weights + steps * ISSUE
