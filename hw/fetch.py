@@ -117,9 +117,11 @@ class Fetch(wiring.Component):
             ]
         most = BUFFER_BEATS - CHUNK_BEATS
         wanted = some & roomy
+        length = Signal(range(CHUNK_BEATS))  # less one
         m.d.comb += [
+            length.eq(Mux(final, last_beat, CHUNK_BEATS - 1) - low[beat_bits:]),
             burst.payload.addr.eq(Cat(low, chunk)),
-            burst.payload.len.eq(Mux(final, last_beat, CHUNK_BEATS - 1) - low[beat_bits:]),
+            burst.payload.len.eq(length),
             burst.valid.eq(wanted & ~past_end & ~self.stop),
             asked.eq(burst.valid & burst.ready),
             buffer.w_data.eq(self.read.beat.payload.data),
@@ -133,7 +135,7 @@ class Fetch(wiring.Component):
             ),
             was_asked.eq(asked),
             was_taken.eq(buffer.r_en & buffer.r_rdy),
-            asked_for.eq(burst.payload.len + 1),
+            asked_for.eq(length + 1),
             promised.eq(promised + Mux(was_asked, asked_for, 0) - was_taken),
         ]
         self._faults(m, wanted & past_end, Cat(low, chunk))

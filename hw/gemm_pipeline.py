@@ -146,7 +146,7 @@ class GemmPipeline(wiring.Component):
         m.d.sync += self.held.eq(self.issued & passes_on)
         settling = settle > 1
         with m.If(self.i.ready):
-            free = self._untouched(following) & ~settling & ~self.zeroes & ~self.pause
+            free = self._free(following, settling | self.zeroes) & ~self.pause
             m.d.sync += [
                 self.zeroes.eq(self.i.valid & (following.carried.kind == Kind.FLAG_RESET)),
                 waiting.eq(self.i.valid),
@@ -154,7 +154,7 @@ class GemmPipeline(wiring.Component):
                 able.eq(self.i.valid & ~following.over & free & ~self.stop),
             ]
         with m.Else():
-            free = self._untouched(step) & ~settling & ~self.pause
+            free = self._free(step, settling) & ~self.pause
             m.d.sync += able.eq(waiting & ~step.over & free & ~self.stop)
         with m.If(self.issued & self.zeroes):
             m.d.sync += settle.eq(FLAG_RESET_DISTANCE - 1)
@@ -162,12 +162,16 @@ class GemmPipeline(wiring.Component):
             m.d.sync += settle.eq(settle - 1)
         return waiting
 
-    def _untouched(self, step) -> Value:
-        """Whether what others have still to do to ACC leaves the step's entry alone."""
+    def _free(self, step, settling: Value) -> Value:
+        """Whether what others have still to do to ACC leaves the step's entry alone.
+
+        Nothing stands in the way of zero flags: Issue sees to it that nobody needs the entries.
+        """
         touched_by_load = inside(self.loading, step.dst)
         touched_by_alu = inside(self.older, step.dst) | inside(self.older_src, step.dst)
         flags = step.carried.kind == Kind.FLAG_RESET
-        return ~touched_by_load & (~touched_by_alu | (step.epoch != self.epoch)) | flags
+        other_epoch = step.epoch != self.epoch
+        return flags | (~settling & ~touched_by_load & (~touched_by_alu | other_epoch))
 
     def _accumulate(self, m: Module, valid: list, steps: list) -> None:
         config = self._config

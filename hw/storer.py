@@ -77,6 +77,7 @@ class Storer(wiring.Component):
             "first": 1,
             "start": range(config.beat_bytes),
             "end": range(config.beat_bytes),
+            "row_end": 1,
             "sram_base": 16,
         })  # fmt: skip
         owner = data.StructLayout({"addr": ADDRESS_BITS, "index": INDEX_BITS, "last": 1})
@@ -154,7 +155,8 @@ class Storer(wiring.Component):
         ended = self.bvalid & self.bready
         count_up_down(m, outstanding, issue, ended)
         m.d.sync += full.eq(~ended & (full | (issue & (outstanding == most - 1))))
-        about_data, about_owner = Signal(data_burst), Signal(owner)
+        about_data = data.View(data_burst, ahead.w_data)
+        about_owner = data.View(owner, owners.w_data)
         m.d.comb += [
             free.eq((~self.awvalid | self.awready) & ahead.w_rdy & ~full & ~self.stop),
             issue.eq(bursts.o.valid & free & ~burst.overflow),
@@ -162,14 +164,13 @@ class Storer(wiring.Component):
             about_data.len.eq(burst.len),
             about_data.first.eq(burst.first),
             about_data.start.eq(burst.addr[:lane_bits]),
-            about_data.end.eq(Mux(burst.row_end, burst.end, self._config.beat_bytes - 1)),
+            about_data.end.eq(burst.end),
+            about_data.row_end.eq(burst.row_end),
             about_data.sram_base.eq(burst.sram_base),
             about_owner.addr.eq(burst.addr),
             about_owner.index.eq(burst.index),
             about_owner.last.eq(burst.last),
-            ahead.w_data.eq(about_data),
             ahead.w_en.eq(issue),
-            owners.w_data.eq(about_owner),
             owners.w_en.eq(issue),
         ]
         with m.If(self.awready):
@@ -209,7 +210,7 @@ class Storer(wiring.Component):
         m.d.comb += [
             at.eq(Mux(first_beat & head.first, head.sram_base, pos)),
             start.eq(Mux(first_beat, head.start, 0)),
-            end.eq(Mux(last_beat, head.end, beat - 1)),
+            end.eq(Mux(last_beat & head.row_end, head.end, beat - 1)),
             self.out_en.eq(step),
             self.out_pos.eq(at),
             ahead.r_en.eq(step & last_beat),
