@@ -15,7 +15,7 @@ RANGES = 3
 READY = RANGES + 3
 """The last step: the one before is for comparisons with the operation that is kept."""
 WORTH_FLAGS = 8
-"""Entries of a reset from which setting zero flags is quicker than writing zeros."""
+"""Entries of a reset beyond which setting zero flags is quicker than writing zeros."""
 WORTH_WAITING = 16
 """Entries of an ALU operation for which it pays to wait until the next instruction is analysed."""
 
@@ -33,7 +33,7 @@ def analysed_layout(config: Config) -> data.StructLayout:
 
     For `regular` ones (a single uop, no ACC index repeated, none beyond ACC), `dst` and `dst_max`
     are the first and last ACC entry written, `src` and `src_max` those read as the tensor operand.
-    `dense` ones write all entries between, at least `WORTH_FLAGS`; `many` ones span more than
+    `dense` ones write all entries between, more than `WORTH_FLAGS`; `many` ones span more than
     `WORTH_WAITING` entries; `foldable` ones are ALU instructions that may share a pass with
     another one over the same entries. `over`: uop_end is beyond UOP. `end`: of a LOAD of one row,
     the first entry behind it, of another one a number beyond any.

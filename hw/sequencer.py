@@ -14,8 +14,8 @@ from hw.window import inside, window_layout
 __all__ = ["Kind", "Sequencer", "carried_layout", "operation_layout", "step_layout"]
 
 STEPS = 8
-"""Steps between the loops and the pipeline, enough for one a cycle: a place that becomes free is
-filled seven cycles later."""
+"""Steps between the loops and the pipeline, more than enough for one a cycle
+(`tests/hw/test_sequencer.py`)."""
 
 
 class Kind(enum.Enum, shape=2):
@@ -47,7 +47,7 @@ def operation_layout(config: Config) -> data.StructLayout:
     """A GEMM or ALU instruction, or several folded, with loops that are not empty.
 
     A `direct` one has a single uop with indices `dst` and `src`: UOP is not read. `epoch`
-    changes with each ALU operation that was sent while GEMM operations before were not finished.
+    changes with each ALU operation that was sent to an idle ALU.
     """
     u = config.log_uop_depth
     a, i, w = config.log_acc_depth, config.log_inp_depth, config.log_wgt_depth
@@ -89,8 +89,8 @@ def step_layout(config: Config) -> data.StructLayout:
 class Sequencer(wiring.Component):
     """Runs the three loops of an operation; the next one starts in the cycle after its last uop.
 
-    Six cycles from an operation to its first step, then one step a cycle. Up to `STEPS` of them
-    wait for the pipeline, so that nothing here depends on what it does in the same cycle.
+    Six cycles from an operation to cycle 0 of the pipeline, then one step a cycle. Up to `STEPS`
+    of them wait for the pipeline, so that nothing here depends on what it does in the same cycle.
 
     Members
     -------

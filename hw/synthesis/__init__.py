@@ -3,9 +3,9 @@
 from hw.synthesis.baseline import BASELINE, Check, check, read_baseline, write_baseline
 from hw.synthesis.flows import FLOWS, Flow, synthesize
 from hw.synthesis.report import Figures, TimingPath
-from hw.synthesis.tools import Progress, SynthesisError, missing_package
+from hw.synthesis.tools import Progress, SynthesisError
 
 __all__ = [
     "BASELINE", "FLOWS", "Check", "Figures", "Flow", "Progress", "SynthesisError", "TimingPath",
-    "check", "missing_package", "read_baseline", "synthesize", "write_baseline",
+    "check", "read_baseline", "synthesize", "write_baseline",
 ]  # fmt: skip

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from hw.config import Config
+from hw.packages import first_missing
 from hw.synthesis.report import Figures, TimingPath, Units, memory_name
 from hw.synthesis.tools import (
+    PACKAGES,
     Progress,
     SynthesisError,
     cached,
     content_key,
-    missing_package,
     run_nextpnr,
     run_yosys,
     versions,
@@ -112,7 +113,7 @@ def synthesize(flow: Flow, config: Config, *, seed: int, progress: Progress) -> 
     SynthesisError
         where a tool is missing or fails.
     """
-    if package := missing_package():
+    if package := first_missing(PACKAGES):
         raise SynthesisError(f"package {package} is missing: make environment-fpga installs it")
     source = _generate(flow, config, progress)
     rtlil = source.read_text()

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-__all__ = ["BUILD", "Progress", "SynthesisError", "cached", "content_key", "missing_package",
+__all__ = ["BUILD", "PACKAGES", "Progress", "SynthesisError", "cached", "content_key",
            "run_nextpnr", "run_yosys", "versions"]  # fmt: skip
 
 BUILD = Path(os.environ.get("VTA_BUILD", Path(__file__).parents[2] / "build")) / "synthesis"
@@ -22,16 +22,6 @@ LAUNCH = "import sys, {module}; sys.exit({module}.{function}(sys.argv[1:]))"
 
 class SynthesisError(RuntimeError):
     """A tool is missing or fails; says in one line why, and where its log is."""
-
-
-def missing_package() -> str | None:
-    """The first package of extra `fpga` that is not installed, or None."""
-    for package in PACKAGES:
-        try:
-            importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            return package
-    return None
 
 
 def versions() -> str:
