@@ -14,23 +14,21 @@ from amaranth.lib import wiring
 from hw.config import PRESETS, Config
 from hw.core import Core
 
-__all__ = ["generate", "to_rtlil"]
+__all__ = ["convert", "generate", "to_rtlil"]
 
 TOP = "vta"
 
 
 PASSES = """
-proc
+proc -noopt
 memory_collect
-opt_expr
-opt_merge
-opt_muxtree
 opt_clean
 opt_dff
 opt_clean
 """
 """Yosys passes from RTLIL to Verilog. Flip-flops with enables instead of a next value for every
-register: the simulation is faster by half, since gated logic is not evaluated."""
+register: the simulation is faster by half, since gated logic is not evaluated. Expressions stay as
+they are written: what Yosys makes of them suits gates, and simulates an eighth slower."""
 REMOVED_ATTRIBUTES = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
 
 
@@ -44,7 +42,19 @@ def to_rtlil(config: Config) -> str:
         )
         for path, member, value in core.signature.flatten(core)
     }
-    return rtlil.convert(core, name=TOP, ports=ports, emit_src=False)
+    return convert(core, TOP, ports)
+
+
+def convert(top: wiring.Component, name: str, ports: dict | list) -> str:
+    """A component as RTLIL. Its memories have no initial values: SRAM is undefined at launch
+    (isa.md), and the millions of zeros that Amaranth would write take as long as the rest.
+    """
+    emit_memory = rtlil.ModuleEmitter.emit_memory
+    rtlil.ModuleEmitter.emit_memory = lambda self, cell_idx, cell: None
+    try:
+        return rtlil.convert(top, name=name, ports=ports, emit_src=False)
+    finally:
+        rtlil.ModuleEmitter.emit_memory = emit_memory
 
 
 def generate(config: Config) -> str:

@@ -1,11 +1,11 @@
 """The core between registers, for place and route: five pins instead of hundreds."""
 
-from amaranth.back import rtlil
 from amaranth.hdl import Cat, Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 
 from hw.config import Config
 from hw.core import Core
+from hw.verilog import convert
 
 __all__ = ["TOP", "Harness", "to_rtlil"]
 
@@ -58,4 +58,4 @@ def to_rtlil(config: Config) -> str:
     """The harness as RTLIL, top module `TOP`."""
     harness = Harness(config)
     ports = [harness.scan_in, harness.scan_out, harness.capture]
-    return rtlil.convert(harness, name=TOP, ports=ports, emit_src=False)
+    return convert(harness, TOP, ports)
