@@ -24,7 +24,7 @@ from sim import decoder
 from sim.toolchain import (
     BuildError,
     check_machine,
-    cocotb_part,
+    cocotb_libraries,
     compiler,
     package,
     vector_flags,
@@ -51,8 +51,9 @@ COMMON_FLAGS = (
     "--cc", "--exe", "--prefix", "Vtop", "--top-module", "wrapper", "-o", "simulator",
     "--timescale", "1ns/1ps", "--noassert", "-O3", "--x-assign", "fast", "--x-initial", "fast",
     "--no-public-flat-rw", "-Wno-fatal", "--output-split", "20000",
+    "--compiler-include", str(SOURCES / "extend.h"),
 )  # fmt: skip
-COCOTB_FLAGS = ("--vpi", "--timing", "-CFLAGS", "-std=c++20 -fcoroutines")
+COCOTB_FLAGS = ("--vpi",)
 WAVES_FLAGS = (*COCOTB_FLAGS, "--trace-fst", "+define+VTA_WAVES")
 
 VARIANTS: dict[str, tuple[str, ...]] = {
@@ -64,7 +65,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     # Registers and memories begin with random values: finds what a reset forgets.
     "random": (*COCOTB_FLAGS, "--assert", "--x-assign", "unique", "--x-initial", "unique"),
     # A plain C++ loop without cocotb: what the others' speed is compared with.
-    "bare": ("-CFLAGS", "-std=c++20", "+define+VTA_BARE"),
+    "bare": (),
 }
 
 
@@ -169,9 +170,9 @@ def _compile(
     if variant == "bare":
         models.append(BARE_LOOP)
     else:
-        libs = cocotb_part("libs")
+        libs = cocotb_libraries()
         flags += ["-LDFLAGS", f"-rdynamic -Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator"]
-        models.append(cocotb_part("share") / "lib" / "verilator" / "verilator.cpp")
+        models.append(SOURCES / "main.cpp")
     _say(progress, f"{config.name}: Verilator reads the core")
     verilator = package("verilator")
     env = os.environ | {"VERILATOR_ROOT": str(verilator)}

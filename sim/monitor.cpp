@@ -43,6 +43,7 @@ struct Monitor {
 
     uint64_t insn = 0;  // byte address of the first instruction
     uint64_t check = 1, record = 0, max_cycles = ~0ull, no_progress = 20000;  // options
+    uint64_t asleep = 0;
 
     uint64_t phase = IDLE, wake = RUNNING, cycle = 0, launched = 0, finished = 0, progress = 0;
     std::vector<Event> events;
@@ -79,6 +80,7 @@ const std::unordered_map<std::string, uint64_t *> VALUES = {
     {"record", &monitor.record},
     {"max_cycles", &monitor.max_cycles},
     {"no_progress", &monitor.no_progress},
+    {"asleep", &monitor.asleep},
     {"wake", &monitor.wake},
     {"cycle", &monitor.cycle},
     {"launched", &monitor.launched},
@@ -249,6 +251,8 @@ int vta_share(int fd) {
     monitor.shared = static_cast<volatile uint64_t *>(mapped);
     return 0;
 }
+
+bool vta_asleep() { return monitor.asleep != 0; }
 
 int vta_set(const char *name, uint64_t value) {
     const auto found = VALUES.find(name);

@@ -6,7 +6,8 @@ It is asked only between runs: during a run it counts, checks and records by its
 import ctypes
 import enum
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 __all__ = ["CHANNELS", "Monitor", "Wake"]
@@ -63,6 +64,17 @@ class Monitor:
             self._lib.vta_add_fault(
                 fault["start"], fault["end"], int(fault["write"]), fault["response"], fault["nth"]
             )
+
+    @contextmanager
+    def asleep(self) -> Iterator[None]:
+        """Within this, the caller waits for `wake` to rise and for nothing else: the simulator
+        then runs without looking for callbacks (main.cpp).
+        """
+        self.configure({"asleep": 1})
+        try:
+            yield
+        finally:
+            self.configure({"asleep": 0})
 
     def begin(self) -> None:
         """Clear all results; the next launch starts a run."""

@@ -117,7 +117,8 @@ class Testbench:
         while not self.monitor.wake:
             wake = RisingEdge(self.dut.wake)
             if cycle is None:
-                await wake
+                with self.monitor.asleep():
+                    await wake
                 continue
             left = cycle - (self.monitor.get("cycle") - self.monitor.get("launched"))
             if left <= 0:

@@ -11,7 +11,7 @@ from pathlib import Path
 from sim import environment
 
 __all__ = [
-    "BuildError", "check_machine", "cocotb_part", "compiler", "libpython", "package",
+    "BuildError", "check_machine", "cocotb_libraries", "compiler", "libpython", "package",
     "vector_flags",
 ]  # fmt: skip
 
@@ -67,9 +67,9 @@ def package(name: str) -> Path:
     return Path(spec.origin).parent
 
 
-def cocotb_part(part: str) -> Path:
-    """A directory of the installed cocotb: "libs" or "share"."""
-    return package("cocotb") / part
+def cocotb_libraries() -> Path:
+    """The directory of the installed cocotb's libraries."""
+    return package("cocotb") / "libs"
 
 
 def libpython() -> Path:

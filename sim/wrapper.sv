@@ -1,27 +1,29 @@
-// The core with its clock, its memory and its monitor: what cocotb sees as the design.
+// The core with its memory and its monitor: what cocotb sees as the design.
 //
-// The clock lives here, not in Python: Python sleeps until `wake` rises. At every rising edge one
-// DPI call hands the AXI4 port to the memory model (memory.cpp) and takes the model's outputs back.
+// The clock comes from main.cpp, not from Python, which sleeps until `wake` rises. At every rising edge
+// one DPI call hands the AXI4 port to the memory model (memory.cpp) and takes the model's outputs back.
 //
 // Python drives `rst` and the register port's `s_axi_*` inputs, and sees the port's outputs. Verilator
 // runs callbacks after the registers have moved, so the outputs that Python sees stand still while
 // the clock is high: a driver that samples at rising edges sees what a flip-flop would.
-//
-// With VTA_BARE there is no Python: the clock is an input of a plain C++ loop (bench.cpp).
 `timescale 1ns / 1ps
 
 module wrapper #(
     parameter int BITS = 64  // of a bus beat
 ) (
-`ifdef VTA_BARE
-    input bit clk, input bit rst,
-    input bit [11:0] s_axi_awaddr, input bit s_axi_awvalid, output bit s_axi_awready,
-    input bit [31:0] s_axi_wdata, input bit s_axi_wvalid, output bit s_axi_wready,
-    output bit s_axi_bvalid, input bit s_axi_bready,
-    input bit [11:0] s_axi_araddr, input bit s_axi_arvalid, output bit s_axi_arready,
-    output bit [31:0] s_axi_rdata, output bit s_axi_rvalid, input bit s_axi_rready,
-    output bit wake
-`endif
+    input bit clk,
+    output bit wake,  // the run has ended
+    // Driven by Python.
+    input bit rst,
+    input bit [11:0] s_axi_awaddr, s_axi_araddr,
+    input bit [2:0] s_axi_awprot, s_axi_arprot,
+    input bit s_axi_awvalid, s_axi_wvalid, s_axi_bready, s_axi_arvalid, s_axi_rready,
+    input bit [31:0] s_axi_wdata,
+    input bit [3:0] s_axi_wstrb,
+    // Read by Python: see above.
+    output bit s_axi_awready, s_axi_wready, s_axi_bvalid, s_axi_arready, s_axi_rvalid, irq, finish,
+    output bit [1:0] s_axi_bresp, s_axi_rresp,
+    output bit [31:0] s_axi_rdata
 );
     import "DPI-C" function void vta_bus(input int unsigned bytes);
     import "DPI-C" function void vta_axi_edge(
@@ -43,31 +45,8 @@ module wrapper #(
 
     initial vta_bus(BITS / 8);
 
-`ifdef VTA_BARE
-    bit [2:0] s_axi_awprot, s_axi_arprot;
-    bit [3:0] s_axi_wstrb = 4'hF;
-    bit [1:0] s_axi_bresp, s_axi_rresp;
-`else
-    bit clk;
-    always #5 clk = ~clk;
-
-    // Driven by Python.
-    bit rst = 1;
-    bit [11:0] s_axi_awaddr, s_axi_araddr;
-    bit [2:0] s_axi_awprot, s_axi_arprot;
-    bit s_axi_awvalid, s_axi_wvalid, s_axi_bready, s_axi_arvalid, s_axi_rready;
-    bit [31:0] s_axi_wdata;
-    bit [3:0] s_axi_wstrb;
-
-    // Read by Python: see above.
-    bit s_axi_awready, s_axi_wready, s_axi_bvalid, s_axi_arready, s_axi_rvalid, irq, finish;
-    bit [1:0] s_axi_bresp, s_axi_rresp;
-    bit [31:0] s_axi_rdata;
-    bit wake;
-`endif
-
     // The core's copy of what is driven from outside, taken at a falling edge, and only where it
-    // has changed: all logic behind a signal that is written from outside is evaluated at each
+    // may have changed: all logic behind a signal that is written from outside is evaluated at each
     // step of time, and the whole core is behind the reset.
     typedef struct packed {
         bit rst;
@@ -82,13 +61,15 @@ module wrapper #(
         bit arvalid, rready;
     } driven_t;
     driven_t in = '{rst: 1, default: 0};
-    driven_t outside;
-    assign outside = {
+    wire valid = s_axi_awvalid | s_axi_wvalid | s_axi_arvalid;
+    wire was_valid = in.awvalid | in.wvalid | in.arvalid;
+    bit changed;
+    always @(negedge clk)
+        if (valid | was_valid | rst != in.rst | s_axi_bready != in.bready | s_axi_rready != in.rready)
+            changed <= ~changed;
+    always @(edge changed) in <= {
         rst, s_axi_awaddr, s_axi_awprot, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, s_axi_wvalid,
         s_axi_bready, s_axi_araddr, s_axi_arprot, s_axi_arvalid, s_axi_rready};
-    bit changed;
-    always @(negedge clk) if (outside != in) changed <= ~changed;
-    always @(edge changed) in <= outside;
 
     // The register port's outputs, as they stand.
     bit awready, wready, bvalid, arready, rvalid, irq_now, finish_now;
@@ -148,21 +129,12 @@ module wrapper #(
         .event_compute_state(compute_state), .event_store_state(store_state)
     );
 
-`ifdef VTA_BARE
-    assign s_axi_awready = awready;
-    assign s_axi_wready = wready;
-    assign s_axi_bvalid = bvalid;
-    assign s_axi_arready = arready;
-    assign s_axi_rvalid = rvalid;
-    assign s_axi_rdata = lite_rdata;
-`else
     always_latch if (!clk) begin
         {s_axi_awready, s_axi_wready, s_axi_bvalid, s_axi_arready, s_axi_rvalid}
             = {awready, wready, bvalid, arready, rvalid};
         {s_axi_bresp, s_axi_rresp, s_axi_rdata} = {bresp, rresp, lite_rdata};
         {irq, finish} = {irq_now, finish_now};
     end
-`endif
 
     // The monitor ----------------------------------------------------------------------------------
     longint unsigned cycle = 0;

@@ -73,6 +73,7 @@ int main(int argc, char **argv) {
     const int file = open(argv[1], O_RDWR);
     if (file < 0 || vta_map(file, number(argv[2])) != 0) fail("cannot map", argv[1]);
     top.rst = top.s_axi_bready = top.s_axi_rready = 1;
+    top.s_axi_wstrb = 0xF;
     for (int cycle = 0; cycle <= RESET_CYCLES; ++cycle) {
         if (cycle == RESET_CYCLES) top.rst = 0;
         clock.fall();
