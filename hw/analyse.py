@@ -11,7 +11,7 @@ from hw.isa import INDEX_BITS, Opcode, instruction_layout, uop_layout
 __all__ = ["Analyse", "Turn", "analysed_layout"]
 
 RANGES = 3
-"""The step in which the ranges are found; the first two steps multiply."""
+"""The step in which the ranges are found; the steps before multiply."""
 READY = RANGES + 3
 """The last step: the one before is for comparisons with the operation that is kept."""
 WORTH_FLAGS = 8
@@ -99,7 +99,7 @@ class Analyse(wiring.Component):
             ),
         ]
         peeked = self._peek(m, taken, busy & measured, alu.uop_bgn)
-        self._measure(m, alu, step)
+        self._measure(m, alu, step, measured)
         with m.If(measured & ((step != RANGES) | peeked) & (step != READY)):
             m.d.sync += step.eq(step + 1)
         with m.If(measured & (step == READY - 1)):
@@ -149,31 +149,42 @@ class Analyse(wiring.Component):
             m.d.sync += [self.o.payload.dst.eq(uop.dst), self.o.payload.src.eq(uop.src)]
         return peeked
 
-    def _measure(self, m: Module, alu, step: Signal) -> None:
-        """Spans of the two loops, then ranges, then what follows from them."""
+    def _measure(self, m: Module, alu, step: Signal, measured: Signal) -> None:
+        """Spans of the two loops, then ranges, then what follows from them.
+
+        The inner loop's product is there in step 2, the outer one's from step `RANGES` on.
+        """
         a = self._config.log_acc_depth
         factor = self._config.log_uop_depth + 1
         inner = step == 0
-        count = (Mux(inner, alu.iter_in, alu.iter_out) - 1)[:factor]
+        count = Signal(factor)
+        with m.If(measured):
+            m.d.sync += count.eq(Mux(inner, alu.iter_in, alu.iter_out) - 1)
         spans, beyond = {}, {}
         for name in ("dst", "src"):
-            product, wide = Signal(factor + a, name=f"{name}_product"), Signal(name=f"{name}_wide")
-            span_in, span_out = (Signal(a, name=f"{name}_{what}") for what in ("in", "out"))
-            stride = Mux(inner, alu[f"{name}_factor_in"], alu[f"{name}_factor_out"])[:a]
-            m.d.sync += product.eq(count * stride)
-            with m.If(step == 1):
+            stride = Signal(a, name=f"{name}_stride")
+            product = Signal(factor + a, name=f"{name}_product")
+            span_in = Signal(a, name=f"{name}_span_in")
+            wide = Signal(name=f"{name}_wide")
+            with m.If(measured):
+                m.d.sync += [
+                    stride.eq(Mux(inner, alu[f"{name}_factor_in"], alu[f"{name}_factor_out"])),
+                    product.eq(count * stride),
+                ]
+            with m.If(step == RANGES - 1):
                 m.d.sync += [span_in.eq(product), wide.eq(product[a:].any())]
-            with m.If(step == 2):
-                m.d.sync += [span_out.eq(product), wide.eq(wide | product[a:].any())]
-            spans[name], beyond[name] = (span_in, span_out), wide
+            with m.If(step == RANGES):
+                m.d.sync += wide.eq(wide | product[a:].any())
+            spans[name], beyond[name] = (span_in, product[:a]), wide
         (dst_in, dst_out), (src_in, src_out) = spans["dst"], spans["src"]
         out = self.o.payload
         dst_end, src_end, span = Signal(a + 2), Signal(a + 2), Signal(a + 1)
-        m.d.sync += [  # in step RANGES, when the indices are known
-            dst_end.eq(out.dst + dst_in + dst_out),
-            src_end.eq(out.src + src_in + src_out),
-            span.eq(dst_in + dst_out),
-        ]
+        with m.If(step == RANGES):  # until the indices are known
+            m.d.sync += [
+                dst_end.eq(out.dst + dst_in + dst_out),
+                src_end.eq(out.src + src_in + src_out),
+                span.eq(dst_in + dst_out),
+            ]
         m.d.comb += [out.dst_max.eq(dst_end), out.src_max.eq(src_end)]
         once_in, once_out = alu.iter_in == 1, alu.iter_out == 1
         outer_wider = once_out | (alu.dst_factor_out > dst_in)
@@ -189,16 +200,17 @@ class Analyse(wiring.Component):
             once_out | (alu.dst_factor_out == alu.iter_in)
         )
         apart = (out.src > out.dst_max) | (out.src_max < out.dst)
-        facts = (out.regular, out.dense, out.many, out.foldable)
+        solid, combines = Signal(), Signal()  # dense, foldable: if it is regular
+        m.d.comb += [out.dense.eq(out.regular & solid), out.foldable.eq(out.regular & combines)]
         with m.If(step == RANGES + 1):
             m.d.sync += [
                 out.regular.eq(regular),
-                out.dense.eq(regular & contiguous & (span >= WORTH_FLAGS)),
+                solid.eq(contiguous & (span >= WORTH_FLAGS)),
+                combines.eq(is_alu & (~operand | apart)),
                 out.many.eq(span >= WORTH_WAITING),
-                out.foldable.eq(regular & is_alu & (~operand | apart)),
             ]
         with m.Elif(self.i.ready):
-            m.d.sync += [fact.eq(0) for fact in facts]
+            m.d.sync += [out.regular.eq(0), out.many.eq(0)]
 
 
 def _may_fold(alu) -> Value:
