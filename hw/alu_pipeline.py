@@ -137,11 +137,10 @@ class AluPipeline(wiring.Component):
             free = ~met.any() & ~self.hold & self._untouched(following, tensor)
             m.d.sync += [
                 waiting.eq(self.i.valid),
-                step.eq(following),
-                needs_s.eq(tensor),
-                conflicts.eq(met),
                 able.eq(self.i.valid & ~following.over & free & ~self.stop),
             ]
+            with m.If(self.i.valid):
+                m.d.sync += [step.eq(following), needs_s.eq(tensor), conflicts.eq(met)]
         with m.Else():
             free = ~conflicts[:-1].any() & ~self.hold & self._untouched(step, needs_s)
             m.d.sync += [
@@ -191,9 +190,11 @@ def _has_tensor(step) -> Value:
 
 def _clamped(value: Value, chain: data.View) -> Value:
     """The value between the chain's bounds, which have 16 bits: so has what is compared."""
-    fits = value[15:].all() | ~value[15:].any()
     short = value[:16].as_signed()
-    low = chain.low_en & Mux(fits, short < chain.low, value[31])
-    high = chain.high_en & Mux(fits, short > chain.high, ~value[31])
-    bound = sign_extended(Mux(low, chain.low, chain.high), 32)
-    return Mux(low | high, bound, value)
+
+    def fits() -> Value:  # an expression for each use: a simulator skips it with what it is for
+        return value[15:].all() | ~value[15:].any()
+
+    low = chain.low_en & Mux(fits(), short < chain.low, value[31])
+    high = chain.high_en & Mux(fits(), short > chain.high, ~value[31])
+    return Mux(low, sign_extended(chain.low, 32), Mux(high, sign_extended(chain.high, 32), value))

@@ -127,8 +127,9 @@ class BurstGenerator(wiring.Component):
                 out.row_end.eq(chunks == 1),
             ]
         with m.If(~active):
-            m.d.sync += [active.eq(self.i.valid), first.eq(1), rows.eq(new)]
-            m.d.sync += short.eq(new.span[chunk_bits:] == 0)
+            m.d.sync += active.eq(self.i.valid)
+            with m.If(self.i.valid):
+                m.d.sync += [first.eq(1), rows.eq(new), short.eq(new.span[chunk_bits:] == 0)]
         with m.Elif(taken):
             m.d.sync += [active.eq(~out.last), first.eq(0)]
         return m

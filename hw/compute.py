@@ -105,7 +105,9 @@ class ComputeStage(wiring.Component):
         ]  # fmt: skip
         for unit in (issue, loader, execute):
             error = Signal(error_layout())
-            m.d.sync += error.eq(unit.error)
+            m.d.sync += error.valid.eq(unit.error.valid)
+            with m.If(unit.error.valid):
+                m.d.sync += error.eq(unit.error)
             with m.If(error.valid):
                 m.d.comb += self.port.error.eq(error)
         executing = ~(issue.gemm_empty & issue.alu_empty)

@@ -230,7 +230,9 @@ class Engine(wiring.Component):
         for report, unit in zip(
             reports, (fetch, *(stage.port for stage in stages.values())), strict=True
         ):
-            m.d.sync += report.eq(unit.error)
+            m.d.sync += report.valid.eq(unit.error.valid)
+            with m.If(unit.error.valid):
+                m.d.sync += report.eq(unit.error)
         for condition, error_class in (
             (deadlock, ErrorClass.DEADLOCK), (self.abort, ErrorClass.ABORTED),
         ):  # fmt: skip

@@ -206,8 +206,11 @@ class Fetch(wiring.Component):
         with m.If(free):
             m.d.sync += [
                 there.eq(valid & some),
-                ahead.bits.eq(bits),
                 ahead.queues.eq(Cat(taken & ~wrong & (stage == queue) for queue in QUEUES)),
+            ]
+        with m.If(taken):
+            m.d.sync += [
+                ahead.bits.eq(bits),
                 ahead.illegal.eq(illegal),
                 ahead.dependency.eq(dependency),
                 ahead.behind_finish.eq(ended),

@@ -150,9 +150,10 @@ class GemmPipeline(wiring.Component):
             m.d.sync += [
                 self.zeroes.eq(self.i.valid & (following.carried.kind == Kind.FLAG_RESET)),
                 waiting.eq(self.i.valid),
-                step.eq(following),
                 able.eq(self.i.valid & ~following.over & free & ~self.stop),
             ]
+            with m.If(self.i.valid):
+                m.d.sync += step.eq(following)
         with m.Else():
             free = self._free(step, settling) & ~self.pause
             m.d.sync += able.eq(waiting & ~step.over & free & ~self.stop)

@@ -174,11 +174,13 @@ class Issue(wiring.Component):
         possible, longer = extend(m, chain, alu)
         one_operand = ~(operand & (chain.first_tensor | chain.shift_tensor))
         matches = Signal()  # found in the cycle before `i` is valid, see `hw.analyse.READY`
-        m.d.sync += matches.eq(
-            folds & new.foldable & self._same_loops(kept, dst) & ~alu.pop_prev & ~alu.pop_next
-            & possible & one_operand & (kept.carried.instructions != MOST_FOLDED)
-        )  # fmt: skip
-        m.d.comb += fold.eq(self.occupied & matches & new.foldable)
+        with m.If(self.foldable_next):
+            m.d.sync += matches.eq(
+                folds & self._same_loops(kept, dst) & possible & one_operand
+                & (kept.carried.instructions != MOST_FOLDED)
+            )  # fmt: skip
+        no_pop = ~alu.pop_prev & ~alu.pop_next
+        m.d.comb += fold.eq(self.occupied & matches & new.foldable & no_pop)
 
         to_alu = kept.carried.kind == Kind.ALU
         flag_reset = kept.carried.kind == Kind.FLAG_RESET

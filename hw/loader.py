@@ -162,8 +162,9 @@ class Loader(wiring.Component):
         with m.Elif(go):
             m.d.sync += valid[0].eq(0)
         with m.If(go):
+            m.d.sync += valid[1].eq(valid[0])
+        with m.If(go & valid[0]):
             m.d.sync += [
-                valid[1].eq(valid[0]),
                 two.eq(one),
                 two_index.eq(one_index),
                 extent.eq(width * height),
@@ -185,8 +186,9 @@ class Loader(wiring.Component):
         out_rows = Signal.like(rows)
         bad = Signal()
         with m.If(go):
+            m.d.sync += valid[2].eq(valid[1])
+        with m.If(go & valid[1]):
             m.d.sync += [
-                valid[2].eq(valid[1]),
                 out_rows.eq(rows),
                 out_rows.span.eq(nbytes - 1),
                 bad.eq(~nop & (extent > room)),

@@ -48,7 +48,9 @@ class CommandQueue(wiring.Component):
             storage.r_en.eq(~self.o.valid),
         ]
         with m.If(storage.r_en):  # behind a block RAM, whose data come late in the cycle
-            m.d.sync += [self.o.valid.eq(storage.r_rdy), self.o.payload.eq(storage.r_data)]
+            m.d.sync += self.o.valid.eq(storage.r_rdy)
+            with m.If(storage.r_rdy):
+                m.d.sync += self.o.payload.eq(storage.r_data)
         with m.Elif(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         count_up_down(m, self.unretired, taken, self.retire)

@@ -193,12 +193,9 @@ class Sequencer(wiring.Component):
             self.empty.eq(~self.active & ~Cat(valid).any() & ~steps.r_rdy & ~self.o.valid),
         ]
         with m.If(steps.r_en):
-            first = data.View(layout, steps.r_data)
-            m.d.sync += [
-                self.o.valid.eq(steps.r_rdy),
-                self.o.payload.eq(first),
-                self.o.payload.adds.eq(first.adds & steps.r_rdy),
-            ]
+            m.d.sync += [self.o.valid.eq(steps.r_rdy), self.o.payload.adds.eq(0)]
+            with m.If(steps.r_rdy):
+                m.d.sync += self.o.payload.eq(data.View(layout, steps.r_data))
         with m.If(valid[1]):
             m.d.sync += [before.eq(Cat(out.dst, epoch_2)), before_adds.eq(gemm)]
         return m
@@ -284,5 +281,4 @@ class Sequencer(wiring.Component):
 
 def _advanced(offset: Signal, by: Value) -> Value:
     """The offset moved on; its top bit stays set."""
-    total = offset[:-1] + by
-    return Cat(total[: len(by)], total[-1] | offset[-1])
+    return (offset[:-1] + by) | (offset & (1 << len(by)))

@@ -129,11 +129,9 @@ class Storer(wiring.Component):
         with m.Elif(go):
             m.d.sync += valid[0].eq(0)
         with m.If(go):
-            m.d.sync += [
-                valid[1].eq(valid[0]),
-                rows_1.eq(rows_0),
-                bad.eq(extent > room),
-            ]
+            m.d.sync += valid[1].eq(valid[0])
+        with m.If(go & valid[0]):
+            m.d.sync += [rows_1.eq(rows_0), bad.eq(extent > room)]
         m.d.comb += [
             bursts.i.payload.eq(rows_1),
             bursts.i.valid.eq(valid[1] & ~bad),
@@ -226,8 +224,9 @@ class Storer(wiring.Component):
         valid_1, last_1, part_1 = Signal(), Signal(), Signal.like(part)
         start_1, end_1 = Signal.like(start), Signal.like(end)
         with m.If(advance):
+            m.d.sync += valid_1.eq(ahead.r_rdy)
+        with m.If(step):
             m.d.sync += [
-                valid_1.eq(ahead.r_rdy),
                 last_1.eq(last_beat),
                 part_1.eq(part),
                 start_1.eq(start),
@@ -241,7 +240,9 @@ class Storer(wiring.Component):
             value = self.out_data.word_select(part_1, 8 * beat)
         strobes = Cat((n >= start_1) & (n <= end_1) for n in range(beat))
         with m.If(advance):
-            m.d.sync += [self.wvalid.eq(valid_1), self.wlast.eq(last_1), self.wdata.eq(value),
+            m.d.sync += self.wvalid.eq(valid_1)
+        with m.If(advance & valid_1):
+            m.d.sync += [self.wlast.eq(last_1), self.wdata.eq(value),
                          self.wstrb.eq(Mux(self.stop, 0, strobes))]  # fmt: skip
         return valid_1 | self.wvalid
 

@@ -151,8 +151,9 @@ class Writer(wiring.Component):
             excess.eq(length - fits - 1),
         ]
         with m.If(go):
+            m.d.sync += next_valid.eq(active)
+        with m.If(go & active):
             m.d.sync += [
-                next_valid.eq(active),
                 following.zero.eq(in_run),
                 following.opens.eq(opens),
                 following.ends.eq(ends),
@@ -163,16 +164,17 @@ class Writer(wiring.Component):
             m.d.sync += [following[name].eq(plan[name])
                          for name in ("memory", "sram_base", "end", "index")]  # fmt: skip
         with m.If(~active):
-            m.d.sync += [
-                active.eq(self.plans.valid),
-                plan.eq(new),
-                in_run.eq(new.begins_with_run),
-                opens.eq(1),
-                rows.eq(new.rows),
-                last_row.eq(new.rows == 1),
-                no_rows.eq(~new.has_rows),
-                lane.eq(new.lane),
-            ]
+            m.d.sync += active.eq(self.plans.valid)
+            with m.If(self.plans.valid):
+                m.d.sync += [
+                    plan.eq(new),
+                    in_run.eq(new.begins_with_run),
+                    opens.eq(1),
+                    rows.eq(new.rows),
+                    last_row.eq(new.rows == 1),
+                    no_rows.eq(~new.has_rows),
+                    lane.eq(new.lane),
+                ]
         with m.Elif(go):
             m.d.sync += [
                 active.eq(~ends),
@@ -213,9 +215,9 @@ class Writer(wiring.Component):
             self.window_end.eq(now.end),
         ]
         with m.If(free):
+            m.d.sync += [self.window_start.eq(pos), self.write.valid.eq(step)]
+        with m.If(free & active):
             m.d.sync += [
-                self.window_start.eq(pos),
-                self.write.valid.eq(step),
                 out.memory.eq(now.memory),
                 out.pos.eq(pos),
                 out.count.eq(now.count),
@@ -230,17 +232,16 @@ class Writer(wiring.Component):
         with m.If(take):
             m.d.sync += [
                 active.eq(next_valid),
-                now.eq(following),
                 ending.eq(0),
                 needs_beat.eq(next_valid & ~following.zero),
-                part.eq(0),
-                whole.eq(single | following.zero),
             ]
-            with m.If(following.opens):
-                m.d.sync += [
-                    pos.eq(following.sram_base),
-                    self.window_start.eq(following.sram_base),
-                ]
+            with m.If(next_valid):
+                m.d.sync += [now.eq(following), part.eq(0), whole.eq(single | following.zero)]
+                with m.If(following.opens):
+                    m.d.sync += [
+                        pos.eq(following.sram_base),
+                        self.window_start.eq(following.sram_base),
+                    ]
         with m.Elif(step & ~whole):
             m.d.sync += [part.eq(part + 1), whole.eq(part == before_last)]
         with m.Elif(step):
