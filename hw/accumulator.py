@@ -65,8 +65,8 @@ class ZeroFlags(wiring.Component):
     -------
     en, row, mask, value: in, the flags of `row` under `mask` become `value`.
     read, addr: in, look up entries of the bank; flag: out, theirs before that cycle's write, one
-        cycle later, held while not `read`. The last port takes an address that comes late in its
-        cycle; its flag comes late too.
+        cycle later, held while not `read`. The first port's flag comes early in its cycle; those of
+        the others come late, and so may their addresses.
     """
 
     def __init__(self, *, depth: int, ports: int) -> None:
@@ -97,7 +97,7 @@ class ZeroFlags(wiring.Component):
             read = flags.read_port(domain="comb")
             m.d.comb += read.addr.eq(self.addr[n] >> log2(FLAGS))
             column = self.addr[n][: log2(FLAGS)]
-            if n == self._ports - 1:
+            if n > 0:
                 flags_read = Signal(FLAGS, name=f"flags_{n}")
                 column_read = Signal(log2(FLAGS), name=f"column_{n}")
                 with m.If(self.read[n]):
@@ -224,10 +224,10 @@ class AccumulatorScratchpad(wiring.Component):
         beat = config.axi_data_bits
         narrow = load.memory == MemoryType.ACC_8BIT
         parts, narrow_parts = (parts_of(config, t) for t in (MemoryType.ACC, MemoryType.ACC_8BIT))
-        self._whole = load.zero | (load.part == Mux(narrow, narrow_parts - 1, parts - 1))
-        # Ready from a register: the next write may be this one, or the one that follows it.
         last = Mux(narrow, narrow_parts - 1, parts - 1)
-        maybe_whole = ~self.load.valid | load.last | load.zero | (load.part == last)
+        self._whole = load.zero | (load.part == last)
+        # Ready from a register: the next write may be this one, or the one that follows it.
+        maybe_whole = ~self.load.valid | load.last | self._whole
         if parts > 1:
             maybe_whole = maybe_whole | (load.part + 1 == last)
         m.d.sync += self.load.ready.eq(~(self.busy_next & maybe_whole))

@@ -156,13 +156,14 @@ class AluLane(wiring.Component):
 
         # Cycle 1: shift; sum of the partial products. A left shift by k is a rotation by -k too:
         # the two differ only in which bits of the rotated value are replaced, and by what.
-        rotated = _rotated(
-            _rotated(_rotated(first, distance[:2], 1), distance[2:4], 4), distance[4], 16
-        )
+        rotated = (Cat(first, first) >> distance)[:32]
         wrapped = (Const(0xFFFFFFFF << 32, 64) >> distance)[:32]  # bits 32 - distance and above
-        replaced = wrapped ^ repeated(left, 32)
         fill = repeated(first[31] & ~left, 32)
-        shifted = (rotated & ~replaced) | (fill & replaced)
+
+        def replaced() -> Value:
+            return wrapped ^ repeated(left, 32)
+
+        shifted = (rotated & ~replaced()) | (fill & replaced())
         result = Signal(32, reset_less=True)
         with m.If(self.valid_1):
             m.d.sync += result.eq(Mux(self.chain_1.first == FirstOp.MUL, product, shifted))
@@ -173,15 +174,15 @@ class AluLane(wiring.Component):
         """Cycle 0: one adder adds (nothing is an addition of 0) or compares; 0 if `lost`."""
         chain, x, y = self.chain, self.x, self.y
         compare = (chain.first == FirstOp.MIN) | (chain.first == FirstOp.MAX)
-        addend, total = Signal(33), Signal(33)
         imm = sign_extended(chain.first_imm, 33)
-        m.d.comb += [
-            addend.eq(Mux(chain.first_tensor, Cat(y, y[31]), imm) ^ repeated(compare, 33)),
-            total.eq(Cat(x, x[31]) + addend + compare),
-        ]
-        take_x = total[32] ^ (chain.first == FirstOp.MAX)  # bit 32: x < y
+        addend = Mux(chain.first_tensor, Cat(y, y[31]), imm) ^ repeated(compare, 33)
+
+        def total() -> Value:
+            return (Cat(x, x[31]) + addend + compare)[:33]
+
+        take_x = total()[32] ^ (chain.first == FirstOp.MAX)  # bit 32: x < y
         with m.If(self.valid):
-            m.d.sync += first.eq(Mux(lost, 0, Mux(compare, Mux(take_x, x, y), total[:32])))
+            m.d.sync += first.eq(Mux(lost, 0, Mux(compare, Mux(take_x, x, y), total()[:32])))
 
     def _shift_amount(self) -> tuple[Value, Value, Value]:
         """Distance of the rotation to the right, whether to the left, whether by 32 or more.
@@ -213,10 +214,3 @@ class AluLane(wiring.Component):
                 middle_1.eq(x[:16] * y[16:]),
             ]
         return Cat(low[:16], low[16:] + middle_0 + middle_1)
-
-
-def _rotated(value: Value, by: Value, step: int) -> Value:
-    """The value rotated right by 0 to 3 (or 0 or 1) steps: four to one is what a LUT of 6 does."""
-    turns = [Cat(value[n * step :], value[: n * step]) for n in range(1 << len(by))]
-    pairs = [Mux(by[0], odd, even) for even, odd in zip(turns[::2], turns[1::2], strict=True)]
-    return Mux(by[1], pairs[1], pairs[0]) if len(by) == 2 else pairs[0]

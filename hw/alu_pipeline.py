@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.alu import AluLane
 from hw.bits import sign_extended
-from hw.bus import error_layout
+from hw.bus import ErrorPort
 from hw.config import Config
 from hw.isa import ErrorClass
 from hw.pipeline import (
@@ -76,7 +76,7 @@ class AluPipeline(wiring.Component):
             "hold": In(1),
             "stop": In(1),
             "step": Out(step_layout(config)),
-            "error": Out(error_layout()),
+            "error": Out(ErrorPort()),
         })  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:

@@ -96,7 +96,8 @@ class BurstGenerator(wiring.Component):
         of = data.View(rows.shape(), Mux(active, rows.as_value(), new.as_value()))
         short = Signal()  # a row is no longer than a chunk
         # Past 2^32: so is every row behind it, and the first one sets the bit above.
-        row_over, over = Signal(), Signal()
+        row_over = Signal()
+        over = Signal()
         next_chunk = Cat(at[:chunk_bits] & 0, at[chunk_bits:] + 1)
         is_short = Mux(active, short, new.span[chunk_bits:] == 0)
         m.d.comb += [

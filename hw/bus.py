@@ -11,7 +11,7 @@ from hw.isa import INDEX_BITS, ErrorClass
 
 __all__ = [
     "ADDRESS_BITS", "BURST_BEATS", "LITE_ADDRESS_BITS", "Axi4", "AxiLite", "beat_layout",
-    "burst_layout", "command_layout", "error_layout", "ReadClient",
+    "ErrorPort", "ReadClient", "burst_layout", "command_layout", "passed_on",
 ]  # fmt: skip
 
 ADDRESS_BITS = 32
@@ -118,11 +118,18 @@ def command_layout() -> data.StructLayout:
     return data.StructLayout({"bits": 128, "index": INDEX_BITS})
 
 
-def error_layout() -> data.StructLayout:
+class ErrorPort(wiring.Signature):
     """An error report: high `valid` for one cycle or more; the core keeps the first."""
-    return data.StructLayout({
-        "valid": 1,
-        "error_class": ErrorClass,
-        "index": INDEX_BITS,
-        "address": ADDRESS_BITS,
-    })  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__({
+            "valid": Out(1),
+            "error_class": Out(ErrorClass),
+            "index": Out(INDEX_BITS),
+            "address": Out(ADDRESS_BITS),
+        })  # fmt: skip
+
+
+def passed_on(target: wiring.PureInterface, source: wiring.PureInterface) -> list:
+    """Statements that make `target`, an `ErrorPort`, the same as `source`."""
+    return [getattr(target, name).eq(getattr(source, name)) for name in ErrorPort().members]

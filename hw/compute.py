@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, connect
 
 from hw.accumulator import AccumulatorScratchpad, out_ports
 from hw.analyse import Analyse
-from hw.bus import ADDRESS_BITS, ReadClient, error_layout
+from hw.bus import ADDRESS_BITS, ErrorPort, ReadClient, passed_on
 from hw.config import Config
 from hw.execute import Execute
 from hw.gemm_pipeline import operand_ports
@@ -104,12 +104,12 @@ class ComputeStage(wiring.Component):
             self.finished.eq(retire.finished),
         ]  # fmt: skip
         for unit in (issue, loader, execute):
-            error = Signal(error_layout())
+            error = ErrorPort().create()
             m.d.sync += error.valid.eq(unit.error.valid)
             with m.If(unit.error.valid):
-                m.d.sync += error.eq(unit.error)
+                m.d.sync += passed_on(error, unit.error)
             with m.If(error.valid):
-                m.d.comb += self.port.error.eq(error)
+                m.d.comb += passed_on(self.port.error, error)
         executing = ~(issue.gemm_empty & issue.alu_empty)
         busy = executing | (loader.pending != 0) | issue.occupied
         m.d.comb += self.port.busy.eq(busy)

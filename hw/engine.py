@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from hw.bus import ADDRESS_BITS, Axi4, error_layout
+from hw.bus import ADDRESS_BITS, Axi4, ErrorPort, passed_on
 from hw.compute import ComputeStage
 from hw.config import Config
 from hw.control import BASES
@@ -65,7 +65,7 @@ class Engine(wiring.Component):
             "bus": Out(Axi4(config)),
             "done": Out(1),
             "failed": Out(1),
-            "error": Out(error_layout()),
+            "error": Out(ErrorPort()),
             "fetch_index": Out(INDEX_BITS + 1),
             "fetch_state": Out(StageState),
             "stage_states": Out(16),
@@ -226,23 +226,28 @@ class Engine(wiring.Component):
             deadlock.eq(settled & (quiet >= QUIET_CYCLES - 1)),
         ]
         self._lowest(m, index)
-        reports = [Signal(error_layout(), name=f"{name}_error") for name in ("fetch", *stages)]
+        reports = [ErrorPort().create(path=(f"{name}_error",)) for name in ("fetch", *stages)]
         for report, unit in zip(
             reports, (fetch, *(stage.port for stage in stages.values())), strict=True
         ):
             m.d.sync += report.valid.eq(unit.error.valid)
             with m.If(unit.error.valid):
-                m.d.sync += report.eq(unit.error)
+                m.d.sync += passed_on(report, unit.error)
         for condition, error_class in (
             (deadlock, ErrorClass.DEADLOCK), (self.abort, ErrorClass.ABORTED),
         ):  # fmt: skip
-            reports.append({"valid": condition, "error_class": error_class, "index": index,
-                            "address": 0})  # fmt: skip
+            report = ErrorPort().create(path=(f"{error_class.name.lower()}_error",))
+            m.d.comb += [
+                report.valid.eq(condition),
+                report.error_class.eq(error_class),
+                report.index.eq(index),
+            ]
+            reports.append(report)
         with m.If(self.running & ~failed):
             for report in reversed(reports):
-                with m.If(report["valid"]):
+                with m.If(report.valid):
                     m.d.sync += failed.eq(1)
-                    m.d.sync += [self.error[name].eq(report[name])
+                    m.d.sync += [getattr(self.error, name).eq(getattr(report, name))
                                  for name in ("error_class", "index", "address")]  # fmt: skip
         # Behind FINISH only loads and stores can be unfinished, and once they are not they stay so.
         rest, stop, stopped = Signal(), Signal(), Signal()

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, connect
 
 from hw.accumulator import execute_ports
 from hw.alu_pipeline import AluPipeline
-from hw.bus import error_layout
+from hw.bus import ErrorPort, passed_on
 from hw.config import Config
 from hw.gemm_pipeline import GemmPipeline, operand_ports
 from hw.retire import DONE_BITS
@@ -66,7 +66,7 @@ class Execute(wiring.Component):
             "gemm_step": Out(step_layout(config)),
             "alu_step": Out(step_layout(config)),
             "stop": In(1),
-            "error": Out(error_layout()),
+            "error": Out(ErrorPort()),
         })  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
@@ -104,7 +104,7 @@ class Execute(wiring.Component):
         ]
         for unit in (gemm, alu):
             with m.If(unit.error.valid):
-                m.d.comb += self.error.eq(unit.error)
+                m.d.comb += passed_on(self.error, unit.error)
         return m
 
     def _allot(self, m: Module, gemm: GemmPipeline, alu: AluPipeline) -> None:

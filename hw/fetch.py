@@ -5,7 +5,7 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.bits import log2
-from hw.bus import ADDRESS_BITS, ReadClient, command_layout, error_layout
+from hw.bus import ADDRESS_BITS, ErrorPort, ReadClient, command_layout
 from hw.config import Config
 from hw.isa import (
     INDEX_BITS,
@@ -63,7 +63,7 @@ class Fetch(wiring.Component):
             "complete": Out(1),
             "state": Out(StageState),
             "stop": In(1),
-            "error": Out(error_layout()),
+            "error": Out(ErrorPort()),
         })  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.accumulator import flag_row_elements
 from hw.bits import sign_extended
-from hw.bus import error_layout
+from hw.bus import ErrorPort
 from hw.config import Config
 from hw.gemm import MacArray
 from hw.isa import ErrorClass
@@ -99,7 +99,7 @@ class GemmPipeline(wiring.Component):
             "quiet": Out(1),
             "stop": In(1),
             "step": Out(step_layout(config)),
-            "error": Out(error_layout()),
+            "error": Out(ErrorPort()),
         })  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:

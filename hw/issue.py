@@ -8,7 +8,7 @@ from hw.accumulator import flag_row_elements
 from hw.alu import chain_layout, extend
 from hw.analyse import Turn, analysed_layout
 from hw.bits import log2
-from hw.bus import command_layout, error_layout
+from hw.bus import ErrorPort, command_layout
 from hw.config import Config
 from hw.isa import ErrorClass, MemoryType, Opcode, instruction_layout
 from hw.retire import DONE_BITS, Unit, ticket_layout
@@ -72,7 +72,7 @@ class Issue(wiring.Component):
             "uop_bgn": In(config.log_uop_depth),
             "uop_end": In(config.log_uop_depth + 1),
             "started_index": Out(command_layout()["index"].width),
-            "error": Out(error_layout()),
+            "error": Out(ErrorPort()),
         })  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:

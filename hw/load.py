@@ -4,7 +4,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from hw.bus import ADDRESS_BITS, ReadClient
+from hw.bus import ADDRESS_BITS, ReadClient, passed_on
 from hw.config import Config
 from hw.isa import MemoryType, Opcode
 from hw.loader import Loader, write_layout
@@ -59,7 +59,7 @@ class LoadStage(wiring.Component):
             self.write_valid.eq(loader.write.valid),
             loader.write.ready.eq(1),
             retire.transfer_done.eq(loader.done),
-            self.port.error.eq(loader.error),
+            *passed_on(self.port.error, loader.error),
             self.port.busy.eq(busy),
         ]
         choose_state(m, self.port.state, (

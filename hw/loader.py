@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.bits import count_up_down, log2
 from hw.bursts import BurstGenerator
-from hw.bus import ADDRESS_BITS, ReadClient, command_layout, error_layout
+from hw.bus import ADDRESS_BITS, ErrorPort, ReadClient, command_layout
 from hw.config import Config
 from hw.isa import (
     INDEX_BITS,
@@ -76,7 +76,7 @@ class Loader(wiring.Component):
             "window_end": Out(EXTENT_BITS),
             "waiting": Out(1),
             "stop": In(1),
-            "error": Out(error_layout()),
+            "error": Out(ErrorPort()),
         })  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.bus import command_layout, error_layout
+from hw.bus import ErrorPort, command_layout
 from hw.config import Config
 from hw.isa import INDEX_BITS, Opcode, instruction_layout
 from hw.registers import StageState
@@ -37,7 +37,7 @@ class StagePort(wiring.Signature):
             "busy": Out(1),
             "state": Out(StageState),
             "stop": In(1),
-            "error": Out(error_layout()),
+            "error": Out(ErrorPort()),
         }
         for side in SIDES:
             members |= {

@@ -4,6 +4,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect
 
+from hw.bus import passed_on
 from hw.config import Config
 from hw.isa import Opcode
 from hw.registers import StageState
@@ -46,7 +47,7 @@ class StoreStage(wiring.Component):
             start.stop.eq(self.port.stop),
             storer.stop.eq(self.port.stop),
             retire.transfer_done.eq(storer.done),
-            self.port.error.eq(storer.error),
+            *passed_on(self.port.error, storer.error),
             self.port.busy.eq(storer.busy),
         ]
         choose_state(m, self.port.state, (

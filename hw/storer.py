@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hw.accumulator import out_ports
 from hw.bits import count_up_down, log2
 from hw.bursts import BurstGenerator
-from hw.bus import ADDRESS_BITS, BURST_BEATS, command_layout, error_layout
+from hw.bus import ADDRESS_BITS, BURST_BEATS, ErrorPort, command_layout
 from hw.config import Config
 from hw.isa import INDEX_BITS, ErrorClass, MemoryType, Opcode, instruction_layout
 from hw.small_fifo import SmallFifo
@@ -65,7 +65,7 @@ class Storer(wiring.Component):
             "busy": Out(1),
             "waiting": Out(1),
             "stop": In(1),
-            "error": Out(error_layout()),
+            "error": Out(ErrorPort()),
         })  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:

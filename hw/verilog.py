@@ -60,12 +60,13 @@ def convert(top: wiring.Component, name: str, ports: dict | list) -> str:
 def generate(config: Config) -> str:
     """The core as one Verilog text with top module `vta`, clock `clk`, synchronous reset `rst`.
 
-    The text depends on the configuration and the sources only.
+    The text depends on the configuration and the sources only. What has no name of its own gets a
+    number behind an underscore, so that waves leave it out.
     """
     removals = " ".join(f"-remove {name}" for name in REMOVED_ATTRIBUTES)
     script = (
         f"read_rtlil <<rtlil\n{to_rtlil(config)}\nrtlil\n{PASSES}"
-        f"attrmap {removals}\nattrmap -modattr {removals}\nwrite_verilog -norename\n"
+        f"attrmap {removals}\nattrmap -modattr {removals}\nwrite_verilog\n"
     )
     os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
     yosys = find_yosys(lambda version: version >= (0, 40))

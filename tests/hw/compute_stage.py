@@ -20,7 +20,7 @@ from hw.isa import (
 )
 from hw.loader import lanes_of
 from tests.hw.axi import BeatServer
-from tests.hw.harness import collect, simulate, small
+from tests.hw.harness import as_struct, collect, simulate, small
 from tests.hw.pads import ref_load
 from tests.hw.test_alu import ref_alu
 
@@ -134,7 +134,8 @@ class Stage:
             for name in ("available_prev", "available_next", "room_prev", "room_next"):
                 ctx.set(getattr(port, name), self.rng.random() >= self.stall)
             _, _, started, first, retired, index, error, *counts = await ctx.tick().sample(
-                port.started, port.started_index, port.retired, port.retired_index, port.error,
+                port.started, port.started_index, port.retired, port.retired_index,
+                as_struct(port.error),
                 *(getattr(dut, name) for name in (*COUNTS, FOLDED)),
             )  # fmt: skip
             self.started += [first] * started

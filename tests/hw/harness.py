@@ -10,15 +10,15 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import ClockDomain, Module, ValueCastable
+from amaranth.hdl import Cat, ClockDomain, Module, ValueCastable
 from amaranth.lib import data, enum
 from amaranth.sim import Simulator
 
 from hw.config import Config
 
 __all__ = [
-    "SMALL", "collect", "fields_of", "receive", "send", "simulate", "small", "watch_stable",
-    "words",
+    "SMALL", "as_struct", "collect", "fields_of", "receive", "send", "simulate", "small",
+    "watch_stable", "words",
 ]  # fmt: skip
 
 DEADLINE = 5_000
@@ -137,6 +137,12 @@ def watch_stable(stream: Any) -> Testbench:
             offered = now if valid and not ready else None
 
     return watcher
+
+
+def as_struct(interface: Any) -> data.View:
+    """The members of an interface without inner ones as a structure, to be sampled at once."""
+    shapes = {name: member.shape for name, member in interface.signature.members.items()}
+    return data.View(data.StructLayout(shapes), Cat(getattr(interface, name) for name in shapes))
 
 
 def collect(value: Any) -> Any:

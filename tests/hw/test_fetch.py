@@ -27,7 +27,7 @@ from hw.isa import (
 )
 from hw.registers import StageState
 from tests.hw.axi import BeatServer
-from tests.hw.harness import collect, simulate, small
+from tests.hw.harness import as_struct, collect, simulate, small
 
 BUSES = (32, 64, 128, 256)
 BYTES = 1 << 14
@@ -66,7 +66,9 @@ def rtl_fetch(config: Config, memory: np.ndarray, address: int, count: int, *, s
             for queue, now in zip(dut.queues, ready, strict=True):
                 ctx.set(queue.ready, now)
             complete = ctx.get(dut.complete)
-            _, _, error, state, *out = await ctx.tick().sample(dut.error, dut.state, *ports)
+            _, _, error, state, *out = await ctx.tick().sample(
+                as_struct(dut.error), dut.state, *ports
+            )
             run.states.append(state)
             taken = [n for n in range(len(QUEUES)) if ready[n] and out[2 * n]]
             assert len(taken) <= 1

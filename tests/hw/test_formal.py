@@ -1,5 +1,6 @@
 """Formal proofs hold, and fail where a unit is broken. Skipped where extra `formal` is missing."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,9 +52,13 @@ def test_a_dropped_token_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("name", PROOFS)
 def test_every_proof_is_about_something(name: str) -> None:
-    """Properties can be made without the solver: what is skipped still fits the core's ports."""
-    text = to_rtlil(PROOFS[name][0]())
+    """Properties can be made without the solver: what is skipped still fits the core's ports, and
+    each register it looks at is there."""
+    properties = PROOFS[name][0]()
+    text = to_rtlil(properties)
     assert "cell $check" in text or "cell $assert" in text
+    wires = set(re.findall(r"^ *wire .*?\\(\S+)$", text, re.MULTILINE))
+    assert {path.rsplit(".", 1)[-1] for path in properties.probes} <= wires
 
 
 def test_an_unknown_proof_is_named(capsys: pytest.CaptureFixture[str]) -> None:

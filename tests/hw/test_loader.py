@@ -9,7 +9,7 @@ from hw.config import Config
 from hw.isa import MEMORIES, ErrorClass, Load, MemoryType, encode
 from hw.loader import Loader
 from tests.hw.axi import BeatServer
-from tests.hw.harness import SMALL, collect, send, simulate, small
+from tests.hw.harness import SMALL, as_struct, collect, send, simulate, small
 from tests.hw.pads import apply_write, ref_load
 
 LOAD_STAGE = (MemoryType.INP, MemoryType.WGT)
@@ -55,7 +55,10 @@ def rtl_load(config: Config, memories: tuple[MemoryType, ...], loads: list[Load]
             ready = rng.random() >= stall
             ctx.set(dut.write.ready, ready)
             _, _, valid, payload, error, *values = await ctx.tick().sample(
-                dut.write.valid, dut.write.payload, dut.error, *(getattr(dut, n) for n in watched)
+                dut.write.valid,
+                dut.write.payload,
+                as_struct(dut.error),
+                *(getattr(dut, n) for n in watched),
             )
             cycle = dict(zip(watched, values, strict=True)) | {"write": None}
             if valid and ready:

@@ -12,7 +12,7 @@ from hw.isa import ErrorClass, MemoryType, Store, encode
 from hw.loader import lanes_of
 from hw.storer import Storer
 from tests.hw.axi import WriteSlave
-from tests.hw.harness import SMALL, collect, send, simulate, small
+from tests.hw.harness import SMALL, as_struct, collect, send, simulate, small
 from tests.hw.pads import ref_store
 
 BYTES = 1 << 14
@@ -60,7 +60,7 @@ def rtl_store(config: Config, stores: list[Store], *, base: int = 0, seed: int =
         cycle = 0
         ctx.set(dut.base, base)
         while len(run.done) < len(stores) and not run.errors:
-            _, _, done, error = await ctx.tick().sample(dut.done, dut.error)
+            _, _, done, error = await ctx.tick().sample(dut.done, as_struct(dut.error))
             run.done += [cycle] * done
             if error.valid:
                 run.errors.append(collect(error))
