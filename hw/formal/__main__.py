@@ -28,7 +28,7 @@ PROOFS: dict[str, tuple[Callable[[], Properties], int, str]] = {
     "alu-pipeline": (AluPipelineProperties, 15, "bmc"),
     "ports": (PortProperties, 8, "prove"),
     "load-write": (lambda: PortProperties(patience=12), 21, "bmc"),
-    **{f"held-{name.replace(' ', '-')}": (lambda name=name: HeldProperties(name), 2, "prove")
+    **{f"held-{name.replace(' ', '-')}": (lambda name=name: HeldProperties(name), 4, "prove")
        for name in CHANNELS},
 }  # fmt: skip
 """By name: the properties, and depth and mode of `prove`."""

@@ -134,6 +134,7 @@ class BurstProperties(Properties):
                 Assert(probed["rows"] == rows.as_value()),
                 Assert((rest != 0) & (left != 0)),
                 Assert(done + rest == rows.span + 1),
+                Assert((row >> ADDRESS_BITS == 0) | (done == 0)),  # nothing past 2^32 is taken
                 Assert((done == 0) | (at[:lane_bits] == 0)),
                 Assert(rows.span < 65535 * 1024),
             ]
