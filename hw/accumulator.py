@@ -65,8 +65,8 @@ class ZeroFlags(wiring.Component):
     -------
     en, row, mask, value: in, the flags of `row` under `mask` become `value`.
     read, addr: in, look up entries of the bank; flag: out, theirs before that cycle's write, one
-        cycle later, held while not `read`. The first port's flag comes early in its cycle; those of
-        the others come late, and so may their addresses.
+        cycle later, held while not `read`. The last port takes an address that comes late in its
+        cycle; its flag comes late too.
     """
 
     def __init__(self, *, depth: int, ports: int) -> None:
@@ -97,7 +97,7 @@ class ZeroFlags(wiring.Component):
             read = flags.read_port(domain="comb")
             m.d.comb += read.addr.eq(self.addr[n] >> log2(FLAGS))
             column = self.addr[n][: log2(FLAGS)]
-            if n > 0:
+            if n == self._ports - 1:
                 flags_read = Signal(FLAGS, name=f"flags_{n}")
                 column_read = Signal(log2(FLAGS), name=f"column_{n}")
                 with m.If(self.read[n]):

@@ -16,6 +16,7 @@ from hw.registers import (
     IDENTIFICATION,
     REGISTERS,
     VERSION,
+    address_of,
     configuration_words,
 )
 
@@ -33,7 +34,7 @@ GROUP_WORDS = 4
 class Control(wiring.Component):
     """Registers, launch and finish, the interrupt.
 
-    A write is taken when its address and data are both there; responses are always OKAY;
+    A write is taken the cycle after its address and data are both there; responses are always OKAY;
     registers that are not in the table read as 0. Reads answer three cycles after their address,
     one at a time.
 
@@ -68,11 +69,10 @@ class Control(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        write, address, value = self._write_channel(m)
+        write, address, value, wants_launch = self._write_channel(m)
         error, pending, enable, ignored = Signal(), Signal(), Signal(), Signal()
         cycles = Signal(32)
         at = {r.name: write & (address == r.address >> 2) for r in REGISTERS if "w" in r.access}
-        wants_launch = at["control"] & value[0]
         m.d.comb += [
             self.launch.eq(wants_launch & ~self.running),
             self.irq.eq(pending & enable),
@@ -126,20 +126,29 @@ class Control(wiring.Component):
                 m.d.sync += getattr(self, name).eq(value[low:] << low)
 
     def _write_channel(self, m: Module):
-        """Returns (a write happens, its word address, its value)."""
+        """Returns (a write happens, its word address, its value, it wants to launch).
+
+        All from registers: a launch resets the whole engine in the same cycle.
+        """
         bus = self.bus
-        taken = Signal()
-        m.d.comb += [
-            taken.eq(bus.awvalid & bus.wvalid & ~bus.bvalid),
-            bus.awready.eq(taken),
-            bus.wready.eq(taken),
+        there = bus.awvalid & bus.wvalid & ~bus.bvalid
+        taken, write, wants_launch = Signal(), Signal(), Signal()
+        address, value = Signal(LITE_ADDRESS_BITS - 2), Signal(32)
+        m.d.comb += [bus.awready.eq(taken), bus.wready.eq(taken)]
+        new = bus.awaddr[2:LITE_ADDRESS_BITS]
+        fresh = there & ~taken & bus.wstrb.all()  # registers are written as whole words
+        m.d.sync += [
+            taken.eq(there & ~taken),
+            write.eq(fresh),
+            wants_launch.eq(fresh & (new == address_of("control") >> 2) & bus.wdata[0]),
         ]
+        with m.If(there):
+            m.d.sync += [address.eq(new), value.eq(bus.wdata)]
         with m.If(taken):
             m.d.sync += bus.bvalid.eq(1)
         with m.Elif(bus.bready):
             m.d.sync += bus.bvalid.eq(0)
-        whole = bus.wstrb.all()  # registers are written as whole words
-        return taken & whole, bus.awaddr[2:LITE_ADDRESS_BITS], bus.wdata
+        return write, address, value, wants_launch
 
     def _read_channel(self, m: Module, values: dict) -> None:
         """Two steps: each group of four words shows the one that is wanted, if any; then all OR."""

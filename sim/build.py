@@ -51,7 +51,7 @@ COMMON_FLAGS = (
     "--cc", "--exe", "--prefix", "Vtop", "--top-module", "wrapper", "-o", "simulator",
     "--timescale", "1ns/1ps", "--noassert", "-O3", "--x-assign", "fast", "--x-initial", "fast",
     "--no-public-flat-rw", "-Wno-fatal", "--output-split", "20000",
-    "--compiler-include", str(SOURCES / "extend.h"),
+    "-CFLAGS", "-std=c++20", "--compiler-include", str(SOURCES / "extend.h"),
 )  # fmt: skip
 COCOTB_FLAGS = ("--vpi",)
 WAVES_FLAGS = (*COCOTB_FLAGS, "--trace-fst", "+define+VTA_WAVES")

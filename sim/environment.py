@@ -77,7 +77,7 @@ def missing(waves: bool = False) -> list[Missing]:
             if shutil.which(program) is None
         ),
         *_missing_perl_modules(),
-        *_missing_coroutines(),
+        *_missing_standard(),
     ]
     if waves:
         found += [
@@ -149,16 +149,16 @@ def _missing_perl_modules() -> Iterator[Missing]:
         yield Missing(f"perl's modules {', '.join(PERL_MODULES)}", "perl")
 
 
-def _missing_coroutines() -> Iterator[Missing]:
-    if shutil.which("g++") and not _compiles("#include <coroutine>\n"):
-        yield Missing("a g++ with C++20 coroutines (version 10 or later)", "g++")
+def _missing_standard() -> Iterator[Missing]:
+    if shutil.which("g++") and not _compiles("#include <span>\n"):
+        yield Missing("a g++ with C++20 (version 10 or later)", "g++")
 
 
 def _compiles(source: str) -> bool:
     compiler = shutil.which("g++")
     if compiler is None:
         return False
-    command = [compiler, "-std=c++20", "-fcoroutines", "-fsyntax-only", "-x", "c++", "-"]
+    command = [compiler, "-std=c++20", "-fsyntax-only", "-x", "c++", "-"]
     result = subprocess.run(
         command, input=source.encode(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

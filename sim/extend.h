@@ -1,5 +1,5 @@
 // Sign extension as the processor does it: two shifts, or one load. Verilator's own functions of the
-// same names negate and mask, which is five instructions for each of the 512 operands of the MAC array.
+// same names negate and mask, and there are 512 operands in the MAC array.
 #ifndef VTA_EXTEND_H
 #define VTA_EXTEND_H
 

@@ -2,9 +2,9 @@
 //
 //   simulator [--trace] [--trace-file FILE]
 //
-// While Python waits for `wake` and nothing else (vta_asleep), only the model is evaluated: to look for
-// callbacks at each step of time costs a tenth of the speed.
-#include <algorithm>
+// While Python waits for `wake` and nothing else (vta_asleep), only the model is evaluated, and nobody
+// looks for callbacks at each step of time.
+#include <cstdio>
 #include <cstring>
 #include <memory>
 
@@ -92,13 +92,17 @@ int main(int argc, char **argv) {
     context.commandArgs(argc, argv);
     context.fatalOnVpiError(false);  // cocotb asks for things that may not be there
     Simulation simulation{context};
-#if VM_TRACE
     const char *file = "waves.fst";
     bool wanted = false;
     for (int n = 1; n < argc; ++n) {
         if (!std::strcmp(argv[n], "--trace")) wanted = true;
         if (!std::strcmp(argv[n], "--trace-file") && n + 1 < argc) file = argv[n + 1];
     }
+    if (wanted && !VM_TRACE) {
+        std::fprintf(stderr, "%s: --trace: a simulator without waves: build the variant waves\n", file);
+        return 2;
+    }
+#if VM_TRACE
     context.traceEverOn(true);
     if (wanted) {
         simulation.waves = std::make_unique<VerilatedFstC>();
@@ -111,7 +115,7 @@ int main(int argc, char **argv) {
     Simulation::change();
     simulation.settle();
     while (!context.gotFinish()) {
-        if (vta_asleep())
+        if (vta_asleep() && !simulation.top.wake)
             simulation.sleep();
         else
             simulation.step();
