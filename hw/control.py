@@ -170,10 +170,9 @@ class Control(wiring.Component):
                 for word, value in members.items():
                     with m.Case(word):
                         m.d.comb += choice.eq(value)
-            with m.If(waits):
-                m.d.sync += show.eq(choice)
-                with m.If(wanted[log2(GROUP_WORDS) :] != group):
-                    m.d.sync += show.eq(0)
+            m.d.sync += show.eq(choice)
+            with m.If(wanted[log2(GROUP_WORDS) :] != group):
+                m.d.sync += show.eq(0)
             shown.append(show)
         m.d.sync += grouped.eq(waits & ~grouped)
         with m.If(grouped):
