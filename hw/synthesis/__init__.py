@@ -1,11 +1,11 @@
 """Area and timing of the core on FPGAs, by unit, compared with a baseline (docs/fpga.md)."""
 
 from hw.synthesis.baseline import BASELINE, Check, check, read_baseline, write_baseline
-from hw.synthesis.flows import FLOWS, Flow, synthesize
+from hw.synthesis.flows import FLOWS, SEED, Flow, synthesize
 from hw.synthesis.report import Figures, TimingPath
 from hw.synthesis.tools import Progress, SynthesisError
 
 __all__ = [
-    "BASELINE", "FLOWS", "Check", "Figures", "Flow", "Progress", "SynthesisError", "TimingPath",
-    "check", "read_baseline", "synthesize", "write_baseline",
+    "BASELINE", "FLOWS", "SEED", "Check", "Figures", "Flow", "Progress", "SynthesisError",
+    "TimingPath", "check", "read_baseline", "synthesize", "write_baseline",
 ]  # fmt: skip

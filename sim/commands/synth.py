@@ -10,6 +10,7 @@ from rich.table import Table
 from hw.config import Config
 from hw.synthesis import (
     FLOWS,
+    SEED,
     Check,
     Figures,
     Flow,
@@ -37,8 +38,8 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--flow", choices=tuple(FLOWS), help="only this one (default: all)")
-    parser.add_argument("--seed", type=int, default=1, metavar="N",
-                        help="of the placement (default 1)")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=SEED, metavar="N",
+                        help=f"of the placement (default {SEED})")  # fmt: skip
     parser.add_argument("--update", action="store_true",
                         help="make the figures the baseline, whatever they are")  # fmt: skip
     add_json_argument(parser, "the figures")
