@@ -10,8 +10,8 @@ from hw.config import Config
 from hw.isa import INDEX_BITS, ErrorClass
 
 __all__ = [
-    "ADDRESS_BITS", "BURST_BEATS", "LITE_ADDRESS_BITS", "Axi4", "AxiLite", "beat_layout",
-    "ErrorPort", "ReadClient", "burst_layout", "command_layout", "passed_on",
+    "ADDRESS_BITS", "BURST_BEATS", "LITE_ADDRESS_BITS", "Axi4", "AxiLite", "ErrorPort",
+    "ReadClient", "beat_layout", "burst_layout", "command_layout", "passed_on",
 ]  # fmt: skip
 
 ADDRESS_BITS = 32

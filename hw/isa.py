@@ -1,17 +1,16 @@
-"""The VTA instruction set: enumerations, field tables and the codecs made from them.
+"""The VTA instruction set: enumerations, instructions, and field tables.
 
 This is the one place that knows bit positions. `fields` gives the table for a configuration;
-the Amaranth layouts, the integer and NumPy codecs, the assembler, wave decoding and the
-documentation tables derive from it.
+the Amaranth layouts, the codecs (sw/codec.py), the assembler, wave decoding and the documentation
+tables derive from it.
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
 
-import numpy as np
 from amaranth.hdl import Shape
 from amaranth.lib import data, enum
 
@@ -19,10 +18,9 @@ from hw.config import Config
 
 __all__ = [
     "INDEX_BITS", "INSTRUCTION_BYTES", "MEMORIES", "Alu", "AluOpcode", "ErrorClass", "Field",
-    "Finish", "Gemm",
-    "Instruction", "IsaError", "Load", "Memory", "MemoryType", "Opcode", "Raw", "Stage", "Store",
-    "decode", "decode_all", "encode", "encode_all", "fields", "instruction_layout", "pack_uops",
-    "reserved_mask", "uop_fields", "uop_layout", "unpack_uops",
+    "Finish", "Gemm", "INSTRUCTIONS", "Instruction", "IsaError", "Load", "Memory", "MemoryType",
+    "Opcode", "Raw", "Stage", "Store", "fields", "instruction_layout", "reserved_mask",
+    "uop_fields", "uop_layout",
 ]  # fmt: skip
 
 INSTRUCTION_BYTES = 16
@@ -221,9 +219,10 @@ class Raw:
 
 
 Instruction = Load | Store | Gemm | Alu | Finish | Raw
-_CLASSES: dict[int, type[Load] | type[Store] | type[Gemm] | type[Alu] | type[Finish]] = {
+INSTRUCTIONS: dict[int, type[Load] | type[Store] | type[Gemm] | type[Alu] | type[Finish]] = {
     cls.opcode: cls for cls in (Load, Store, Gemm, Alu, Finish)
 }
+"""The class of each legal opcode."""
 
 
 # Field tables ----------------------------------------------------------------------------------
@@ -315,70 +314,6 @@ def uop_fields(config: Config) -> tuple[Field, ...]:
     return _pack(0, ("dst", a), ("src", max(a, i)), ("wgt", w))
 
 
-# Codecs ----------------------------------------------------------------------------------------
-def encode(config: Config, instruction: Instruction) -> int:
-    """The instruction's 128 bits.
-
-    Raises
-    ------
-    IsaError
-        where a field does not fit; names the field, the value and the limit.
-    """
-    if isinstance(instruction, Raw):
-        return instruction.bits
-    bits = instruction.reserved
-    for field in fields(config, instruction.opcode):
-        bits |= field.put(getattr(instruction, field.name), type(instruction).__name__.upper())
-    return bits
-
-
-def decode(config: Config, bits: int) -> Instruction:
-    """The instruction that 128 `bits` encode; `encode` of it gives `bits` again."""
-    cls = _CLASSES.get(bits & 7)
-    if cls is None:
-        return Raw(bits)
-    values = {f.name: f.get(bits) for f in fields(config, cls.opcode) if f.name != "opcode"}
-    return cls(**values, reserved=bits & reserved_mask(config, cls.opcode))
-
-
-def encode_all(config: Config, instructions: Iterable[Instruction]) -> np.ndarray:
-    """uint8 array of 16 bytes an instruction, little endian, as DRAM holds them."""
-    raw = b"".join(encode(config, i).to_bytes(INSTRUCTION_BYTES, "little") for i in instructions)
-    return np.frombuffer(raw, np.uint8).copy()
-
-
-def decode_all(config: Config, memory: np.ndarray | bytes) -> list[Instruction]:
-    """The instructions in a run of bytes (uint8), a multiple of 16 long."""
-    raw = bytes(memory)
-    if len(raw) % INSTRUCTION_BYTES:
-        raise IsaError(f"{len(raw)} bytes are not a multiple of {INSTRUCTION_BYTES}")
-    starts = range(0, len(raw), INSTRUCTION_BYTES)
-    return [
-        decode(config, int.from_bytes(raw[n : n + INSTRUCTION_BYTES], "little")) for n in starts
-    ]
-
-
-def pack_uops(config: Config, uops: Sequence[tuple[int, int, int]] | np.ndarray) -> np.ndarray:
-    """uint32 array of n uops from n rows of (dst, src, wgt); IsaError where one does not fit."""
-    rows = np.asarray(uops, np.int64).reshape(-1, 3)
-    packed = np.zeros(len(rows), np.uint64)
-    for column, field in zip(rows.T, uop_fields(config), strict=True):
-        low, high = field.limits
-        bad = np.flatnonzero((column < low) | (column > high))
-        if len(bad):
-            n = int(bad[0])
-            raise IsaError(f"uop {n}: {field.name} is {column[n]}; it must be {low} to {high}")
-        packed |= column.astype(np.uint64) << np.uint64(field.lsb)
-    return packed.astype(np.uint32)
-
-
-def unpack_uops(config: Config, packed: np.ndarray) -> np.ndarray:
-    """int64 array (n, 3) of dst, src, wgt from n uint32 uops."""
-    words = np.asarray(packed, np.uint32).astype(np.int64)
-    columns = [words >> f.lsb & (1 << f.width) - 1 for f in uop_fields(config)]
-    return np.stack(columns, axis=-1)
-
-
 # Amaranth layouts ------------------------------------------------------------------------------
 def _layout(width: int, table: Iterable[Field]) -> data.FlexibleLayout:
     return data.FlexibleLayout(
@@ -396,7 +331,7 @@ def uop_layout(config: Config) -> data.FlexibleLayout:
     return _layout(32, uop_fields(config))
 
 
-for _cls in _CLASSES.values():  # the classes and the tables name the same fields
+for _cls in INSTRUCTIONS.values():  # the classes and the tables name the same fields
     assert {f.name for f in dataclasses.fields(_cls)} - {"reserved"} == {
         f.name for f in fields(Config(), _cls.opcode)
     } - {"opcode"}

@@ -8,7 +8,8 @@ waits until every queue is empty.
 import numpy as np
 
 from hw.config import Config
-from hw.isa import MEMORIES, Finish, Load, MemoryType, encode_all
+from hw.isa import MEMORIES, Finish, Load, MemoryType
+from sw.codec import encode_all
 from sw.program import Program, Registers
 
 __all__ = ["poison_program"]

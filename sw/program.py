@@ -15,7 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from hw.config import Config, ConfigError
-from hw.isa import INSTRUCTION_BYTES, MEMORIES, ErrorClass, Instruction, decode_all
+from hw.isa import INSTRUCTION_BYTES, MEMORIES, ErrorClass, Instruction
+from sw.codec import decode_all
 
 __all__ = [
     "BundleError", "Device", "DeviceError", "Mismatch", "Program", "Registers", "Result", "Segment",

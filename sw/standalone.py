@@ -25,8 +25,9 @@ from pathlib import Path
 import numpy as np
 
 from hw.config import Config, ConfigError
-from hw.isa import INSTRUCTION_BYTES, MEMORIES, MemoryType, Store, decode_all
+from hw.isa import INSTRUCTION_BYTES, MEMORIES, MemoryType, Store
 from sw.check.footprint import dram_rows
+from sw.codec import decode_all
 from sw.program import IMAGE_LIMIT, BundleError, Program, Registers, Segment
 
 __all__ = ["import_directory"]

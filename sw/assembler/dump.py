@@ -5,8 +5,9 @@ from itertools import groupby
 import numpy as np
 
 from hw.config import Config
-from hw.isa import Instruction, Load, MemoryType, encode_all, unpack_uops, uop_fields
+from hw.isa import Instruction, Load, MemoryType, uop_fields
 from sw.assembler.instruction import format_instruction
+from sw.codec import encode_all, unpack_uops
 from sw.program import Program, Segment
 
 __all__ = ["disassemble_program"]

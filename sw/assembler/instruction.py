@@ -16,9 +16,9 @@ from hw.isa import (
     MemoryType,
     Raw,
     Store,
-    encode,
     reserved_mask,
 )
+from sw.codec import encode
 
 __all__ = [
     "AssemblerError", "assemble", "disassemble", "format_instruction", "number", "operands",

@@ -21,13 +21,7 @@ from typing import Any
 import numpy as np
 
 from hw.config import KEYS, Config, ConfigError
-from hw.isa import (
-    Instruction,
-    IsaError,
-    encode_all,
-    pack_uops,
-    uop_fields,
-)
+from hw.isa import Instruction, IsaError, uop_fields
 from sw.assembler.instruction import (
     AssemblerError,
     number,
@@ -35,6 +29,7 @@ from sw.assembler.instruction import (
     parse_instruction,
     strip_comment,
 )
+from sw.codec import encode_all, pack_uops
 from sw.program import BundleError, Program, Registers, Segment
 
 __all__ = ["assemble_program"]

@@ -16,8 +16,8 @@ from hw.isa import (
     MemoryType,
     Raw,
     Store,
-    unpack_uops,
 )
+from sw.codec import unpack_uops
 from sw.program import DeviceError, Registers
 from sw.rules import is_nop, load_extent, loop_is_empty
 

@@ -19,9 +19,8 @@ from hw.isa import (
     Instruction,
     Load,
     MemoryType,
-    encode_all,
-    pack_uops,
 )
+from sw.codec import encode_all, pack_uops
 from sw.compiler.allocate import DramRef, Operation
 from sw.compiler.errors import CompileError
 from sw.compiler.tokens import Flags

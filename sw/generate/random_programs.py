@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from hw.config import Config
-from hw.isa import Finish, Instruction, MemoryType, encode_all
+from hw.isa import Finish, Instruction, MemoryType
+from sw.codec import encode_all
 from sw.generate import loops, transfers
 from sw.generate.state import State
 from sw.golden import GoldenDevice

@@ -3,7 +3,8 @@
 import numpy as np
 
 from hw.config import Config
-from hw.isa import Load, MemoryType, pack_uops, uop_fields
+from hw.isa import Load, MemoryType, uop_fields
+from sw.codec import pack_uops
 from sw.generate.layout import Layout
 from sw.generate.ordered import OrderedStream
 

@@ -17,9 +17,8 @@ from hw.isa import (
     MemoryType,
     Stage,
     Store,
-    encode_all,
-    pack_uops,
 )
+from sw.codec import encode_all, pack_uops
 from sw.program import Program, Registers, Segment
 from sw.rules import stage_of
 

@@ -6,7 +6,7 @@ Nothing here knows of stages, queues or tokens: `execute` does one instruction, 
 import numpy as np
 
 from hw.isa import MEMORIES, Alu, AluOpcode, ErrorClass, Finish, Gemm, Load, MemoryType, Store
-from hw.isa import unpack_uops as unpack
+from sw.codec import unpack_uops as unpack
 from sw.golden.uops import execution_indices, independent_segments, maximum
 from sw.program import DeviceError, Program
 from sw.rules import is_nop, load_extent, loop_is_empty

@@ -14,11 +14,9 @@ from hw.isa import (
     Instruction,
     Load,
     MemoryType,
-    encode,
-    pack_uops,
-    unpack_uops,
 )
 from hw.loader import lanes_of
+from sw.codec import encode, pack_uops, unpack_uops
 from tests.hw.axi import BeatServer
 from tests.hw.harness import as_struct, collect, simulate, small
 from tests.hw.pads import ref_load

@@ -9,7 +9,8 @@ from amaranth.hdl import Elaboratable, Module, Signal
 
 from hw.alu import ALU_LATENCY, AluLane, chain_layout, extend
 from hw.config import Config
-from hw.isa import Alu, AluOpcode, Opcode, encode, instruction_layout
+from hw.isa import Alu, AluOpcode, Opcode, instruction_layout
+from sw.codec import encode
 from tests.hw.harness import collect, simulate
 
 CONFIG = Config()

@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 
 from hw.analyse import WORTH_FLAGS, WORTH_WAITING, Analyse, Turn
-from hw.isa import Alu, Finish, Gemm, Instruction, Load, MemoryType, encode, pack_uops
+from hw.isa import (
+    Alu,
+    Finish,
+    Gemm,
+    Instruction,
+    Load,
+    MemoryType,
+)
 from hw.isa import uop_fields as fields_of_uop
+from sw.codec import encode, pack_uops
 from tests.hw.harness import receive, send, simulate, small, watch_stable
 
 CONFIG = small()

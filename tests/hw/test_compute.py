@@ -16,8 +16,8 @@ from hw.isa import (
     Instruction,
     Load,
     MemoryType,
-    pack_uops,
 )
+from sw.codec import pack_uops
 from tests.hw.compute_stage import ACC_BASE, LAST, UOP_BASE, State, gemm, rtl_compute
 from tests.hw.harness import SMALL, small
 

@@ -21,10 +21,9 @@ from hw.isa import (
     MemoryType,
     Raw,
     Store,
-    encode_all,
-    pack_uops,
 )
 from hw.registers import COUNTERS, STAGE_STATES, address_of
+from sw.codec import encode_all, pack_uops
 from tests.hw.axi import ReadSlave, WriteSlave
 from tests.hw.harness import simulate, small
 from tests.hw.test_control import BUSY, ERROR, FINISH, LAUNCH, Lite

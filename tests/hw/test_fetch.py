@@ -21,11 +21,10 @@ from hw.isa import (
     Raw,
     Stage,
     Store,
-    encode,
-    encode_all,
     reserved_mask,
 )
 from hw.registers import StageState
+from sw.codec import encode, encode_all
 from tests.hw.axi import BeatServer
 from tests.hw.harness import as_struct, collect, simulate, small
 

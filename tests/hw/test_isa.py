@@ -22,18 +22,13 @@ from hw.isa import (
     Raw,
     Stage,
     Store,
-    decode,
-    decode_all,
-    encode,
-    encode_all,
     fields,
     instruction_layout,
-    pack_uops,
     reserved_mask,
-    unpack_uops,
     uop_fields,
     uop_layout,
 )
+from sw.codec import decode, decode_all, encode, encode_all, pack_uops, unpack_uops
 from tests.sw.strategies import configs, instructions
 
 HEAD = {"opcode": (2, 0), "pop_prev": (3, 3), "pop_next": (4, 4), "push_prev": (5, 5),

@@ -16,10 +16,10 @@ from hw.isa import (
     Instruction,
     Load,
     MemoryType,
-    encode,
 )
 from hw.issue import Issue
 from hw.sequencer import Kind
+from sw.codec import encode
 from tests.hw.compute_stage import (
     FOLDED,
     SET_UP,

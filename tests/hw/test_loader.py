@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from hw.config import Config
-from hw.isa import MEMORIES, ErrorClass, Load, MemoryType, encode
+from hw.isa import MEMORIES, ErrorClass, Load, MemoryType
 from hw.loader import Loader
+from sw.codec import encode
 from tests.hw.axi import BeatServer
 from tests.hw.harness import SMALL, as_struct, collect, send, simulate, small
 from tests.hw.pads import apply_write, ref_load

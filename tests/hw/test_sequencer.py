@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from hw.config import Config
-from hw.isa import pack_uops, uop_fields
+from hw.isa import uop_fields
 from hw.sequencer import STEPS, Kind, Sequencer
+from sw.codec import pack_uops
 from tests.hw.harness import receive, simulate, small, watch_stable
 
 FACTORS = ("dst_factor_out", "dst_factor_in", "src_factor_out", "src_factor_in",

@@ -4,9 +4,10 @@ import random
 
 import pytest
 
-from hw.isa import Load, MemoryType, Opcode, Store, encode
+from hw.isa import Load, MemoryType, Opcode, Store
 from hw.retire import Unit
 from hw.stage import SimpleStart
+from sw.codec import encode
 from tests.hw.harness import collect, send, simulate, small
 
 CONFIG = small()

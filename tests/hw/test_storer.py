@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from hw.config import Config
-from hw.isa import ErrorClass, MemoryType, Store, encode
+from hw.isa import ErrorClass, MemoryType, Store
 from hw.loader import lanes_of
 from hw.storer import Storer
+from sw.codec import encode
 from tests.hw.axi import WriteSlave
 from tests.hw.harness import SMALL, as_struct, collect, send, simulate, small
 from tests.hw.pads import ref_store

@@ -11,13 +11,22 @@ import numpy as np
 import pytest
 
 from hw.config import Config
-from hw.isa import ErrorClass, Finish, Gemm, Load, MemoryType, Stage, Store, encode_all
+from hw.isa import (
+    ErrorClass,
+    Finish,
+    Gemm,
+    Load,
+    MemoryType,
+    Stage,
+    Store,
+)
 from hw.registers import IDENTIFICATION, VERSION, configuration_words
 from sim.device import Hang, RtlDevice
 from sim.options import Fault, RunOptions
 from sim.poison import poison_program
 from sim.process import SimulatorCrash
 from sim.timeline import intervals
+from sw.codec import encode_all
 from sw.generate import CORNERS, random_program
 from sw.golden import GoldenDevice
 from sw.program import Program, Registers

@@ -7,11 +7,19 @@ import time
 import pytest
 
 from hw.config import Config
-from hw.isa import Alu, ErrorClass, Finish, Load, MemoryType, Store, encode_all
+from hw.isa import (
+    Alu,
+    ErrorClass,
+    Finish,
+    Load,
+    MemoryType,
+    Store,
+)
 from hw.registers import StageState
 from sim.device import Hang, RtlDevice
 from sim.diagnosis import describe_instruction, diagnose
 from sim.options import Fault, RunOptions
+from sw.codec import encode_all
 from sw.program import Program, Registers
 from tests.sim.test_device import BASE, _program
 

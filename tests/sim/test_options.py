@@ -4,9 +4,16 @@ import numpy as np
 import pytest
 
 from hw.config import Config
-from hw.isa import Alu, Finish, Gemm, Load, MemoryType, encode_all
+from hw.isa import (
+    Alu,
+    Finish,
+    Gemm,
+    Load,
+    MemoryType,
+)
 from sim.limits import CEILING, cycle_limit
 from sim.options import Fault, RunOptions
+from sw.codec import encode_all
 from sw.program import Program, Registers
 
 

@@ -7,13 +7,22 @@ import numpy as np
 import pytest
 
 from hw.config import Config
-from hw.isa import Alu, Finish, Gemm, Load, MemoryType, Opcode, Stage, encode_all
+from hw.isa import (
+    Alu,
+    Finish,
+    Gemm,
+    Load,
+    MemoryType,
+    Opcode,
+    Stage,
+)
 from hw.registers import StageState
 from sim import environment
 from sim.decoder import INSTRUCTION_NAMES, decoder
 from sim.device import Hang
 from sim.options import RunOptions
 from sim.waves import run_with_waves
+from sw.codec import encode_all
 from sw.generate import random_program
 from sw.program import Program, Registers
 from sw.rules import stage_of

@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hw.config import Config
-from hw.isa import Alu, Finish, Gemm, Load, Raw, Store, decode, encode
+from hw.isa import (
+    Alu,
+    Finish,
+    Gemm,
+    Load,
+    Raw,
+    Store,
+)
 from sw.assembler import (
     AssemblerError,
     assemble,
@@ -18,6 +25,7 @@ from sw.assembler import (
     format_instruction,
     parse_instruction,
 )
+from sw.codec import decode, encode
 from sw.golden import GoldenDevice
 from tests.sw.strategies import configs, instructions
 

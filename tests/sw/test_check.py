@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 
 from hw.config import PRESETS, Config
-from hw.isa import Alu, Finish, Gemm, Load, MemoryType, Store, encode_all
+from hw.isa import (
+    Alu,
+    Finish,
+    Gemm,
+    Load,
+    MemoryType,
+    Store,
+)
 from sw.check import Report, check
 from sw.check.footprint import UopTable, footprint
+from sw.codec import encode_all
 from sw.generate import BAD, CORNERS, random_program
 from sw.generate.stream import Stream
 from sw.golden import GoldenDevice

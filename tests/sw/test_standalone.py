@@ -17,10 +17,9 @@ from hw.isa import (
     Load,
     MemoryType,
     Store,
-    encode_all,
-    pack_uops,
 )
 from sw.check import check
+from sw.codec import encode_all, pack_uops
 from sw.golden import GoldenDevice
 from sw.program import BundleError
 from sw.standalone import import_directory

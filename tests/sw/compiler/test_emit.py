@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from hw.config import Config
-from hw.isa import Gemm, Load, MemoryType, unpack_uops
+from hw.isa import Gemm, Load, MemoryType
 from sw.check import check
+from sw.codec import unpack_uops
 from sw.compiler import CompileError, compile
 from sw.golden import GoldenDevice
 from sw.operators import Kernel, conv2d, operator

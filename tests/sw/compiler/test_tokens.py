@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 
 from hw.config import Config
-from hw.isa import Finish, Instruction, Load, Stage, Store, encode_all
+from hw.isa import (
+    Finish,
+    Instruction,
+    Load,
+    Stage,
+    Store,
+)
 from sw.check import check
+from sw.codec import encode_all
 from sw.compiler import CompileError
 from sw.compiler.tokens import outstanding
 from sw.golden import GoldenDevice

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hw.config import Config
-from hw.isa import Gemm, decode_all, unpack_uops
+from hw.isa import Gemm
+from sw.codec import decode_all, unpack_uops
 from sw.compiler import CompileError
 from sw.operators import Kernel, conv2d, matmul
 from sw.operators.cost import lower_bound, run_length
