@@ -106,7 +106,8 @@ class _Scratchpads:
                 )
                 raise CompileError(
                     f"{memory.name} has {depth} entries, the schedule needs {taken} ({what}): "
-                    "choose smaller tiles or fewer slots"
+                    "choose smaller tiles or fewer slots, and inline what need not be stored "
+                    "(compute_inline)"
                 )
 
 

@@ -7,6 +7,7 @@ to DRAM), a call of a marker is GEMM or a reset. Anything else is an error that 
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from tvm import tirx
 from tvm_ffi import structural_equal
 
@@ -14,11 +15,16 @@ from hw.config import Config
 from hw.isa import MemoryType
 from sw.compiler.alu import loads_of
 from sw.compiler.errors import CompileError
-from sw.compiler.expressions import Index, conjuncts, constant
+from sw.compiler.expressions import Index, conjuncts, constant, dtype_of
 from sw.compiler.intrinsics import GEMM, RESET
-from sw.compiler.walk import Leaf, Walk, data_variable, text
+from sw.compiler.walk import Leaf, Walk, data_variable, is_access_pointer, text
 
 __all__ = ["SCOPE_MEMORY", "LeafAccess", "Operand"]
+
+MARKER_OPERANDS = {
+    GEMM: ("local.acc", "local.inp", "local.wgt"),
+    RESET: ("local.acc",),
+}
 
 SCOPE_MEMORY = {
     "local.inp": MemoryType.INP,
@@ -76,10 +82,37 @@ class LeafAccess:
         kinds = {GEMM: "gemm", RESET: "reset"}
         if name not in kinds:
             raise self.error(f"only the markers {GEMM} and {RESET} may be called")
-        for pointer in call.args[1:]:
-            buffer = self.walk.buffer(data_variable(pointer.args[1]))
-            self.operands.append(self._operand(buffer, pointer.args[2]))
+        scopes = MARKER_OPERANDS[name]
+        if len(call.args) - 1 != len(scopes):
+            raise self.error(f"{name} takes {', '.join(scopes)}, here {len(call.args) - 1} operands")
+        for pointer, scope in zip(call.args[1:], scopes, strict=True):
+            self.operands.append(self._marker_operand(pointer, scope, name))
         return kinds[name]
+
+    def _marker_operand(self, pointer: Any, scope: str, name: str) -> Operand:
+        """The operand behind a marker's access pointer; its tile must be one element."""
+        if not is_access_pointer(pointer):
+            raise self.error(
+                f"operand {pointer} of {name} says nothing of where the tile begins: pass "
+                "BUFFER.access_ptr(...) instead of BUFFER.data"
+            )
+        buffer = self.walk.buffer(data_variable(pointer.args[1]))
+        allocation = self.walk.allocations.get(buffer)
+        if allocation is None or allocation.scope != scope:
+            where = "DRAM" if allocation is None else allocation.scope
+            raise self.error(
+                f"{name} takes {', '.join(MARKER_OPERANDS[name])} in this order; {buffer.name} is "
+                f"in {where}"
+            )
+        operand = self._operand(buffer, pointer.args[2])
+        extent = constant(pointer.args[3])
+        if extent != operand.element:
+            raise self.error(
+                f"its tile of {buffer.name} has {extent} values; with BATCH {self.config.batch} "
+                f"and BLOCK {self.config.block} it has {operand.element}: take the intrinsics of "
+                "sw.compiler.register(config) for this configuration"
+            )
+        return operand
 
     def _operand(self, view: Any, index: Any, *, dram_type: MemoryType | None = None) -> Operand:
         buffer = self.walk.buffer(view)
@@ -117,12 +150,23 @@ class LeafAccess:
     def _padding(self, value: Any) -> list[Any]:
         """What must be non-negative for the copy to take data instead of a zero."""
         if isinstance(value, tirx.Cast):
+            self._check_cast(value)
             return self._padding(value.value)
         if not _is_if_then_else(value):
             return []
         if constant(value.args[2]) != 0:
             raise self.error("LOAD pads with zeros only")
         return conjuncts(value.args[0]) + self._padding(value.args[1])
+
+    def _check_cast(self, cast: Any) -> None:
+        """A LOAD moves values as they are, or widens int8 with its sign: any other cast is lost."""
+        before, after = np.dtype(dtype_of(cast.value)), np.dtype(dtype_of(cast))
+        if not np.can_cast(before, after) or after.kind != "i":
+            raise self.error(
+                f"the cast from {before} to {after} is nothing a LOAD does: it moves int8 or int32 "
+                "as they are, or extends int8's sign to int32. Cast on the host, or after the "
+                "LOAD by shifts"
+            )
 
     def _load(self, store: Any, value: Any) -> str:
         source = self._only_load(value)
@@ -162,7 +206,10 @@ class LeafAccess:
             buffer = self.walk.buffer(load.source)
             operand = self._operand(load.source, load.indices[0])
             if operand.memory is not MemoryType.ACC:
-                raise self.error(f"{load.source.name} is no accumulator: the ALU reads local.acc")
+                raise self.error(
+                    f"{load.source.name} is in local.{operand.memory.name.lower()}, which only "
+                    "GEMM reads: tensorize this block, or copy to local.acc what the ALU computes"
+                )
             for place, (seen, index) in enumerate(known):
                 if seen.same_as(buffer) and structural_equal(index, load.indices[0]):
                     self.places.append(place)

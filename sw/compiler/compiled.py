@@ -9,9 +9,11 @@ import numpy as np
 from hw.config import Config
 from hw.isa import INSTRUCTION_BYTES, Instruction, MemoryType
 from sw.compiler.allocate import Operation, allocate
-from sw.compiler.emit import DramTensor, Stream, emit
+from sw.compiler.coalesce import coalesce
+from sw.compiler.emit import PAGE, DramTensor, Stream, emit
 from sw.compiler.errors import CompileError
-from sw.compiler.fold import Instance, LeafFolder
+from sw.compiler.expressions import constant
+from sw.compiler.instances import Executions
 from sw.compiler.liveness import dead_operands, sole_writers
 from sw.compiler.lower import lower
 from sw.compiler.operations import MacroBuilder
@@ -97,17 +99,19 @@ class Compiled:
             for a name, dtype or shape that is none of the schedule's.
         """
         memory = np.zeros(self._image_end() - self.memory_base, np.uint8)
-        self._put(memory, "insn", self.stream.encoded)
-        self._put(memory, "uop", self.stream.uops.view(np.uint8))
+        code = {"insn": self.stream.encoded, "uop": self.stream.uops.view(np.uint8)}
+        for name, data in code.items():
+            self._put(memory, self.stream.code[name], data)
         for name, array in inputs.items():
-            self._put(memory, name, self._bytes(name, array))
-        segments = {name: self._code_segment(name) for name in ("insn", "uop")}
+            data = self._bytes(name, array)
+            self._put(memory, self.stream.addresses[name], data)
+        segments = {self._code_name(name): self._code_segment(name) for name in code}
         segments |= {tensor.name: self.segment(tensor.name) for tensor in self.dram}
         return Program(
             name=self.name,
             config=self.config,
             registers=Registers(
-                insn_count=len(self.instructions), insn=self.stream.addresses["insn"]
+                insn_count=len(self.instructions), insn=self.stream.code["insn"]
             ),
             memory=memory,
             memory_base=self.memory_base,
@@ -130,22 +134,29 @@ class Compiled:
         )
 
     def _image_end(self) -> int:
-        ends = [self.stream.addresses["insn"] + len(self.stream.encoded)]
-        ends.append(self.stream.addresses["uop"] + self.stream.uops.nbytes)
+        ends = [self.stream.code["insn"] + len(self.stream.encoded)]
+        ends.append(self.stream.code["uop"] + self.stream.uops.nbytes)
         for tensor in self.dram:
             if tensor.role != "output":
                 ends.append(self.stream.addresses[tensor.name] + tensor.nbytes)
         return max(ends)
 
-    def _put(self, memory: np.ndarray, name: str, data: np.ndarray) -> None:
-        start = self.stream.addresses[name] - self.memory_base
+    def _put(self, memory: np.ndarray, address: int, data: np.ndarray) -> None:
+        start = address - self.memory_base
         memory[start : start + len(data)] = data
+
+    def _code_name(self, kind: str) -> str:
+        """The name of the segment with the instructions or uops: no tensor's."""
+        name = kind
+        while any(tensor.name == name for tensor in self.dram):
+            name = f"{name}_code"
+        return name
 
     def _code_segment(self, name: str) -> Segment:
         data = self.stream.encoded if name == "insn" else self.stream.uops
         shape = (len(self.instructions), INSTRUCTION_BYTES) if name == "insn" else data.shape
         return Segment(
-            addr=self.stream.addresses[name], nbytes=data.nbytes, role=name, dtype=str(data.dtype),
+            addr=self.stream.code[name], nbytes=data.nbytes, role=name, dtype=str(data.dtype),
             shape=shape,
         )  # fmt: skip
 
@@ -182,20 +193,22 @@ def compile(
         in the scopes local.inp, local.wgt (int8) and local.acc (int32).
     tensors: what the parameters mean, by name; without it they are taken packed, and their role
         is inferred from the memory they are loaded into.
-    memory_base: byte address of the program's first segment (a multiple of 4096).
+    memory_base: byte address of the program's first segment; a multiple of 4096, so that every
+        element type is aligned.
 
     Raises
     ------
     CompileError
         where the schedule does something VTA cannot, or does not fit its buffers.
     """
+    if not 0 <= memory_base < 1 << 32 or memory_base % PAGE:
+        raise CompileError(
+            f"memory_base is {memory_base:#x}; it must be a multiple of {PAGE:#x} below 2^32"
+        )
     found = walk(lower(schedule))
-    folders: dict[Any, LeafFolder] = {}
-    instances: list[Instance] = []
-    for step in found.steps:
-        if step.leaf not in folders:
-            folders[step.leaf] = LeafFolder(step.leaf, found, config)
-        instances.append(folders[step.leaf].instance(step))
+    instances = Executions(found, config).all()
+    while coalesce(found, instances):
+        instances = Executions(found, config).all()
     builder = MacroBuilder(config)
     facts = zip(instances, dead_operands(instances), sole_writers(instances), strict=True)
     macros = [builder.build(instance, dead, alone) for instance, dead, alone in facts]
@@ -207,6 +220,25 @@ def compile(
     for tensor in dram:
         specs.setdefault(tensor.name, TensorSpec(tensor.role, tensor.shape))
     return Compiled(name, config, stream, dram, specs, memory_base, description)
+
+
+def _check_dense(param: Any) -> None:
+    """A tensor lies in DRAM row by row, without gaps, from its first byte on."""
+    dense, size = [], 1
+    for extent in reversed([int(extent) for extent in param.shape]):
+        dense.append(size)
+        size *= extent
+    strides = [constant(stride) for stride in param.strides]
+    kept = [(s, d) for s, d, e in zip(strides, dense[::-1], param.shape, strict=False) if e != 1]
+    if any(stride != wanted for stride, wanted in kept):
+        raise CompileError(
+            f"{param.name} has strides {list(param.strides)} and shape {list(param.shape)}: a "
+            "tensor in DRAM has no gaps between its rows. Declare it as large as its pitch and "
+            "copy a part of each row"
+        )
+    offset = constant(param.elem_offset)
+    if offset:
+        raise CompileError(f"{param.name} begins at value {offset} of its memory; it must be 0")
 
 
 def _dram(
@@ -222,6 +254,7 @@ def _dram(
             used.setdefault(operation.dram.buffer, set()).add(operation.dram.memory)
     result = []
     for param in found.params:
+        _check_dense(param)
         kinds = used.get(param, set())
         if MemoryType.OUT in kinds and len(kinds) > 1:
             raise CompileError(

@@ -11,7 +11,7 @@ from itertools import product
 
 from hw.isa import Load, Store
 from sw.compiler.errors import CompileError
-from sw.compiler.nest import Dim
+from sw.compiler.nest import Dim, forward
 
 __all__ = ["Transfer", "loads", "stores"]
 
@@ -87,6 +87,7 @@ def _merge_rows(dims: list[Dim]) -> list[Dim]:
 
 
 def _pieces(dims: list[Dim], sram: int, dram: int, memory: int, fill: bool) -> Iterator[Transfer]:
+    dims, (sram, dram) = forward(dims, (sram, dram))
     dims = _merge_rows(dims)
     x = Dim.of(1, 1, 1)
     if dims and dims[-1].strides[0] == 1 and (dims[-1].strides[1] == 1 or dims[-1].extent == 1):

@@ -17,16 +17,18 @@ from hw.isa import (
     MEMORIES,
     Finish,
     Instruction,
+    IsaError,
     Load,
     MemoryType,
+    Store,
 )
 from sw.codec import encode_all, pack_uops
 from sw.compiler.allocate import DramRef, Operation
 from sw.compiler.errors import CompileError
 from sw.compiler.tokens import Flags
-from sw.compiler.walk import Step, text
+from sw.compiler.walk import Leaf, Step, text
 
-__all__ = ["DramTensor", "Stream", "emit"]
+__all__ = ["PAGE", "DramTensor", "Stream", "emit"]
 
 PAGE = 4096  # bytes: every segment starts on a page, so no two share a burst
 MAX_SIZE = (1 << 16) - 1
@@ -51,12 +53,13 @@ class DramTensor:
 class Stream:
     """Encoded instructions and uops, and where everything lies in DRAM.
 
-    `addresses` maps insn, uop and each tensor's name to its byte address.
+    `code` maps insn and uop to their byte addresses, `addresses` each tensor's name to its own.
     """
 
     instructions: list[Instruction]
     encoded: np.ndarray
     uops: np.ndarray
+    code: dict[str, int]
     addresses: dict[str, int]
     end: int
     source_map: list[dict[str, Any]]
@@ -113,13 +116,8 @@ def _uop_loads(image_start: int, count: int) -> list[Load]:
     ]
 
 
-def _layout(
-    tensors: Sequence[DramTensor], insn_bytes: int, uop_bytes: int, base: int
-) -> tuple[dict[str, int], int]:
-    """Addresses of insn, uop and the tensors, outputs last, and the end of the memory."""
-    sizes = {"insn": insn_bytes, "uop": uop_bytes}
-    for tensor in sorted(tensors, key=lambda t: t.role == "output"):
-        sizes[tensor.name] = tensor.nbytes
+def _layout(sizes: Mapping[str, int], base: int) -> tuple[dict[str, int], int]:
+    """Addresses of segments of these sizes in bytes, from `base` on, and the end of the last."""
     addresses: dict[str, int] = {}
     for name, nbytes in sizes.items():
         addresses[name] = base
@@ -145,35 +143,38 @@ def emit(
     uops = _collect(operations, config.uop_depth)
     pieces = {index: _uop_loads(*run) for index, run in uops.loads.items()}
     count = len(operations) + sum(map(len, pieces.values())) + 1
-    addresses, end = _layout(
-        tensors, count * INSTRUCTION_BYTES, uops.size * config.uop_bytes, memory_base
+    code, end = _layout(
+        {"insn": count * INSTRUCTION_BYTES, "uop": uops.size * config.uop_bytes}, memory_base
     )
+    outputs_last = sorted(tensors, key=lambda t: t.role == "output")
+    addresses, end = _layout({tensor.name: tensor.nbytes for tensor in outputs_last}, end)
     if end > 1 << 32:
         raise CompileError(f"the tensors end at byte {end:#x}: addresses have 32 bits")
-    by_buffer = {tensor.buffer: addresses[tensor.name] for tensor in tensors}
-    uop_base = addresses["uop"] // config.uop_bytes
+    places = {tensor.buffer: (addresses[tensor.name], tensor) for tensor in tensors}
+    uop_base = code["uop"] // config.uop_bytes
     instructions: list[Instruction] = []
     source_map: list[dict[str, Any]] = []
+    sources = _Sources()
     for index, operation in enumerate(operations):
         for load in pieces.get(index, []):
             instructions.append(replace(load, dram_base=load.dram_base + uop_base))
             source_map.append({"statement": f"{load.x_size} uops"})
         instructions.append(
-            _finished(operation, flags[index], uops.start.get(index), by_buffer, config)
+            _finished(operation, flags[index], uops.start.get(index), places, config)
         )
-        source_map.append(_source(operation.step))
+        source_map.append(sources.of(operation.step))
     instructions.append(Finish(**asdict(flags[-1])))
     source_map.append({"statement": "finish"})
     image = np.concatenate(uops.image) if uops.image else np.zeros((0, 3), np.int64)
-    encoded = encode_all(config, instructions)
-    return Stream(instructions, encoded, pack_uops(config, image), addresses, end, source_map)
+    encoded = _encode(config, instructions, source_map)
+    return Stream(instructions, encoded, pack_uops(config, image), code, addresses, end, source_map)
 
 
 def _finished(
     operation: Operation,
     flags: Flags,
     uop_start: int | None,
-    addresses: Mapping[Any, int],
+    places: Mapping[Any, tuple[int, DramTensor]],
     config: Config,
 ) -> Instruction:
     """The instruction with flags, uop range and DRAM address."""
@@ -181,30 +182,60 @@ def _finished(
     if uop_start is not None and operation.uops is not None:
         changes |= {"uop_bgn": uop_start, "uop_end": uop_start + len(operation.uops)}
     if operation.dram is not None:
-        changes["dram_base"] = _dram_base(operation.dram, operation.instruction, addresses, config)
+        changes["dram_base"] = _dram_base(operation, places, config)
     return replace(operation.instruction, **changes)
 
 
 def _dram_base(
-    dram: DramRef, instruction: Any, addresses: Mapping[Any, int], config: Config
+    operation: Operation, places: Mapping[Any, tuple[int, DramTensor]], config: Config
 ) -> int:
-    if instruction.y_size == 0:  # only padding: DRAM is not touched
+    """The transfer's dram_base; what it reads or writes must belong to its tensor."""
+    dram, transfer = operation.dram, operation.instruction
+    assert dram is not None and isinstance(transfer, (Load, Store))
+    if transfer.y_size == 0:  # only padding: DRAM is not touched
         return 0
+    address, tensor = places[dram.buffer]
     element = MEMORIES[dram.memory].element_bytes(config)
-    return addresses[dram.buffer] // element + dram.element
+    last = dram.element + (transfer.y_size - 1) * transfer.x_stride + transfer.x_size
+    if dram.element < 0 or last * element > tensor.nbytes:
+        statement = text(operation.step.leaf.statement) + ": " if operation.step else ""
+        raise CompileError(
+            f"{statement}it touches bytes {dram.element * element} to {last * element - 1} of "
+            f"{tensor.name}, which has {tensor.nbytes}"
+        )
+    return address // element + dram.element
 
 
-_texts: dict[Any, dict[str, Any]] = {}
+class _Sources:
+    """Where instructions come from: the statement, its own loops, and the loops around."""
+
+    def __init__(self) -> None:
+        self.leaves: dict[Leaf, dict[str, Any]] = {}
+
+    def of(self, step: Step | None) -> dict[str, Any]:
+        if step is None:
+            return {}
+        leaf = step.leaf
+        if leaf not in self.leaves:
+            self.leaves[leaf] = {
+                "statement": text(leaf.statement),
+                "nest": {variable.name: extent for variable, extent in leaf.nest},
+            }
+        return self.leaves[leaf] | {"loops": {v.name: value for v, value in step.env.items()}}
 
 
-def _source(step: Step | None) -> dict[str, Any]:
-    """Where an instruction came from: the statement, its own loops, and the loops around."""
-    if step is None:
-        return {}
-    leaf = step.leaf
-    if leaf not in _texts:
-        _texts[leaf] = {
-            "statement": text(leaf.statement),
-            "nest": {variable.name: extent for variable, extent in leaf.nest},
-        }
-    return _texts[leaf] | {"loops": {v.name: value for v, value in step.env.items()}}
+def _encode(
+    config: Config, instructions: list[Instruction], source_map: list[dict[str, Any]]
+) -> np.ndarray:
+    """The instructions as bytes; a field that is too small is an error of its statement."""
+    try:
+        return encode_all(config, instructions)
+    except IsaError:
+        for instruction, source in zip(instructions, source_map, strict=True):
+            try:
+                encode_all(config, [instruction])
+            except IsaError as error:
+                loops = ", ".join(f"{k} = {v}" for k, v in source.get("loops", {}).items())
+                where = f" at {loops}" if loops else ""
+                raise CompileError(f"{source.get('statement', '')}{where}: {error}") from error
+        raise

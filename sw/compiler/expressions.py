@@ -37,10 +37,19 @@ _BINARY: dict[type, Callable[[Any, Any], Any]] = {
 
 
 def constant(expr: Any) -> int | None:
-    """The value of an integer constant (cast or not), else None."""
-    while isinstance(expr, tirx.Cast):
-        expr = expr.value
+    """The value of an integer constant, else None. A cast wraps it, as at run time."""
+    if isinstance(expr, tirx.Cast):
+        inner = constant(expr.value)
+        return None if inner is None else _wrapped(inner, dtype_of(expr))
     return int(expr.value) if isinstance(expr, tirx.IntImm) else None
+
+
+def _wrapped(value: int, dtype: str) -> int | None:
+    """`value` in an integer type; None in any other."""
+    try:
+        return int(np.array(value, np.int64).astype(np.dtype(dtype)))
+    except TypeError:
+        return None
 
 
 def dtype_of(expr: Any) -> str:

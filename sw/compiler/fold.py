@@ -8,6 +8,7 @@ leaves.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -16,6 +17,7 @@ from tvm import tirx
 
 from hw.config import Config
 from sw.compiler.classify import LeafAccess
+from sw.compiler.errors import CompileError
 from sw.compiler.expressions import Index
 from sw.compiler.nest import Dim
 from sw.compiler.walk import Leaf, Step, Walk
@@ -38,6 +40,16 @@ class Folded:
     def volume(self) -> int:
         """Iterations, over whole elements."""
         return prod(dim.extent for dim in self.dims)
+
+    @cached_property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """First and last element of each operand, relative to its outer offset."""
+        spans = []
+        for n, base in enumerate(self.base):
+            steps = [(dim.extent - 1) * dim.strides[n] for dim in self.dims]
+            first = base + sum(s for s in steps if s < 0)
+            spans.append((first, base + sum(s for s in steps if s > 0)))
+        return tuple(spans)
 
 
 @dataclass(frozen=True)
@@ -65,8 +77,7 @@ class LeafFolder(LeafAccess):
         limits = tuple(
             min(max(offset, -int(rest.max()) - 1), -int(rest.min())) for offset, rest in bounds
         )
-        fixed = all(i.terms is not None for i in self._indices())
-        key = limits if fixed else (limits, *(rest.tobytes() for _, rest in (*at, *bounds)))
+        key = limits if self.has_fixed_indices else (limits, *(rest.tobytes() for _, rest in (*at, *bounds)))
         if key not in self._memo:
             self._memo[key] = self._fold([r for _, r in at], [r for _, r in bounds], limits)
         folded = self._memo[key]
@@ -78,10 +89,41 @@ class LeafFolder(LeafAccess):
                     f"element of {operand.element}"
                 )
             offsets.append(offset // operand.element)
+        if folded is not None:
+            self._check_inside(folded, offsets)
         return Instance(step, self, folded, tuple(offsets))
 
-    def _indices(self) -> list[Index]:
-        return [*(o.index for o in self.operands), *self.clip, *self.mask]
+    @cached_property
+    def has_fixed_indices(self) -> bool:
+        """Do executions differ by their offsets only?"""
+        indices = [*(o.index for o in self.operands), *self.clip, *self.mask]
+        return all(index.terms is not None for index in indices)
+
+    def strides(self, operand: int, env: dict[Any, int]) -> tuple[int, tuple[int, ...]]:
+        """Value at the nest's origin that an operand accesses, and its stride along each loop."""
+        offset, rest = self.operands[operand].index.at(env)
+        origin, strides = self._strides(self.operands[operand].index, rest)
+        return offset + origin, strides
+
+    def _strides(self, index: Index, rest: np.ndarray) -> tuple[int, tuple[int, ...]]:
+        try:
+            return index.strides(rest)
+        except CompileError as error:
+            raise self.error(str(error)) from error
+
+    def _check_inside(self, folded: Folded, offsets: list[int]) -> None:
+        """Every entry of a scratchpad buffer that is touched belongs to it."""
+        for n, operand in enumerate(self.operands):
+            allocation = self.walk.allocations.get(operand.buffer)
+            if allocation is None:
+                continue
+            first, last = folded.spans[n]
+            size = -(-allocation.size // operand.element)
+            if offsets[n] + first < 0 or offsets[n] + last >= size:
+                raise self.error(
+                    f"it touches elements {offsets[n] + first} to {offsets[n] + last} of "
+                    f"{operand.buffer.name}, which has {size}"
+                )
 
     def _fold(
         self, rests: list[np.ndarray], bounds: list[np.ndarray], limits: tuple[int, ...]
@@ -95,7 +137,7 @@ class LeafFolder(LeafAccess):
         valid = self._box(conditions[clipped:], extents)
         origins, strides = [], []
         for operand, rest in zip(self.operands, rests, strict=True):
-            origin, stride = operand.index.strides(rest)
+            origin, stride = self._strides(operand.index, rest)
             origins.append(origin)
             strides.append(stride)
         dims = []
@@ -161,6 +203,7 @@ class LeafFolder(LeafAccess):
             else:
                 raise self.error(
                     f"its loops do not cover whole elements of {size} consecutive values"
+                    f"{self._hint(covered)}"
                 )
             inner = min(dim.extent, size // covered)
             if (
@@ -178,3 +221,20 @@ class LeafFolder(LeafAccess):
             remaining[n] = (rest, (box[0] // inner, box[1] // inner))
             covered *= inner
         return remaining
+
+    def _hint(self, covered: int) -> str:
+        """What keeps the next loop over an element's values out of the nest, if it is known."""
+        if covered == 1:
+            for variable, factor in reversed(self.operands[0].index.terms or []):
+                if abs(factor) == 1 and variable in self.walk.unrolled:
+                    return f": loop {variable.name} is {self.walk.unrolled[variable]}"
+        found = []
+        for operand in self.operands:
+            _, strides = self._strides(operand.index, operand.index.at(self._any_env())[1])
+            steps = [s for s, (_, extent) in zip(strides, self.leaf.nest, strict=True) if extent > 1]
+            found.append(f"{operand.buffer.name} by {steps}")
+        names = ", ".join(v.name for v, extent in self.leaf.nest if extent > 1) or "none"
+        return f" in every operand: loops {names} step {'; '.join(found)}"
+
+    def _any_env(self) -> dict[Any, int]:
+        return dict.fromkeys(self.leaf.outer, 0)

@@ -9,7 +9,7 @@ from hw.isa import MemoryType
 from sw.compiler.fold import Folded, Instance
 from sw.compiler.nest import entries
 
-__all__ = ["dead_operands", "sole_writers"]
+__all__ = ["dead_operands", "sole_writers", "touched_entries"]
 
 
 def sole_writers(instances: Sequence[Instance]) -> list[bool]:
@@ -50,7 +50,7 @@ def _dead(
             continue
         key = (operand.buffer, instance.step.instances[operand.buffer])
         state = live.setdefault(key, np.zeros(allocation.size // operand.element, bool))
-        touched.append((n, state, _operand_entries(folded, n) + instance.offsets[n]))
+        touched.append((n, state, touched_entries(instance, n)))
     if touched and touched[0][0] == 0:  # the destination: what it held before is not needed
         _, state, where = touched[0]
         state[where] = False
@@ -67,5 +67,9 @@ def _dead(
     return frozenset(dead)
 
 
-def _operand_entries(folded: Folded, operand: int) -> np.ndarray:
-    return entries(list(folded.dims), operand, folded.base[operand])
+def touched_entries(instance: Instance, operand: int) -> np.ndarray:
+    """Sorted unique elements of an operand's buffer that an execution touches."""
+    folded = instance.folded
+    assert folded is not None
+    found = entries(list(folded.dims), operand, folded.base[operand])
+    return found + instance.offsets[operand]

@@ -11,7 +11,7 @@ from itertools import permutations
 
 import numpy as np
 
-__all__ = ["Dim", "LoopNest", "entries", "merge", "plan"]
+__all__ = ["Dim", "LoopNest", "entries", "forward", "loop_dims", "merge", "plan"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class Dim:
         """Iterations start to stop - 1 (the base moves by start * stride)."""
         valid = tuple(min(max(v, start), stop) - start for v in self.valid)
         return Dim(stop - start, self.strides, (valid[0], valid[1]))
+
+    def backward(self) -> "Dim":
+        """The same iterations from the last to the first (the base moves to the last one)."""
+        valid = self.extent - self.valid[1], self.extent - self.valid[0]
+        return Dim(self.extent, tuple(-s for s in self.strides), valid)
 
     @property
     def whole(self) -> bool:
@@ -82,6 +87,30 @@ def merge(dims: list[Dim]) -> list[Dim]:
     return dims
 
 
+def forward(dims: list[Dim], base: tuple[int, ...]) -> tuple[list[Dim], tuple[int, ...]]:
+    """The nest with every loop turned round whose first operand that moves moves backward.
+
+    The order of iterations is free by now (`sw.compiler.instances` saw to it).
+    """
+    turned = []
+    for dim in dims:
+        if next((s for s in dim.strides if s), 0) < 0:
+            last = dim.extent - 1
+            base = tuple(b + last * s for b, s in zip(base, dim.strides, strict=True))
+            dim = dim.backward()
+        turned.append(dim)
+    return turned, base
+
+
+def loop_dims(dims: list[Dim], max_iter: int) -> list[int]:
+    """Positions of the dims that become iter_out and iter_in: the two longest that can.
+
+    A factor is unsigned, so a dim along which an operand runs backward is left to uops.
+    """
+    fitting = [n for n, d in enumerate(dims) if d.extent <= max_iter and min(d.strides) >= 0]
+    return sorted(sorted(fitting, key=lambda n: -dims[n].extent)[:2])
+
+
 def plan(
     dims: list[Dim], base: tuple[int, ...], *, max_iter: int, max_uops: int
 ) -> Iterator[LoopNest]:
@@ -92,14 +121,14 @@ def plan(
     dims: the nest, outermost first; `base[o]` is operand o's entry at its origin.
     max_iter: largest iter_out and iter_in.
     """
-    yield from _plan(merge(dims), base, max_iter, max_uops)
+    dims, base = forward(merge(dims), base)
+    yield from _plan(dims, base, max_iter, max_uops)
 
 
 def _plan(
     dims: list[Dim], base: tuple[int, ...], max_iter: int, max_uops: int
 ) -> Iterator[LoopNest]:
-    fitting = [n for n, dim in enumerate(dims) if dim.extent <= max_iter]
-    loops = sorted(sorted(fitting, key=lambda n: -dims[n].extent)[:2])
+    loops = loop_dims(dims, max_iter)
     others = [n for n in range(len(dims)) if n not in loops]
     count = int(np.prod([dims[n].extent for n in others]))
     if count > max_uops:

@@ -7,6 +7,7 @@ addresses is made once for all executions that fold alike.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from hw.isa import Alu, Gemm, Load, MemoryType, Store
 from sw.compiler.alu import AluStep, order
 from sw.compiler.dma import Transfer, loads, stores
 from sw.compiler.fold import Folded, Instance, LeafFolder
-from sw.compiler.nest import Dim, LoopNest, entries, merge, plan
+from sw.compiler.nest import Dim, LoopNest, entries, forward, loop_dims, merge, plan
 
 __all__ = ["Macro", "MacroBuilder", "Template", "Touch"]
 
@@ -78,6 +79,14 @@ class MacroBuilder:
         folded, folder = instance.folded, instance.folder
         if folded is None:
             return Macro(())
+        macro = self._build(folder, folded, dead, alone)
+        if alone and not _stays_inside(instance, macro):
+            macro = self._build(folder, folded, dead, False)
+        return macro
+
+    def _build(
+        self, folder: LeafFolder, folded: Folded, dead: frozenset[int], alone: bool
+    ) -> Macro:
         make = {"zero": self._zero, "gemm": self._gemm, "reset": self._reset}
         if folder.kind != "load":
             alone = False
@@ -116,17 +125,15 @@ class MacroBuilder:
 
     def _single(self, dims: list[Dim], base: tuple[int, ...]) -> list[LoopNest]:
         """The nest as single-uop instructions where these are few, else with uops."""
-        dims = merge(dims)
-        extents = sorted((dim.extent for dim in dims), reverse=True)
-        few = np.prod(extents[2:], dtype=np.int64) <= UNROLLED_ALU
-        limit = 1 if few else self.max_uops
+        dims, base = forward(merge(dims), base)
+        loops = loop_dims(dims, self.max_iter)
+        pieces = prod(dim.extent for n, dim in enumerate(dims) if n not in loops)
+        limit = 1 if pieces <= UNROLLED_ALU else self.max_uops
         return list(plan(dims, base, max_iter=self.max_iter, max_uops=limit))
 
     def _expression(self, folder: LeafFolder, folded: Folded, dead: frozenset[int]) -> Macro:
         store = folder.kind == "store"
         buffers = [o.buffer for o in folder.operands]
-        if any(b.same_as(buffers[0]) for b in buffers[1:]):
-            raise folder.error("it reads its own destination at another index: use two buffers")
         steps = order(
             folder.expression,
             folder.places,
@@ -147,6 +154,16 @@ class MacroBuilder:
             for piece in stores(rows, base[steps.result], base[0], MemoryType.OUT):
                 templates.append(_transfer(piece, steps.result, 0))
         return Macro(tuple(templates), (folded.volume,) * steps.temporaries)
+
+
+def _stays_inside(instance: Instance, macro: Macro) -> bool:
+    """Are the gaps that a LOAD fills with zeros the destination's own?"""
+    target = instance.folder.operands[0]
+    allocation = instance.folder.walk.allocations.get(target.buffer)
+    if allocation is None:
+        return True
+    ends = [int(touch.entries[-1]) for t in macro.templates for touch in t.touches if touch.write]
+    return instance.offsets[0] + max(ends, default=0) < -(-allocation.size // target.element)
 
 
 def _with_temporaries(

@@ -12,11 +12,14 @@ from typing import Any
 from tvm import tirx
 
 from sw.compiler.errors import CompileError
-from sw.compiler.expressions import conjuncts, evaluate, likely_free
+from sw.compiler.expressions import conjuncts, constant, evaluate, likely_free
 from sw.compiler.intrinsics import SCOPES
 from sw.compiler.lower import Lowered
 
-__all__ = ["SLOTS", "Allocation", "Leaf", "Step", "Walk", "data_variable", "text", "walk"]
+__all__ = [
+    "SLOTS", "Allocation", "Leaf", "Step", "Walk", "data_variable", "is_access_pointer",
+    "text", "walk",
+]  # fmt: skip
 
 SLOTS = "vta.slots"
 """Loop annotation: how many SRAM slots an allocation directly inside takes turns in (2)."""
@@ -61,7 +64,8 @@ class Step:
 class Walk:
     """What the walk found.
 
-    `aliases` maps every view of a buffer to the buffer itself; `allocations` is by buffer.
+    `aliases` maps every view of a buffer to the buffer itself; `allocations` is by buffer;
+    `unrolled` says of each loop that is in no leaf's nest why it is not.
     """
 
     params: tuple[Any, ...]
@@ -69,6 +73,7 @@ class Walk:
     allocations: dict[Any, Allocation] = field(default_factory=dict)
     aliases: dict[Any, Any] = field(default_factory=dict)
     leaves: dict[Any, Leaf | None] = field(default_factory=dict)
+    unrolled: dict[Any, str] = field(default_factory=dict)
 
     def buffer(self, view: Any) -> Any:
         """The parameter or allocation behind a view."""
@@ -96,11 +101,15 @@ def text(stmt: Any) -> str:
     A marker is shortened to ``vta.gemm(acc[i], inp[j], wgt[k])``.
     """
     call: Any = getattr(stmt, "value", None)
-    if isinstance(stmt, tirx.Evaluate) and hasattr(call.args[0], "value"):
-        pointers = (p.args for p in call.args[1:])
-        operands = (f"{data_variable(p[1]).name}[{p[2]}]" for p in pointers)
-        return f"{call.args[0].value}({', '.join(operands)})"
+    if isinstance(stmt, tirx.Evaluate) and all(map(is_access_pointer, call.args[1:])):
+        operands = (f"{data_variable(p.args[1]).name}[{p.args[2]}]" for p in call.args[1:])
+        return f"{getattr(call.args[0], 'value', call.args[0])}({', '.join(operands)})"
     return " ".join(str(stmt).strip().split("\n")[-1].split())[:300]
+
+
+def is_access_pointer(expr: Any) -> bool:
+    """Is it ``buffer.access_ptr(...)``: type, data, offset, extent, mask?"""
+    return type(expr).__name__ == "Call" and getattr(expr.op, "name", "").endswith("access_ptr")
 
 
 def data_variable(data: Any) -> Any:
@@ -112,6 +121,10 @@ def _extent(loop: Any, env: dict[Any, int]) -> int:
     if evaluate(loop.min, env) != 0:
         raise CompileError(f"loop {loop.loop_var.name} starts at {loop.min}; it must start at 0")
     return int(evaluate(loop.extent, env))
+
+
+def _is_static(loop: Any) -> bool:
+    return constant(loop.min) is not None and constant(loop.extent) is not None
 
 
 class _Walker:
@@ -133,6 +146,7 @@ class _Walker:
             inner = int(stmt.annotations.get(SLOTS, DEFAULT_SLOTS))
             if inner < 1:
                 raise CompileError(f"{SLOTS} of loop {stmt.loop_var.name} is {inner}: at least 1")
+            self.result.unrolled.setdefault(stmt.loop_var, _why_unrolled(stmt))
             for value in range(_extent(stmt, env)):
                 env[stmt.loop_var] = value
                 self.visit(stmt.body, (*outer, stmt.loop_var), env, inner)
@@ -142,6 +156,8 @@ class _Walker:
                 self.visit(stmt.then_case, outer, env, slots)
             elif stmt.else_case is not None:
                 self.visit(stmt.else_case, outer, env, slots)
+        elif isinstance(stmt, tirx.Evaluate) and constant(stmt.value) is not None:
+            pass  # TVM leaves such numbers where it simplified a statement away
         elif isinstance(stmt, tirx.AttrStmt):
             node = getattr(stmt.node, "var", stmt.node)
             raise CompileError(
@@ -189,7 +205,7 @@ def _find_leaf(stmt: Any, outer: tuple[Any, ...]) -> Leaf | None:
     conditions: list[Any] = []
     while True:
         if isinstance(stmt, tirx.For):
-            if stmt.kind == tirx.ForKind.UNROLLED:
+            if stmt.kind == tirx.ForKind.UNROLLED or not _is_static(stmt):
                 return None
             nest.append((stmt.loop_var, _extent(stmt, {})))
             stmt = stmt.body
@@ -200,6 +216,41 @@ def _find_leaf(stmt: Any, outer: tuple[Any, ...]) -> Leaf | None:
             stmt = stmt.seq[0]
         else:
             break
-    if isinstance(stmt, (tirx.BufferStore, tirx.Evaluate)):
+    calls = isinstance(stmt, tirx.Evaluate) and constant(stmt.value) is None
+    if calls or isinstance(stmt, tirx.BufferStore):
         return Leaf(stmt, tuple(nest), tuple(conditions), outer)
     return None
+
+
+def _why_unrolled(loop: Any) -> str:
+    """Why `loop` is no part of a nest round one statement, in words that follow "loop x is"."""
+    stmt = loop
+    while True:
+        if isinstance(stmt, tirx.For):
+            if stmt.kind == tirx.ForKind.UNROLLED:
+                who = "it" if stmt is loop else f"loop {stmt.loop_var.name} in it"
+                return f"unrolled: the schedule unrolls {who}"
+            if not _is_static(stmt):
+                return (
+                    f"unrolled: the extent of loop {stmt.loop_var.name}, {stmt.extent}, depends on "
+                    "other loops"
+                )
+            stmt = stmt.body
+        elif isinstance(stmt, tirx.IfThenElse) and stmt.else_case is None:
+            stmt = stmt.then_case
+        elif isinstance(stmt, tirx.SeqStmt) and len(stmt.seq) == 1:
+            stmt = stmt.seq[0]
+        else:
+            break
+    if isinstance(stmt, tirx.IfThenElse):
+        return (
+            f"unrolled: an if with an else stands in it ({text(stmt.condition)}): give each branch "
+            "a loop nest of its own, with its condition round it"
+        )
+    parts = list(stmt.seq) if isinstance(stmt, tirx.SeqStmt) else [stmt]
+    if any(isinstance(part, tirx.IfThenElse) for part in parts):
+        return (
+            "unrolled: a reduction's initial value and its update stand in it: call "
+            "decompose_reduction on the block, at a loop outside of this one"
+        )
+    return f"unrolled: {len(parts)} statements stand in it: give each a loop nest of its own"
