@@ -11,6 +11,7 @@ not: many elements update one accumulator. There the update has to be one step i
 (`accumulation`), which any order of the elements leaves the same.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,7 +120,7 @@ def _terms(expr: Any, kind: type) -> list[tuple[Any, bool]]:
     return [(expr, False)]
 
 
-def accumulation(expr: Any, places: list[int]) -> list[tuple[Any, bool]] | None:
+def accumulation(expr: Any, places: Sequence[int]) -> list[tuple[Any, bool]] | None:
     """The terms of ``place 0 = op(place 0, term, ...)``, or None where `expr` is no such update.
 
     op is ADD, MUL, MIN or MAX, and no other term reads place 0. A term comes with a flag: it is
@@ -143,7 +144,7 @@ def accumulation(expr: Any, places: list[int]) -> list[tuple[Any, bool]] | None:
 
 class _Planner:
     def __init__(
-        self, places: list[int], operands: int, dead: frozenset[int], free: int | None
+        self, places: Sequence[int], operands: int, dead: frozenset[int], free: int | None
     ) -> None:
         self.plan = Plan()
         self.pending = list(places)  # places of the loads, in order of appearance
@@ -264,7 +265,7 @@ class _Planner:
 
 def order(
     expr: Any,
-    places: list[int],
+    places: Sequence[int],
     *,
     operands: int,
     dead: frozenset[int],

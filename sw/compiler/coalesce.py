@@ -42,7 +42,7 @@ def coalesce(walk: Walk, instances: Sequence[Instance]) -> bool:
 def _source(instance: Instance, dead: frozenset[int]) -> Any:
     """The accumulator buffer that this execution's destination could take over, or None."""
     folder = instance.folder
-    if folder.kind != "alu" or instance.folded is None or 0 in folder.places:
+    if folder.kind != "alu" or instance.folded is None or 0 in instance.places:
         return None
     target = folder.operands[0]
     if any(o.buffer.same_as(target.buffer) for o in folder.operands[1:]):
@@ -89,7 +89,8 @@ def _takes_over(
             continue
         moves = folder.operands[0].buffer.same_as(target) and _source(instance, dead) is not None
         moves = moves and _source(instance, dead).same_as(source)
-        for n, operand in enumerate(folder.operands):
+        for n in instance.used:
+            operand = folder.operands[n]
             if not (operand.buffer.same_as(target) or operand.buffer.same_as(source)):
                 continue
             number = instance.step.instances[operand.buffer]

@@ -10,6 +10,7 @@ from hw.config import Config
 from hw.isa import INSTRUCTION_BYTES, Instruction, MemoryType
 from sw.compiler.allocate import Operation, allocate
 from sw.compiler.coalesce import coalesce
+from sw.compiler.descriptions import check_descriptions
 from sw.compiler.emit import PAGE, DramTensor, Stream, emit
 from sw.compiler.errors import CompileError
 from sw.compiler.expressions import constant
@@ -205,6 +206,7 @@ def compile(
         raise CompileError(
             f"memory_base is {memory_base:#x}; it must be a multiple of {PAGE:#x} below 2^32"
         )
+    check_descriptions(schedule, config)
     found = walk(lower(schedule))
     instances = Executions(found, config).all()
     while coalesce(found, instances):

@@ -54,12 +54,23 @@ class Folded:
 
 @dataclass(frozen=True)
 class Instance:
-    """One execution: its folded form (None: nothing runs), and each operand's offset (elements)."""
+    """One execution: its folded form (None: nothing runs), and each operand's offset (elements).
+
+    `places` are the leaf's, but that an operand which is the destination here is operand 0.
+    """
 
     step: Step
     folder: "LeafFolder"
     folded: Folded | None
     offsets: tuple[int, ...]
+    places: tuple[int, ...]
+
+    @property
+    def used(self) -> list[int]:
+        """The operands that are accessed."""
+        if self.folder.expression is None:
+            return list(range(len(self.offsets)))
+        return sorted({0, *self.places})
 
 
 class LeafFolder(LeafAccess):
@@ -91,7 +102,18 @@ class LeafFolder(LeafAccess):
             offsets.append(offset // operand.element)
         if folded is not None:
             self._check_inside(folded, offsets)
-        return Instance(step, self, folded, tuple(offsets))
+        return Instance(step, self, folded, tuple(offsets), self.places_at(env))
+
+    def places_at(self, env: dict[Any, int]) -> tuple[int, ...]:
+        """`places`, with 0 for an operand that is the destination itself in this execution."""
+        target = self.operands[0]
+        same = {
+            n
+            for n in range(1, len(self.operands))
+            if self.operands[n].buffer.same_as(target.buffer)
+            and self.strides(n, env) == self.strides(0, env)
+        }
+        return tuple(0 if n in same else n for n in self.places)
 
     @cached_property
     def has_fixed_indices(self) -> bool:

@@ -52,7 +52,7 @@ class Executions:
         self.walk, self.config = walk, config
         self._folders: dict[Leaf, LeafFolder] = {}
         self._cut: dict[tuple[Leaf, tuple[int, ...]], Leaf] = {}
-        self._repeats: dict[LeafFolder, tuple[int, ...]] = {}
+        self._repeats: dict[tuple[LeafFolder, tuple[int, ...]], tuple[int, ...]] = {}
 
     def all(self) -> list[Instance]:
         """The executions of every step of the walk, in order; raises as `of`."""
@@ -91,16 +91,19 @@ class Executions:
         """Positions of the loops to be unrolled; none where any order of the nest will do."""
         if folder.kind not in ("load", "store", "alu"):
             return ()  # GEMM accumulates, resets and padding write the same zeros again
-        if folder not in self._repeats:
-            self._repeats[folder] = self._repeating_loops(folder, step.env)
-            if not folder.has_fixed_indices:
-                return self._repeats.pop(folder)
-        loops = self._repeats[folder]
-        if not loops and self._reads_what_it_writes(folder, step.env):
-            loops = self._outermost(folder, "its destination is read where other iterations write")
+        places = folder.places_at(step.env)
+        if self._reads_what_it_writes(folder, step.env, places):
+            return self._outermost(folder, "its destination is read where other iterations write")
+        loops = self._repeats.get((folder, places))
+        if loops is None:
+            loops = self._repeating_loops(folder, step.env, places)
+            if folder.has_fixed_indices:
+                self._repeats[folder, places] = loops
         return loops
 
-    def _repeating_loops(self, folder: LeafFolder, env: dict[Any, int]) -> tuple[int, ...]:
+    def _repeating_loops(
+        self, folder: LeafFolder, env: dict[Any, int], places: tuple[int, ...]
+    ) -> tuple[int, ...]:
         """The loops to be unrolled because several iterations write one place.
 
         Those that leave the destination where it is are taken out together: what is left writes
@@ -110,7 +113,7 @@ class Executions:
         _, strides = folder.strides(0, env)
         if is_injective(list(strides), extents):
             return ()
-        if folder.kind == "alu" and accumulation(folder.expression, folder.places) is not None:
+        if folder.kind == "alu" and accumulation(folder.expression, places) is not None:
             return ()
         still = tuple(n for n, e in enumerate(extents) if e > 1 and strides[n] == 0)
         rest = [n for n in range(len(extents)) if n not in still]
@@ -132,12 +135,12 @@ class Executions:
     def _note(self, variable: Any, why: str) -> None:
         self.walk.unrolled.setdefault(variable, f"unrolled: {why}")
 
-    def _reads_what_it_writes(self, folder: LeafFolder, env: dict[Any, int]) -> bool:
+    def _reads_what_it_writes(
+        self, folder: LeafFolder, env: dict[Any, int], places: tuple[int, ...]
+    ) -> bool:
         """Does an operand at another index of the destination's buffer meet what is written?"""
         target = folder.operands[0]
-        same = [
-            n for n, o in enumerate(folder.operands) if n and o.buffer.same_as(target.buffer)
-        ]
+        same = [n for n in set(places) - {0} if folder.operands[n].buffer.same_as(target.buffer)]
         if not same:
             return False
         extents = [extent for _, extent in folder.leaf.nest]

@@ -44,7 +44,8 @@ def _dead(
 ) -> frozenset[int]:
     folder = instance.folder
     touched = []
-    for n, operand in enumerate(folder.operands):
+    for n in instance.used:
+        operand = folder.operands[n]
         allocation = folder.walk.allocations.get(operand.buffer)
         if allocation is None or operand.memory not in (MemoryType.ACC, MemoryType.ACC_8BIT):
             continue
@@ -54,7 +55,7 @@ def _dead(
     if touched and touched[0][0] == 0:  # the destination: what it held before is not needed
         _, state, where = touched[0]
         state[where] = False
-    updates = folder.kind == "gemm" or 0 in folder.places
+    updates = folder.kind == "gemm" or 0 in instance.places
     buffers = [folder.operands[n].buffer for n, _, _ in touched]
     dead = set()
     for n, state, where in touched:

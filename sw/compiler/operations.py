@@ -66,7 +66,7 @@ class MacroBuilder:
     def __init__(self, config: Config) -> None:
         self.max_iter = (1 << config.log_uop_depth + 1) - 1
         self.max_uops = config.uop_depth
-        self._memo: dict[tuple[Folded, frozenset[int], bool], Macro] = {}
+        self._memo: dict[tuple[Folded, frozenset[int], bool, tuple[int, ...]], Macro] = {}
 
     def build(self, instance: Instance, dead: frozenset[int], alone: bool) -> Macro:
         """The instructions of one execution, relative to its operands' offsets.
@@ -79,27 +79,28 @@ class MacroBuilder:
         folded, folder = instance.folded, instance.folder
         if folded is None:
             return Macro(())
-        macro = self._build(folder, folded, dead, alone)
+        macro = self._build(instance, folded, dead, alone)
         if alone and not _stays_inside(instance, macro):
-            macro = self._build(folder, folded, dead, False)
+            macro = self._build(instance, folded, dead, False)
         return macro
 
     def _build(
-        self, folder: LeafFolder, folded: Folded, dead: frozenset[int], alone: bool
+        self, instance: Instance, folded: Folded, dead: frozenset[int], alone: bool
     ) -> Macro:
+        folder = instance.folder
         make = {"zero": self._zero, "gemm": self._gemm, "reset": self._reset}
         if folder.kind != "load":
             alone = False
         if folder.kind not in ("store", "alu"):
             dead = frozenset()
-        key = (folded, dead, alone)
+        key = (folded, dead, alone, instance.places)
         if key not in self._memo:
             if folder.kind == "load":
                 self._memo[key] = Macro(tuple(self._load(folder, folded, alone)))
             elif folder.kind in make:
                 self._memo[key] = Macro(tuple(make[folder.kind](folder, folded)))
             else:
-                self._memo[key] = self._expression(folder, folded, dead)
+                self._memo[key] = self._expression(instance, folded, dead)
         return self._memo[key]
 
     def _load(self, folder: LeafFolder, folded: Folded, alone: bool) -> list[Template]:
@@ -131,16 +132,16 @@ class MacroBuilder:
         limit = 1 if pieces <= UNROLLED_ALU else self.max_uops
         return list(plan(dims, base, max_iter=self.max_iter, max_uops=limit))
 
-    def _expression(self, folder: LeafFolder, folded: Folded, dead: frozenset[int]) -> Macro:
+    def _expression(self, instance: Instance, folded: Folded, dead: frozenset[int]) -> Macro:
+        folder, places = instance.folder, instance.places
         store = folder.kind == "store"
-        buffers = [o.buffer for o in folder.operands]
         steps = order(
             folder.expression,
-            folder.places,
-            operands=len(buffers),
+            places,
+            operands=len(folder.operands),
             dead=dead,
             target=None if store else 0,
-            target_is_free=not store and 0 not in folder.places,
+            target_is_free=not store and 0 not in places,
         )
         dims, base = _with_temporaries(list(folded.dims), folded.base, steps.temporaries)
         templates: list[Template] = []
