@@ -108,11 +108,12 @@ def _negatives(amount: Any) -> list[Any]:
     return [tirx.Sub(zero, amount), tirx.Mul(amount, minus), tirx.Mul(minus, amount)]
 
 
-def _terms(expr: Any, kind: type) -> list[tuple[Any, bool]]:
+def _terms(expr: Any, kind: Any) -> list[tuple[Any, bool]]:
     """(term, negated) of a tree of `kind`, in order of appearance; Sub belongs to Add."""
     if isinstance(expr, tirx.Cast) and dtype_of(expr) == dtype_of(expr.value) == "int32":
         return _terms(expr.value, kind)
-    if isinstance(expr, kind):
+    if type(expr) is kind:
+        assert isinstance(expr, COMMUTATIVE)
         return _terms(expr.a, kind) + _terms(expr.b, kind)
     if kind is tirx.Add and isinstance(expr, tirx.Sub):
         right = [(term, not negated) for term, negated in _terms(expr.b, kind)]

@@ -84,7 +84,7 @@ class LeafAccess:
             raise self.error(f"only the markers {GEMM} and {RESET} may be called")
         scopes = MARKER_OPERANDS[name]
         if len(call.args) - 1 != len(scopes):
-            raise self.error(f"{name} takes {', '.join(scopes)}, here {len(call.args) - 1} operands")
+            raise self.error(f"{name} takes {', '.join(scopes)}: {len(scopes)} operands")
         for pointer, scope in zip(call.args[1:], scopes, strict=True):
             self.operands.append(self._marker_operand(pointer, scope, name))
         return kinds[name]

@@ -78,9 +78,7 @@ class _Slot:
         return True
 
 
-def _takes_over(
-    facts: Sequence[tuple[Instance, frozenset[int]]], target: Any, source: Any
-) -> bool:
+def _takes_over(facts: Sequence[tuple[Instance, frozenset[int]]], target: Any, source: Any) -> bool:
     """Does every entry hold the source's value first, and the target's only afterwards?"""
     slots: dict[int, _Slot] = {}
     for instance, dead in facts:

@@ -14,6 +14,7 @@ from sw.compiler.descriptions import check_descriptions
 from sw.compiler.emit import PAGE, DramTensor, Stream, emit
 from sw.compiler.errors import CompileError
 from sw.compiler.expressions import constant
+from sw.compiler.initialized import check_initialized
 from sw.compiler.instances import Executions
 from sw.compiler.liveness import dead_operands, sole_writers
 from sw.compiler.lower import lower
@@ -111,9 +112,7 @@ class Compiled:
         return Program(
             name=self.name,
             config=self.config,
-            registers=Registers(
-                insn_count=len(self.instructions), insn=self.stream.code["insn"]
-            ),
+            registers=Registers(insn_count=len(self.instructions), insn=self.stream.code["insn"]),
             memory=memory,
             memory_base=self.memory_base,
             memory_size=self.stream.end - self.memory_base,
@@ -209,6 +208,7 @@ def compile(
     check_descriptions(schedule, config)
     found = walk(lower(schedule))
     instances = Executions(found, config).all()
+    check_initialized(instances)
     while coalesce(found, instances):
         instances = Executions(found, config).all()
     builder = MacroBuilder(config)

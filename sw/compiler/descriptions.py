@@ -39,7 +39,7 @@ def check_descriptions(source: Any, config: Config) -> None:
         return
     names = {str(i.attrs[0]) for i in trace.insts if i.kind.name == "Tensorize"}
     for name in sorted(names):
-        intrinsic = s_tir.TensorIntrin.get(name, allow_missing=True)
+        intrinsic: Any = s_tir.TensorIntrin.get(name, allow_missing=True)
         if intrinsic is None:
             continue
         key = config, structural_hash(intrinsic.desc), structural_hash(intrinsic.impl)

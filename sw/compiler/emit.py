@@ -23,7 +23,7 @@ from hw.isa import (
     Store,
 )
 from sw.codec import encode_all, pack_uops
-from sw.compiler.allocate import DramRef, Operation
+from sw.compiler.allocate import Operation
 from sw.compiler.errors import CompileError
 from sw.compiler.tokens import Flags
 from sw.compiler.walk import Leaf, Step, text

@@ -7,7 +7,7 @@ offsets only share one folded form, so a program of thousands of instructions fo
 leaves.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -19,10 +19,18 @@ from hw.config import Config
 from sw.compiler.classify import LeafAccess
 from sw.compiler.errors import CompileError
 from sw.compiler.expressions import Index
-from sw.compiler.nest import Dim
+from sw.compiler.nest import Dim, entries
 from sw.compiler.walk import Leaf, Step, Walk
 
-__all__ = ["Folded", "Instance", "LeafFolder"]
+__all__ = ["Folded", "Instance", "LeafFolder", "NotABox"]
+
+
+class NotABox(Exception):
+    """The guard or padding of a nest leaves no box; `loops` are the positions it depends on."""
+
+    def __init__(self, error: CompileError, loops: tuple[int, ...]) -> None:
+        super().__init__(str(error))
+        self.error, self.loops = error, loops
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +43,13 @@ class Folded:
 
     dims: tuple[Dim, ...]
     base: tuple[int, ...]
+    _entries: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def entries(self, operand: int) -> np.ndarray:
+        """Sorted unique elements that an operand touches, relative to its outer offset."""
+        if operand not in self._entries:
+            self._entries[operand] = entries(list(self.dims), operand, self.base[operand])
+        return self._entries[operand]
 
     @property
     def volume(self) -> int:
@@ -65,6 +80,10 @@ class Instance:
     offsets: tuple[int, ...]
     places: tuple[int, ...]
 
+    def where(self) -> str:
+        """The values of the loops around, as ``i = 0, j = 3``."""
+        return ", ".join(f"{v.name} = {value}" for v, value in self.step.env.items()) or "once"
+
     @property
     def used(self) -> list[int]:
         """The operands that are accessed."""
@@ -81,14 +100,16 @@ class LeafFolder(LeafAccess):
         self._memo: dict[Any, Folded | None] = {}
 
     def instance(self, step: Step) -> Instance:
-        """This execution of the leaf, folded."""
+        """This execution of the leaf, folded; raises NotABox and CompileError."""
         env = step.env
         at = [operand.index.at(env) for operand in self.operands]
         bounds = [index.at(env) for index in (*self.clip, *self.mask)]
         limits = tuple(
             min(max(offset, -int(rest.max()) - 1), -int(rest.min())) for offset, rest in bounds
         )
-        key = limits if self.has_fixed_indices else (limits, *(rest.tobytes() for _, rest in (*at, *bounds)))
+        key: Any = limits
+        if not self.has_fixed_indices:
+            key = (limits, *(rest.tobytes() for _, rest in (*at, *bounds)))
         if key not in self._memo:
             self._memo[key] = self._fold([r for _, r in at], [r for _, r in bounds], limits)
         folded = self._memo[key]
@@ -153,6 +174,8 @@ class LeafFolder(LeafAccess):
         extents = [extent for _, extent in self.leaf.nest]
         conditions = [rest + limit >= 0 for rest, limit in zip(bounds, limits, strict=True)]
         clipped = len(self.clip)
+        if any(not condition.any() for condition in conditions[:clipped]):
+            return None  # also where the nest has no loops, and the box no sides
         box = self._box(conditions[:clipped], extents)
         if any(low >= high for low, high in box):
             return None
@@ -182,7 +205,10 @@ class LeafFolder(LeafAccess):
         wide = [e if size > 1 else 1 for e, size in zip(extents, mask.shape, strict=True)]
         volume = prod(b - a if w > 1 else 1 for (a, b), w in zip(box, wide, strict=True))
         if mask.any() and volume != int(mask.sum()):
-            raise self.error("the guard or padding of this tile is no box")
+            raise NotABox(
+                self.error("the iterations that its guard or padding lets through are no box"),
+                tuple(n for n, size in enumerate(mask.shape) if size > 1),
+            )
         return box
 
     def _elements(
@@ -250,13 +276,10 @@ class LeafFolder(LeafAccess):
             for variable, factor in reversed(self.operands[0].index.terms or []):
                 if abs(factor) == 1 and variable in self.walk.unrolled:
                     return f": loop {variable.name} is {self.walk.unrolled[variable]}"
+        moving = [n for n, (_, extent) in enumerate(self.leaf.nest) if extent > 1]
         found = []
-        for operand in self.operands:
-            _, strides = self._strides(operand.index, operand.index.at(self._any_env())[1])
-            steps = [s for s, (_, extent) in zip(strides, self.leaf.nest, strict=True) if extent > 1]
-            found.append(f"{operand.buffer.name} by {steps}")
-        names = ", ".join(v.name for v, extent in self.leaf.nest if extent > 1) or "none"
+        for n, operand in enumerate(self.operands):
+            _, strides = self.strides(n, dict.fromkeys(self.leaf.outer, 0))
+            found.append(f"{operand.buffer.name} by {[strides[m] for m in moving]}")
+        names = ", ".join(self.leaf.nest[n][0].name for n in moving) or "none"
         return f" in every operand: loops {names} step {'; '.join(found)}"
-
-    def _any_env(self) -> dict[Any, int]:
-        return dict.fromkeys(self.leaf.outer, 0)

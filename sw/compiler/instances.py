@@ -4,7 +4,8 @@ An instruction stream runs a leaf's nest in an order of its own choice, and an e
 steps one after the other, each over the whole nest. That is right where every iteration has a
 destination of its own, which no other one reads, and where iterations only accumulate
 (`sw.compiler.alu.accumulation`). Any other nest loses loops here, until it is right: they become
-outer loops, in the schedule's order.
+outer loops, in the schedule's order. So does a nest whose guard lets no box of iterations through
+(``outer * 4 + inner < 6``): with `outer` unrolled it does.
 """
 
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import numpy as np
 
 from hw.config import Config
 from sw.compiler.alu import accumulation
-from sw.compiler.fold import Instance, LeafFolder
+from sw.compiler.fold import Instance, LeafFolder, NotABox
 from sw.compiler.walk import Leaf, Step, Walk
 
 __all__ = ["Executions", "is_injective"]
@@ -71,8 +72,11 @@ class Executions:
         folder = self._folders[step.leaf]
         loops = self._ordered_loops(folder, step)
         if not loops:
-            yield folder.instance(step)
-            return
+            try:
+                yield folder.instance(step)
+                return
+            except NotABox as nest:
+                loops = self._first_free(folder, nest)
         leaf = self._without(step.leaf, loops)
         ranges = [range(step.leaf.nest[n][1]) for n in loops]
         for values in product(*ranges):
@@ -123,6 +127,13 @@ class Executions:
                 self._note(folder.leaf.nest[n][0], why)
             return still
         return self._outermost(folder, why)
+
+    def _first_free(self, folder: LeafFolder, nest: NotABox) -> tuple[int, ...]:
+        """The outermost of the loops that the guard depends on; at least two of them do."""
+        if len(nest.loops) < 2:
+            raise nest.error from nest
+        self._note(folder.leaf.nest[nest.loops[0]][0], "its guard or padding leaves no box")
+        return nest.loops[:1]
 
     def _outermost(self, folder: LeafFolder, why: str) -> tuple[int, ...]:
         """The first loop with more than one iteration."""

@@ -7,7 +7,6 @@ import numpy as np
 
 from hw.isa import MemoryType
 from sw.compiler.fold import Folded, Instance
-from sw.compiler.nest import entries
 
 __all__ = ["dead_operands", "sole_writers", "touched_entries"]
 
@@ -70,7 +69,5 @@ def _dead(
 
 def touched_entries(instance: Instance, operand: int) -> np.ndarray:
     """Sorted unique elements of an operand's buffer that an execution touches."""
-    folded = instance.folded
-    assert folded is not None
-    found = entries(list(folded.dims), operand, folded.base[operand])
-    return found + instance.offsets[operand]
+    assert instance.folded is not None
+    return instance.folded.entries(operand) + instance.offsets[operand]

@@ -76,7 +76,7 @@ class MacroBuilder:
         dead: operands that may be overwritten.
         alone: nothing else writes this instance of the destination.
         """
-        folded, folder = instance.folded, instance.folder
+        folded = instance.folded
         if folded is None:
             return Macro(())
         macro = self._build(instance, folded, dead, alone)

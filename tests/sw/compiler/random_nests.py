@@ -104,7 +104,8 @@ class RandomNests:
             indent += 1
         if loops and self.chance(0.2):
             name = self.choice(*loops)
-            condition = self.choice(f"{name} < {self.integer(1, 4)}", f"{self.integer(0, 2)} <= {name}")
+            low, high = self.integer(0, 2), self.integer(1, 4)
+            condition = self.choice(f"{name} < {high}", f"{low} <= {name}")
             self.lines.append("    " * indent + f"if {condition}:")
             indent += 1
         self.lines.append("    " * indent + 'with T.sblock("block"):')
@@ -156,7 +157,8 @@ class RandomNests:
             return f"T.shift_right({left}, {self.integer(0, 9)})"
         if operator in ("max", "min"):
             return f"T.{operator}({left}, {right})"
-        return f"({left}) {dict(add='+', sub='-', mul='*')[operator]} ({right})"
+        sign = {"add": "+", "sub": "-", "mul": "*"}[operator]
+        return f"({left}) {sign} ({right})"
 
     def _statements(self) -> None:
         """One nest, or several in a loop of their own."""
@@ -177,7 +179,8 @@ class RandomNests:
             value = self._combined(*sides, operator)
         elif kind == "chain":  # not an accumulation: the order of updates of one place counts
             value = self._combined(target, self._operand(loops), "add")
-            value = self._combined(value, str(self.integer(-50, 50)), self.choice("max", "min", "shr"))
+            operator = self.choice("max", "min", "shr")
+            value = self._combined(value, str(self.integer(-50, 50)), operator)
         else:
             value = self._value(loops, 2)
         self._nest(loops, f"{target} = {value}", indent)
