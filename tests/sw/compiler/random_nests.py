@@ -7,6 +7,7 @@ stores that overwrite each other. What a function means is what LLVM makes of it
 
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -48,7 +49,7 @@ class RandomNests:
         head = ["@T.prim_func(s_tir=True)", f"def main({', '.join(self.params)}):"]
         return "\n".join(head + self.lines) + "\n"
 
-    @property
+    @cached_property
     def function(self) -> Any:
         return tvm.script.from_source(self.source, {"T": T})
 
@@ -213,7 +214,7 @@ def on_llvm(function: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarra
     """Every parameter after a run of the function by LLVM."""
     arguments = {name: tvm.runtime.tensor(array) for name, array in inputs.items()}
     module = tvm.ir.IRModule({"main": function.with_attr("global_symbol", "main")})
-    tvm.compile(module, target="llvm")["main"](*arguments.values())
+    tvm.compile(module, target={"kind": "llvm", "opt-level": 1})["main"](*arguments.values())
     return {name: argument.numpy() for name, argument in arguments.items()}
 
 

@@ -39,7 +39,7 @@ class RandomSchedule:
         self.schedule = s_tir.Schedule(te.create_prim_func([*self.inputs, *outputs]))
         self._scopes()
         self._transform()
-        for name in self.reductions:
+        for name in filter(self._has, self.reductions):
             self._decompose(name)
         self.function = self.schedule.mod["main"]
         if self.product is not None:
@@ -301,5 +301,5 @@ class RandomSchedule:
         init = sch.decompose_reduction(block, self.choice(places[-2:]))
         self.function = sch.mod["main"]
         gemm, reset = register(self.config)
-        tensorize(sch, i, gemm)
-        tensorize(sch, sch.get_loops(init)[-2], reset)
+        self._try(lambda: tensorize(sch, i, gemm))  # an unrolled loop, for example, is no match
+        self._try(lambda: tensorize(sch, sch.get_loops(init)[-2], reset))
