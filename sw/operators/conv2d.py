@@ -15,7 +15,14 @@ from tvm import s_tir, te, tirx
 from hw.config import Config
 from sw.compiler import SLOTS, TensorSpec, register, tensorize
 from sw.operators.epilogue import PARAMETERS, Epilogue, check_depth
-from sw.operators.operator import Kernel, Operator, OperatorError, Parameter, Tensor
+from sw.operators.operator import (
+    Kernel,
+    Operator,
+    OperatorError,
+    Parameter,
+    Tensor,
+    check_addresses,
+)
 from sw.operators.tiles import GemmShape, Tiling, by_step, choose, split_copy
 
 __all__ = ["CONV2D", "Conv2d", "build", "golden"]
@@ -201,6 +208,8 @@ def build(
         kernel_height=kernel_height, kernel_width=kernel_width, stride=stride, padding=padding,
     )  # fmt: skip
     epilogue = Epilogue(bias, shift, low, high)
+    tensors = _tensors(config, conv, bias)
+    check_addresses("conv2d", tensors)
     shape = conv.blocked(config, bias=bias, alu=epilogue != Epilogue())
     tiling = tiling or choose(shape, config)
     function, inlined = expression(config, conv, epilogue)
@@ -213,7 +222,7 @@ def build(
     return Kernel(
         name=f"conv2d_{height}x{width}x{channels}x{outputs}_k{kernel}_s{stride}_p{padding}",
         config=config,
-        tensors=_tensors(config, conv, bias),
+        tensors=tensors,
         golden=lambda tensors: _golden(tensors, conv, epilogue),
         function=untensorized,
         schedule=sch,

@@ -15,7 +15,15 @@ from tvm import s_tir, te, tirx
 
 from hw.config import Config
 from sw.compiler import SLOTS, CompileError, TensorSpec
-from sw.operators.operator import Kernel, Operator, OperatorError, Parameter, Tensor
+from sw.operators.epilogue import check_immediate
+from sw.operators.operator import (
+    Kernel,
+    Operator,
+    OperatorError,
+    Parameter,
+    Tensor,
+    check_addresses,
+)
 
 __all__ = ["ELEMENTWISE", "build"]
 
@@ -155,10 +163,10 @@ def build(
     """The kernel of `operation` on (rows, columns) tensors; with `constant`, on one tensor."""
     if operation == "clip" and low > high:
         raise OperatorError(f"clip: low is {low}, high is {high}: low must not exceed high")
+    instead = "" if operation == "clip" else ": give a second tensor instead"
     steps = _steps(operation, low, high, constant)
-    shape = -(-rows // config.batch), -(-columns // config.block)
-    function, copies, inlined = _expression(config, shape, dtype, operation, steps)
-    sch = _schedule(function, copies, inlined, _tile(shape, len(copies), config))
+    for function, number in steps:
+        check_immediate(f"{operation}: the constant of {function.name}", number, instead)
     layout = f"NC{config.batch}n{config.block}c"
     tensors = {"a": Tensor(TensorSpec("input", (rows, columns), layout), dtype, *RANGES[dtype])}
     if not steps:
@@ -166,6 +174,10 @@ def build(
         bounds = (max(limits[0], RANGES[dtype][0]), min(limits[1], RANGES[dtype][1]))
         tensors["b"] = Tensor(TensorSpec("input", (rows, columns), layout), dtype, *bounds)
     tensors["out"] = Tensor(TensorSpec("output", (rows, columns), layout), "int8")
+    check_addresses(operation, tensors)
+    shape = -(-rows // config.batch), -(-columns // config.block)
+    function, copies, inlined = _expression(config, shape, dtype, operation, steps)
+    sch = _schedule(function, copies, inlined, _tile(shape, len(copies), config))
 
     def golden(given: Any) -> dict[str, np.ndarray]:
         value = given["a"].astype(np.int32)

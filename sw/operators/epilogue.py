@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from tvm import te, tirx
 
+from sw.compiler.alu import IMM
 from sw.operators.operator import OperatorError, Parameter
 
-__all__ = ["PARAMETERS", "Epilogue", "check_depth"]
+__all__ = ["PARAMETERS", "Epilogue", "check_depth", "check_immediate"]
 
 MAX_DEPTH = 1 << 17  # products of two int8 that an int32 accumulator surely holds
 
@@ -34,6 +35,14 @@ def check_depth(operator: str, depth: int) -> None:
         )
 
 
+def check_immediate(name: str, value: int | None, otherwise: str = "") -> None:
+    """Refuse a constant that is none for the ALU; `otherwise` says what to do instead."""
+    if value is not None and value not in IMM:
+        raise OperatorError(
+            f"{name} is {value}; constants of the ALU are {IMM.start} to {IMM.stop - 1}{otherwise}"
+        )
+
+
 @dataclass(frozen=True)
 class Epilogue:
     """``int8(min(max((acc + bias) >> shift, low), high))``; None leaves a step out."""
@@ -44,6 +53,8 @@ class Epilogue:
     high: int | None = None
 
     def __post_init__(self) -> None:
+        check_immediate("low", self.low)
+        check_immediate("high", self.high)
         if self.low is not None and self.high is not None and self.low > self.high:
             raise OperatorError(f"low is {self.low}, high is {self.high}: low must not exceed high")
 

@@ -14,7 +14,7 @@ from tvm import s_tir, te
 from hw.config import Config
 from sw.compiler import SLOTS, TensorSpec, register, tensorize
 from sw.operators.epilogue import PARAMETERS, Epilogue, check_depth
-from sw.operators.operator import Kernel, Operator, Parameter, Tensor
+from sw.operators.operator import Kernel, Operator, Parameter, Tensor, check_addresses
 from sw.operators.tiles import GemmShape, Tiling, by_step, choose, split_copy
 
 __all__ = ["MATMUL", "build", "expression"]
@@ -103,6 +103,8 @@ def build(
     `tiling` overrides the search: `width` counts groups of BATCH rows, `height` is 1.
     """
     check_depth("matmul", inner)
+    tensors = _tensors(config, rows, inner, columns, bias)
+    check_addresses("matmul", tensors)
     epilogue = Epilogue(bias, shift, low, high)
     blocks = -(-rows // config.batch), -(-inner // config.block), -(-columns // config.block)
     shape = GemmShape(1, blocks[1], blocks[2], 1, blocks[0], bias=bias, alu=epilogue != Epilogue())
@@ -116,7 +118,7 @@ def build(
     return Kernel(
         name=f"matmul_{rows}x{inner}x{columns}",
         config=config,
-        tensors=_tensors(config, rows, inner, columns, bias),
+        tensors=tensors,
         golden=lambda tensors: _golden(tensors, epilogue),
         function=untensorized,
         schedule=sch,

@@ -6,17 +6,20 @@ shapes fixed: tensors, NumPy golden, schedule before and after tensorization, pr
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from hw.config import Config
 from sw.compiler import Compiled, TensorSpec, compile
-from sw.layout import pack, padded_shape, unpack
+from sw.layout import pack, packed_shape, padded_shape, unpack
 from sw.program import Program, Result
+from sw.progress import Progress, quiet
 
-__all__ = ["Kernel", "Operator", "OperatorError", "Parameter"]
+__all__ = ["Kernel", "Operator", "OperatorError", "Parameter", "Tensor", "check_addresses"]
+
+ADDRESSES = 1 << 32  # bytes that 32-bit addresses reach
 
 
 class OperatorError(ValueError):
@@ -62,6 +65,25 @@ class Tensor:
     low: int = -128
     high: int = 127
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes in DRAM, packed."""
+        return prod(packed_shape(self.spec.shape, self.spec.layout)) * np.dtype(self.dtype).itemsize
+
+
+def check_addresses(operator: str, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse tensors that DRAM cannot hold, before anything is computed for them."""
+    total = sum(tensor.nbytes for tensor in tensors.values())
+    if total >= ADDRESSES:
+        each = ", ".join(
+            f"{name} {' x '.join(map(str, tensor.spec.shape))}: {tensor.nbytes:,}"
+            for name, tensor in tensors.items()
+        )
+        raise OperatorError(
+            f"{operator}: the tensors take {total:,} bytes ({each}); addresses have 32 bits, "
+            f"{ADDRESSES:,} bytes: choose smaller shapes, or compile it in parts"
+        )
+
 
 @dataclass
 class Kernel:
@@ -86,17 +108,25 @@ class Kernel:
     macs: int = 0
     description: str = ""
     notes: dict[str, Any] = field(default_factory=dict)
+    _compiled: Compiled | None = field(default=None, init=False, repr=False)
 
-    @cached_property
+    @property
     def compiled(self) -> Compiled:
         """The stream; compiled when first asked for."""
-        return compile(
-            self.schedule,
-            self.config,
-            name=self.name,
-            tensors={name: tensor.spec for name, tensor in self.tensors.items()},
-            description=self.description,
-        )
+        return self.compile()
+
+    def compile(self, progress: Progress = quiet) -> Compiled:
+        """The stream; `progress` is called with the name of each step, the first time."""
+        if self._compiled is None:
+            self._compiled = compile(
+                self.schedule,
+                self.config,
+                name=self.name,
+                tensors={name: tensor.spec for name, tensor in self.tensors.items()},
+                description=self.description,
+                progress=progress,
+            )
+        return self._compiled
 
     @property
     def inputs(self) -> list[str]:
@@ -134,12 +164,22 @@ class Kernel:
             name: pack(array, self.tensors[name].spec.layout) for name, array in outputs.items()
         }
 
-    def program(self, inputs: Mapping[str, np.ndarray] | None = None, *, seed: int = 0) -> Program:
+    def program(
+        self,
+        inputs: Mapping[str, np.ndarray] | None = None,
+        *,
+        seed: int = 0,
+        progress: Progress = quiet,
+    ) -> Program:
         """The program for logical `inputs` (random ones of `seed` by default), with
-        expectations.
+        expectations. `progress` is called with the name of each step.
         """
-        inputs = self.random_inputs(seed) if inputs is None else inputs
-        return self.compiled.program(inputs, self.expected(inputs))
+        compiled = self.compile(progress)
+        if inputs is None:
+            progress("random tensors")
+            inputs = self.random_inputs(seed)
+        progress("golden")
+        return compiled.program(inputs, self.expected(inputs))
 
     def llvm(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Packed outputs of the schedule before tensorization, run by TVM on the host."""

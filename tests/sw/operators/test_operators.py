@@ -54,6 +54,47 @@ def test_wrong_names_and_values_are_named() -> None:
         operator("add").kernel(Config(), dtype="int16")
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("add", {"constant": 40000}, "add: the constant of add is 40000; .* a second tensor"),
+        ("clip", {"low": -32769}, "clip: the constant of maximum is -32769; .* -32768 to 32767$"),
+        ("matmul", {"high": 32768}, "high is 32768; constants of the ALU are -32768 to 32767$"),
+        ("conv2d", {"low": -32769}, "low is -32769; constants of the ALU are -32768 to 32767$"),
+    ],
+)
+def test_constants_that_the_alu_lacks(name: str, values: dict[str, int], message: str) -> None:
+    with pytest.raises(OperatorError, match=message):
+        operator(name).kernel(Config(), **values)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "total"),
+    [
+        ("matmul", {"rows": 10**9}, "2,048,001,048,576 bytes"),
+        ("matmul", {"rows": 10**30, "inner": 16, "columns": 16}, "bytes"),
+        ("conv2d", {"height": 10**5, "width": 10**5}, "5,120,000,589,824 bytes"),
+        ("add", {"rows": 10**9}, "9,216,000,000,000 bytes"),
+        ("relu", {"columns": 1 << 30}, "5,368,709,120 bytes"),
+    ],
+)
+def test_what_addresses_cannot_reach_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch, name: str, values: dict[str, int], total: str
+) -> None:
+    """Before any tiles are sought, expressions built or tensors filled."""
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("the size must be checked first")
+
+    monkeypatch.setattr("sw.operators.tiles._best", never)
+    monkeypatch.setattr("tvm.te.placeholder", never)
+    with pytest.raises(OperatorError, match=r"addresses have 32 bits, 4,294,967,296") as error:
+        operator(name).kernel(Config(), **values)
+    assert total in str(error.value)
+    first = "a" if name in ("add", "relu") else "data"
+    assert f"({first} " in str(error.value)
+
+
 @pytest.mark.parametrize("text", [KERNEL_FILE, SCHEDULE_FILE])
 def test_files(tmp_path: Path, text: str) -> None:
     path = tmp_path / "schedule.py"
