@@ -40,7 +40,11 @@ def main(arguments: list[str] | None = None) -> int:
             epilog=_examples(module), formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
         module.add_arguments(subparser)
-    args = parser.parse_args(arguments)
+    args, rest = parser.parse_known_args(arguments)
+    if rest and hasattr(args, "parameters") and not any(text.startswith("-") for text in rest):
+        args.parameters += rest  # argparse takes positional arguments before options only
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return modules[args.command].run(args)
     except KeyboardInterrupt:

@@ -1,10 +1,17 @@
 """`vta compile`: an operator by name, or a Python file that builds a schedule, to a bundle."""
 
 import argparse
+import os
+import tempfile
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from hw.config import Config
 from sim.commands.common import add_config_arguments, chosen_config
+from sim.progress import Progress
+from sw.program import Program
 
 HELP = "compile an operator by name, or a schedule in a Python file, to a stream bundle"
 EXAMPLES = (
@@ -31,22 +38,58 @@ def run(args: argparse.Namespace) -> int:
     if args.what is None:
         raise ValueError("give an operator's name or a Python file; vta compile --list lists them")
     config = chosen_config(args)
-    if args.what.endswith(".py"):
-        from sw.operators import compile_file
-
-        if args.parameters:
-            raise ValueError(f"{args.what} takes no parameters; {args.parameters[0]} is given")
-        program = compile_file(args.what, config, seed=args.seed)
-    else:
-        from sw.operators import operator
-
-        chosen = operator(args.what)
-        values = dict(_parameter(chosen, text) for text in args.parameters)
-        program = chosen.kernel(config, **values).program(seed=args.seed)
-    output = args.output or Path(f"{program.name}.npz")
-    program.save(output)
+    compiler = _file if args.what.endswith(".py") else _operator
+    with Progress() as progress:
+        progress.note("loading TVM")
+        import_module("sw.operators")
+        with progress.steps(f"compile {args.what}") as step:
+            program = compiler(args, config, step)
+            output = args.output or Path(f"{program.name}.npz")
+            step("save")
+            program.save(output)
     print(f"{output}: {program.registers.insn_count} instructions")
     return 0
+
+
+def _operator(args: argparse.Namespace, config: Config, step: Callable[[str], None]) -> Program:
+    from sw.operators import operator
+
+    chosen = operator(args.what)
+    values: dict[str, Any] = {}
+    for text in args.parameters:
+        name, value = _parameter(chosen, text)
+        if name in values:
+            raise ValueError(f"{name} is given twice")
+        values[name] = value
+    step("choose tiles, schedule")
+    return chosen.kernel(config, **values).program(seed=args.seed, progress=step)
+
+
+def _file(args: argparse.Namespace, config: Config, step: Callable[[str], None]) -> Program:
+    from sw.operators import ScheduleFileError, compile_file
+
+    if args.parameters:
+        raise ValueError(f"{args.what} takes no parameters; {args.parameters[0]} is given")
+    try:
+        return compile_file(args.what, config, seed=args.seed, progress=step)
+    except ScheduleFileError as error:
+        if not error.details:
+            raise
+        output = args.output or Path(f"{Path(args.what).stem}.npz")
+        kept = _keep(error.details, output.with_suffix(".error.txt"))
+        raise ScheduleFileError(f"{error}\n  all that TVM says: {kept}") from error
+
+
+def _keep(text: str, path: Path) -> Path:
+    """Write `text` to `path`, or to a temporary file where that cannot be written."""
+    try:
+        path.write_text(text)
+    except OSError:
+        handle, name = tempfile.mkstemp(prefix="vta-", suffix=path.suffix, text=True)
+        path = Path(name)
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+    return path
 
 
 def _list() -> int:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from sim import cli
 from sim.build import ROOT
 from sw.generate import BAD, CORNERS
 from sw.program import Program
+from tests.sw.operators.mistakes import IN_SCHEDULES
 
 STREAMS = ROOT / "tests" / "streams"
 STREAM = STREAMS / "store_64x1s4_x9.npz"
@@ -128,6 +130,8 @@ def test_timeline(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         (("compile",), "give an operator's name"),
         (("compile", "no_such"), "operator 'no_such' is unknown: choose one of matmul"),
         (("compile", "matmul", "rows"), "'rows' is no NAME=VALUE"),
+        (("compile", "matmul", "rows=1", "rows=2"), "rows is given twice"),
+        (("compile", "matmul", "rows=1000000000"), "addresses have 32 bits"),
         (("compile", "matmul", "rows=x"), "rows is 'x'; it must be int"),
         (("compile", "matmul", "bias=1"), "bias is '1'; it must be true or false"),
         (("compile", "missing.py"), "missing.py"),
@@ -212,6 +216,50 @@ def test_compile_and_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
     )  # fmt: skip
     assert status == 0 and out.startswith(f"{path}: ")
     assert _vta(capsys, "run", path)[0] == 0
+
+
+def test_parameters_may_follow_options(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "m.npz"
+    arguments = ("compile", "matmul", "inner=8", "--preset", "1x8", "-o", path, "columns=8")
+    assert _vta(capsys, *arguments)[0] == 0
+    assert Program.load(path).segments["out"].shape == (1, 8)
+    for unknown in (("--foo", "rows=2"), ("rows=2", "--foo")):
+        status, _, err = _vta(capsys, *arguments, *unknown)
+        assert status == 2 and "unrecognized arguments: " in err and "--foo" in err
+
+
+def test_all_that_tvm_says_goes_into_a_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Beside the bundle; into a temporary file where nothing can be written there."""
+    mistake = IN_SCHEDULES[0]
+    path, output, beside = (tmp_path / n for n in ("s.py", "stream.npz", "stream.error.txt"))
+    path.write_text(mistake.text)
+    for _ in range(2):
+        status, _, err = _vta(capsys, "compile", path, "-o", output)
+        assert status == 2 and not output.exists()
+        assert err.startswith(f"vta: {path}:{mistake.line}: ")
+        kept = Path(err.rpartition("  all that TVM says: ")[2].strip())
+        assert (kept == beside) == (not beside.is_dir())
+        text = kept.read_text()
+        assert "The IR with diagnostic is" in text and "Traceback" in text
+        kept.unlink()
+        beside.mkdir(exist_ok=True)
+
+
+def test_the_messages_in_the_documentation(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/seed.md shows what is printed."""
+    page = (ROOT / "docs" / "seed.md").read_text()
+    shown = re.findall(r"^```\n(vta: my_schedule.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    printed = []
+    for name in ("on the block", "unit iterator bound", "no cache_read"):
+        (mistake,) = (m for m in IN_SCHEDULES if m.name == name)
+        Path("my_schedule.py").write_text(mistake.text)
+        printed.append(_vta(capsys, "compile", "my_schedule.py")[2])
+    assert shown == printed
 
 
 def test_compile_lists_operators(capsys: pytest.CaptureFixture[str]) -> None:
