@@ -2,13 +2,13 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from hw.config import Config
-from hw.isa import ErrorClass
+from hw.isa import MEMORIES, ErrorClass, MemoryType
 from hw.registers import COUNTERS, address_of
 from sim.build import Progress, build_simulator
 from sim.diagnosis import diagnose, explain_error
@@ -144,6 +144,7 @@ class RtlDevice:
             if options.poison_seed is not None:
                 poison = poison_program(self.config, options.poison_seed)
                 self._run(poison, None, None, RunOptions(check_protocol=False))
+                options = replace(options, clear_scratchpads=False)
             return self._run(program, max_cycles, progress, options)
 
     def access(self, *accesses: tuple[str, int] | tuple[str]) -> list[int]:
@@ -168,6 +169,7 @@ class RtlDevice:
         events = process.directory / "events" if options.events else None
         request = {
             "reset": options.reset or not self._clean,
+            "clear": options.clear_scratchpads,
             "options": {
                 **options.to_message(),
                 "insn": program.registers.insn,
@@ -219,6 +221,11 @@ class RtlDevice:
             accepted=reply["accepted"],
             registers={name: values[name] for name in STATUS},
         )
+        if reply["cleared"] not in (None, _scratchpad_bytes(self.config)):
+            result.warnings.append(
+                f"{reply['cleared']} of {_scratchpad_bytes(self.config)} bytes of the scratchpads "
+                "were filled with zeros: the rest is what the run before left"
+            )
         if reply["cycles"] != result.cycles:
             result.warnings.append(
                 f"register cycles is {result.cycles}, but the testbench counted {reply['cycles']}"
@@ -246,6 +253,12 @@ class RtlDevice:
 
 _BUS_KEYS = ("AXI_DATA_BITS", "OUTSTANDING_READS", "OUTSTANDING_WRITES", "AXI_CACHE", "AXI_PROT",
              "AXI_ID")  # fmt: skip
+
+
+def _scratchpad_bytes(config: Config) -> int:
+    kinds = (MemoryType.UOP, MemoryType.INP, MemoryType.WGT, MemoryType.ACC, MemoryType.OUT)
+    memories = [MEMORIES[kind] for kind in kinds]
+    return sum(memory.depth(config) * memory.element_bytes(config) for memory in memories)
 
 
 def load(process: SimulatorProcess, program: Program) -> None:

@@ -39,7 +39,9 @@ LATENCIES = (1, 2, 7, 16, 64, 200)
 
 
 def random_options(seed: int) -> RunOptions:
-    """A memory for a program: every third without stalls, half of them without a reset before."""
+    """A memory for a program: every third without stalls, half of them without a reset before,
+    and with the scratchpads as the run before left them.
+    """
     rng = np.random.default_rng([seed, 77])
     return RunOptions(
         latency=int(rng.choice(LATENCIES)),
@@ -47,6 +49,7 @@ def random_options(seed: int) -> RunOptions:
         stall_rate=float(rng.choice((0.05, 0.2, 0.6))),
         stall_length=int(rng.choice((1, 4, 40))),
         reset=seed % 2 == 0,
+        clear_scratchpads=seed % 2 == 0,
         poison_seed=seed if seed % 8 == 0 else None,
     )
 
