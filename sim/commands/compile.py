@@ -1,6 +1,7 @@
 """`vta compile`: an operator by name, or a Python file that builds a schedule, to a bundle."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
 
         if args.parameters:
             raise ValueError(f"{args.what} takes no parameters; {args.parameters[0]} is given")
-        program = compile_file(args.what, config, seed=args.seed)
+        program = compile_file(args.what, config, seed=args.seed, note=_note)
     else:
         from sw.operators import operator
 
@@ -47,6 +48,10 @@ def run(args: argparse.Namespace) -> int:
     program.save(output)
     print(f"{output}: {program.registers.insn_count} instructions")
     return 0
+
+
+def _note(text: str) -> None:
+    print(f"vta compile: {text}", file=sys.stderr)
 
 
 def _list() -> int:

@@ -3,10 +3,11 @@
 The file defines ``build(config)``. It returns a :class:`~sw.operators.operator.Kernel`, or a
 schedule (s_tir.Schedule, PrimFunc or IRModule). With a bare schedule it may also define
 ``golden(inputs)``: from a dict of packed arrays to a dict of expected packed outputs; without it
-the program expects nothing. docs/operators.md has an example.
+LLVM computes them from the schedule. docs/operators.md has an example.
 """
 
 import runpy
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,7 +16,9 @@ import numpy as np
 
 from hw.config import Config
 from sw.compiler import Compiled, CompileError, compile
+from sw.operators.inputs import unclipped_inputs
 from sw.operators.operator import Kernel, OperatorError
+from sw.operators.reference import NoReference, reference
 from sw.program import Program
 
 __all__ = ["ScheduleFileError", "compile_file"]
@@ -25,10 +28,13 @@ class ScheduleFileError(ValueError):
     """A schedule file that cannot be run, or that does not say what it should; one line."""
 
 
-def compile_file(path: str | Path, config: Config, *, seed: int = 0) -> Program:
+def compile_file(
+    path: str | Path, config: Config, *, seed: int = 0, note: Callable[[str], None] | None = None
+) -> Program:
     """Run the Python file at `path` and compile what its ``build(config)`` returns.
 
-    Tensors get random values of `seed`, over the whole range of int8, and up to 2^20 for int32.
+    Tensors get random values of `seed`, from ranges that do not clip most of the outputs. `note` is
+    called with a line of text where the program expects nothing, for LLVM cannot compute it.
 
     Raises
     ------
@@ -42,7 +48,8 @@ def compile_file(path: str | Path, config: Config, *, seed: int = 0) -> Program:
         build = namespace.get("build")
         if not callable(build):
             raise ScheduleFileError("it must define build(config)")
-        return _program(build(config), namespace.get("golden"), config, path.stem, seed)
+        golden = namespace.get("golden")
+        return _program(build(config), golden, config, path.stem, seed, note or (lambda _: None))
     except (ScheduleFileError, CompileError, OperatorError) as error:
         raise ScheduleFileError(f"{path}: {error}") from error
     except Exception as error:  # the file's own code may raise anything
@@ -61,14 +68,23 @@ def _line_in(path: Path, trace: TracebackType | None) -> str:
     return line
 
 
-def _program(built: Any, golden: Any, config: Config, name: str, seed: int) -> Program:
+def _program(
+    built: Any, golden: Any, config: Config, name: str, seed: int, note: Callable[[str], None]
+) -> Program:
     if isinstance(built, Kernel):
         return built.program(seed=seed)
     compiled = built if isinstance(built, Compiled) else compile(built, config, name=name)
-    rng = np.random.default_rng(seed)
-    inputs = {}
-    for tensor in compiled.dram:
-        if tensor.role != "output":
-            limit = 128 if tensor.dtype == "int8" else 1 << 20
-            inputs[tensor.name] = rng.integers(-limit, limit, tensor.shape).astype(tensor.dtype)
-    return compiled.program(inputs, golden(inputs) if callable(golden) else None)
+    given = {t.name: (t.shape, t.dtype) for t in compiled.dram if t.role != "output"}
+    if callable(golden):
+        return compiled.program(*unclipped_inputs(given, golden, seed))
+    try:
+        return compiled.program(*unclipped_inputs(given, _by_llvm(built), seed))
+    except NoReference as error:
+        note(f"{name} expects nothing, since {error}: define golden(inputs)")
+    return compiled.program(unclipped_inputs(given, lambda _: None, seed)[0])
+
+
+def _by_llvm(built: Any) -> Callable[[Any], dict[str, np.ndarray]]:
+    if isinstance(built, Compiled):
+        raise NoReference("build returned a compiled schedule, not the schedule")
+    return reference(built)

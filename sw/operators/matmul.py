@@ -116,26 +116,29 @@ def build(
     return Kernel(
         name=f"matmul_{rows}x{inner}x{columns}",
         config=config,
-        tensors=_tensors(config, rows, inner, columns, bias),
+        tensors=_tensors(config, rows, inner, columns, epilogue),
         golden=lambda tensors: _golden(tensors, epilogue),
         function=untensorized,
         schedule=sch,
         macs=rows * inner * columns,
         description=f"({rows}, {inner}) x ({columns}, {inner})^T, {epilogue.describe()}",
-        notes={"shape": shape, "tiling": tiling},
+        notes={"shape": shape, "tiling": tiling, "epilogue": epilogue},
     )
 
 
-def _tensors(config: Config, rows: int, inner: int, columns: int, bias: bool) -> dict[str, Tensor]:
+def _tensors(
+    config: Config, rows: int, inner: int, columns: int, epilogue: Epilogue
+) -> dict[str, Tensor]:
     batch, block = config.batch, config.block
+    ranges = epilogue.input_ranges(inner)
     vectors, weights = f"NC{batch}n{block}c", f"OI{block}o{block}i"
     tensors = {
-        "data": Tensor(TensorSpec("input", (rows, inner), vectors), "int8"),
-        "weight": Tensor(TensorSpec("weight", (columns, inner), weights), "int8"),
+        "data": Tensor(TensorSpec("input", (rows, inner), vectors), "int8", *ranges.data),
+        "weight": Tensor(TensorSpec("weight", (columns, inner), weights), "int8", *ranges.weight),
     }
-    if bias:
+    if epilogue.bias:
         spec = TensorSpec("bias", (columns,), f"C{batch}n{block}c")
-        tensors["bias"] = Tensor(spec, "int32", -(1 << 20), 1 << 20)
+        tensors["bias"] = Tensor(spec, "int32", *ranges.bias)
     tensors["out"] = Tensor(TensorSpec("output", (rows, columns), vectors), "int8")
     return tensors
 

@@ -155,3 +155,30 @@ def test_many_warnings_are_counted_not_listed(
     _, (result,) = _run(tmp_path, [program], "--device", "golden")
     assert len(result["warnings"]) >= 9
     assert "more warnings: vta check lists them" in capsys.readouterr().out
+
+
+BARE = """
+from sw.operators import {module}
+
+def build(config):
+    return {schedule}
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "schedule", "status"),
+    [
+        ("seed", "seed.unit_loop()[0]", 0),
+        ("operator", 'operator("shift_right").kernel(config).schedule', UNCHECKED),
+    ],
+)
+def test_a_schedule_without_golden_is_compared_where_llvm_can(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], module: str, schedule: str, status: int
+) -> None:
+    path, bundle = tmp_path / "bare.py", str(tmp_path / "bare.npz")
+    path.write_text(BARE.format(module=module, schedule=schedule))
+    assert cli.main(["compile", str(path), "-o", bundle]) == 0
+    note = capsys.readouterr().err
+    assert note.startswith("vta compile: bare expects nothing, since ") == bool(status)
+    assert len(note.splitlines()) == bool(status)
+    assert cli.main(["run", bundle, "--device", "golden"]) == status
