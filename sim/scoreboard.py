@@ -7,11 +7,11 @@ import numpy as np
 from sim.diagnosis import describe_instruction
 from sim.findings import undefined, warnings_of
 from sw.check import Warning
-from sw.golden import GoldenDevice
+from sw.golden import GoldenDevice, stray_bytes
 from sw.layout import LayoutError, index_at
 from sw.program import Mismatch, Program, Segment
 
-__all__ = ["explain_mismatch", "place"]
+__all__ = ["explain_leftovers", "explain_mismatch", "place"]
 
 
 def explain_mismatch(
@@ -35,6 +35,24 @@ def explain_mismatch(
         place(program, mismatch.address),
         *_blame(program, mismatch, warnings_of(program) if warnings is None else warnings),
     ]
+
+
+def explain_leftovers(
+    program: Program, memory: np.ndarray, warnings: Sequence[Warning]
+) -> list[str]:
+    """Lines about what stands in `memory` after an error and must not; empty where all may.
+
+    Of a stream whose result is undefined nothing can be said.
+    """
+    if undefined(warnings):
+        return []
+    stray = stray_bytes(program, memory)
+    if not len(stray):
+        return []
+    address = program.memory_base + int(stray[0])
+    count = f"{len(stray)} bytes of DRAM hold what no STORE before the stop wrote; the first at"
+    fault = f"{count} {address:#x}, found {memory[stray[0]]}: the device is wrong"
+    return [fault, place(program, address)]
 
 
 def place(program: Program, address: int) -> str:

@@ -13,7 +13,7 @@ from sim.options import RunOptions
 from sim.process import SimulationError
 from sim.progress import Progress
 from sim.report import Outcome, print_outcomes, print_split, write_json
-from sim.scoreboard import explain_mismatch
+from sim.scoreboard import explain_leftovers, explain_mismatch
 from sim.timeline import write_timeline
 from sim.waves import WAVES, run_with_waves
 from sw.check import check
@@ -149,6 +149,7 @@ def _explained(outcome: Outcome) -> Outcome:
         details = getattr(result, "details", []) or [result.error.reason]
         outcome.details = [f"error {outcome.verdict}: {details[0]}", *details[1:]]
         outcome.details += _second_opinion(outcome, result.error)
+        outcome.details += explain_leftovers(outcome.program, result.memory, outcome.findings)
     outcome.details += [f"warning: {text}" for text in outcome.warnings[:WARNINGS_SHOWN]]
     more = len(outcome.warnings) - WARNINGS_SHOWN
     if more > 0:

@@ -13,6 +13,7 @@ from hw.config import Config
 from sim.device import RtlDevice
 from sim.options import RunOptions
 from sw.generate import BAD, CORNERS, random_program
+from sw.golden import stray_bytes
 from tests.sim.programs import run_and_compare
 
 Devices = Callable[[Config], RtlDevice]
@@ -86,6 +87,7 @@ def test_one_error_is_named(rtl: Devices, config: str, name: str) -> None:
             assert result.error is not None, f"{config}, seed {seed}: no error"
             found = (result.error.error_class, result.error.index)
             assert found == (error_class, index), f"{config}, seed {seed}: {result.details}"
+            assert not len(stray_bytes(program, result.memory)), f"{config}, seed {seed}"
 
 
 @pytest.mark.regress

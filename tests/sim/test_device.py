@@ -28,7 +28,7 @@ from sim.process import SimulatorCrash
 from sim.timeline import intervals
 from sw.codec import encode_all
 from sw.generate import CORNERS, random_program
-from sw.golden import GoldenDevice
+from sw.golden import GoldenDevice, stray_bytes
 from sw.program import Program, Registers
 from tests.sim.programs import run_and_compare
 
@@ -234,6 +234,7 @@ def test_an_error_response_becomes_a_bus_error(
         result = device.run(program, options=RunOptions(faults=(fault,), latency=5))
         assert result.error is not None, f"burst {nth} of {total}"
         assert result.error.error_class == ErrorClass.BUS_ERROR
+        assert not len(stray_bytes(program, result.memory)), f"burst {nth} of {total}"
     run_and_compare(device, program, RunOptions(reset=False))
 
 

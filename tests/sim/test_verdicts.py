@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,6 +122,37 @@ def test_the_model_tells_what_the_checker_cannot_know() -> None:
     assert "unknown" in kinds
     assert kinds[-1] == "unwritten"
     assert undefined(warnings_of(program)).startswith("the stream's result is undefined: ")
+
+
+AFTER_AN_ERROR = """
+load acc dram=0x80 y=1 x=1 stride=1 push.next
+store out dram=0x300 y=1 x=1 stride=1 pop.prev push.prev
+load acc dram=0x80 y=1 x=1 sram=2048 stride=1 pop.next
+finish
+"""
+
+
+def test_memory_is_looked_at_after_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = _program("error", AFTER_AN_ERROR)
+    assert _run(tmp_path, [program], "--device", "golden")[0] == 1
+    assert "bytes of DRAM" not in capsys.readouterr().out
+    run = GoldenDevice.run
+
+    def wrong(self: GoldenDevice, *args: Any, **kwargs: Any) -> Any:
+        result = run(self, *args, **kwargs)
+        result.memory[0x3004:0x3006] = 5
+        return result
+
+    monkeypatch.setattr(GoldenDevice, "run", wrong)
+    _, (result,) = _run(tmp_path, [program], "--device", "golden")
+    assert result["status"] == "error"
+    assert (
+        "2 bytes of DRAM hold what no STORE before the stop wrote; the first at 0x3004, found 5: "
+        "the device is wrong"
+    ) in result["details"]
+    assert "in segment out, byte 4 of 16" in result["details"]
 
 
 def test_a_defined_result_is_not_doubted() -> None:
