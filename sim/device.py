@@ -11,7 +11,7 @@ from hw.config import Config
 from hw.isa import MEMORIES, ErrorClass, MemoryType
 from hw.registers import COUNTERS, address_of
 from sim.build import Progress, build_simulator
-from sim.diagnosis import diagnose, explain_error
+from sim.diagnosis import diagnose, explain_early_finish, explain_error
 from sim.limits import cycle_limit
 from sim.monitors import Wake
 from sim.options import RunOptions, messages
@@ -37,7 +37,9 @@ class Hang(SimulationError):
 
 
 class ProtocolViolation(SimulationError):
-    """The core (or the memory model) broke a rule of AXI; the message lists the first cases."""
+    """The core (or the memory model) broke a rule of AXI, or finished before all was done; the
+    message lists the first cases.
+    """
 
 
 @dataclass(kw_only=True)
@@ -233,7 +235,10 @@ class RtlDevice:
         if events is not None:
             result.events = read_events(events, reply["launched"])
         error_class = ErrorClass(values["error_class"])
-        if error_class != ErrorClass.NONE:
+        if error_class == ErrorClass.NONE:
+            if early := explain_early_finish(program, result.counters):
+                raise ProtocolViolation(f"{program.name}: {early}")
+        else:
             bus = error_class == ErrorClass.BUS_ERROR
             result.details = explain_error(program, error_class, values)
             result.error = DeviceError(
