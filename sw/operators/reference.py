@@ -14,7 +14,6 @@ from tvm import ir, tirx
 
 from sw.compiler import GEMM, RESET
 from sw.compiler.lower import single_function
-from sw.compiler.walk import data_variable
 
 __all__ = ["NoReference", "on_llvm", "reference"]
 
@@ -123,8 +122,13 @@ def _loops(call: Any) -> Any:
 
 def _buffer(pointer: Any) -> Any:
     """The tile that an operand of a marker points to: `x.access_ptr(..)` or `x.data`."""
-    access = _operator(pointer, "tvm_access_ptr")
-    return data_variable(pointer.args[1] if access else pointer)
+    data = pointer
+    if _operator(pointer, "tvm_access_ptr"):
+        data = pointer.args[1]
+    buffer = data.args[0] if type(data).__name__ == "Call" else data
+    if data is not pointer and not tvm_ffi.structural_equal(pointer.args[2], buffer.elem_offset):
+        raise NoReference(f"a marker points into the midst of {buffer.name}, at {pointer.args[2]}")
+    return buffer
 
 
 def _extents(buffer: Any) -> tuple[int, int]:

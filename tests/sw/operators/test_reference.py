@@ -37,6 +37,25 @@ def test_markers_of_matrices_and_of_vectors(form: Callable[[], tuple[Any, Any]])
         np.testing.assert_array_equal(reference(source)({"A": a, "B": b})["D"], wanted)
 
 
+def test_a_convolution_with_padding() -> None:
+    kernel = operator("conv2d").kernel(
+        Config(), height=5, width=6, channels=20, outputs=17, bias=True, shift=9, low=-128, high=127
+    )
+    inputs = kernel.random_inputs(3)
+    packed = {n: pack(array, kernel.tensors[n].spec.layout) for n, array in inputs.items()}
+    found = reference(kernel.schedule)(packed)
+    np.testing.assert_array_equal(found["out"], kernel.expected(inputs)["out"])
+
+
+def test_a_marker_into_the_midst_of_a_tile_is_refused() -> None:
+    @T.prim_func(s_tir=True)
+    def reset(x: T.Buffer((4, 16), "int32")):
+        T.evaluate(T.call_extern("int32", "vta.reset", x.access_ptr("w", offset=16)))
+
+    with pytest.raises(NoReference, match="points into the midst of x, at 16"):
+        reference(reset)
+
+
 def test_an_unknown_call_is_named() -> None:
     @T.prim_func(s_tir=True)
     def calls(x: T.Buffer((16,), "int32")):
