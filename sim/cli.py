@@ -1,7 +1,8 @@
 """The `vta` command: one subcommand a module of `sim.commands`.
 
 Exit status: 0 all is well, 1 something does not match or was found wrong, 2 bad usage or input
-(one line on standard error), 130 interrupted.
+(one line on standard error), 3 nothing is wrong, but of some stream nothing was expected (`vta
+run`), 130 interrupted.
 """
 
 import argparse

@@ -2,16 +2,16 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from hw.config import Config
-from hw.isa import ErrorClass
+from hw.isa import MEMORIES, ErrorClass, MemoryType
 from hw.registers import COUNTERS, address_of
 from sim.build import Progress, build_simulator
-from sim.diagnosis import diagnose, explain_error
+from sim.diagnosis import diagnose, explain_early_finish, explain_error
 from sim.limits import cycle_limit
 from sim.monitors import Wake
 from sim.options import RunOptions, messages
@@ -37,7 +37,9 @@ class Hang(SimulationError):
 
 
 class ProtocolViolation(SimulationError):
-    """The core (or the memory model) broke a rule of AXI; the message lists the first cases."""
+    """The core (or the memory model) broke a rule of AXI, or finished before all was done; the
+    message lists the first cases.
+    """
 
 
 @dataclass(kw_only=True)
@@ -144,6 +146,7 @@ class RtlDevice:
             if options.poison_seed is not None:
                 poison = poison_program(self.config, options.poison_seed)
                 self._run(poison, None, None, RunOptions(check_protocol=False))
+                options = replace(options, clear_scratchpads=False)
             return self._run(program, max_cycles, progress, options)
 
     def access(self, *accesses: tuple[str, int] | tuple[str]) -> list[int]:
@@ -168,6 +171,7 @@ class RtlDevice:
         events = process.directory / "events" if options.events else None
         request = {
             "reset": options.reset or not self._clean,
+            "clear": options.clear_scratchpads,
             "options": {
                 **options.to_message(),
                 "insn": program.registers.insn,
@@ -219,6 +223,11 @@ class RtlDevice:
             accepted=reply["accepted"],
             registers={name: values[name] for name in STATUS},
         )
+        if reply["cleared"] not in (None, _scratchpad_bytes(self.config)):
+            result.warnings.append(
+                f"{reply['cleared']} of {_scratchpad_bytes(self.config)} bytes of the scratchpads "
+                "were filled with zeros: the rest is what the run before left"
+            )
         if reply["cycles"] != result.cycles:
             result.warnings.append(
                 f"register cycles is {result.cycles}, but the testbench counted {reply['cycles']}"
@@ -226,7 +235,10 @@ class RtlDevice:
         if events is not None:
             result.events = read_events(events, reply["launched"])
         error_class = ErrorClass(values["error_class"])
-        if error_class != ErrorClass.NONE:
+        if error_class == ErrorClass.NONE:
+            if early := explain_early_finish(program, result.counters):
+                raise ProtocolViolation(f"{program.name}: {early}")
+        else:
             bus = error_class == ErrorClass.BUS_ERROR
             result.details = explain_error(program, error_class, values)
             result.error = DeviceError(
@@ -246,6 +258,12 @@ class RtlDevice:
 
 _BUS_KEYS = ("AXI_DATA_BITS", "OUTSTANDING_READS", "OUTSTANDING_WRITES", "AXI_CACHE", "AXI_PROT",
              "AXI_ID")  # fmt: skip
+
+
+def _scratchpad_bytes(config: Config) -> int:
+    kinds = (MemoryType.UOP, MemoryType.INP, MemoryType.WGT, MemoryType.ACC, MemoryType.OUT)
+    memories = [MEMORIES[kind] for kind in kinds]
+    return sum(memory.depth(config) * memory.element_bytes(config) for memory in memories)
 
 
 def load(process: SimulatorProcess, program: Program) -> None:

@@ -61,8 +61,11 @@ class RunOptions:
     reset
         reset the core before the run; otherwise it is launched as the last run left it. (After a
         run that hung, the core is always reset.)
+    clear_scratchpads
+        fill all scratchpads with zeros before the run, as the golden model does, so that no result
+        depends on the run before; otherwise they hold what that left.
     poison_seed
-        fill all scratchpads with bytes from this seed before the run.
+        fill all scratchpads with bytes from this seed before the run, instead of zeros.
     events
         record when instructions start and retire and what the stages do: `RtlResult.events`.
     actions
@@ -78,6 +81,7 @@ class RunOptions:
     check_protocol: bool = True
     no_progress: int = 20_000
     reset: bool = True
+    clear_scratchpads: bool = True
     poison_seed: int | None = None
     events: bool = False
     actions: tuple[tuple[int, str, int], ...] = field(default=())

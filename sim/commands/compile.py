@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from importlib import import_module
@@ -71,7 +72,7 @@ def _file(args: argparse.Namespace, config: Config, step: Callable[[str], None])
     if args.parameters:
         raise ValueError(f"{args.what} takes no parameters; {args.parameters[0]} is given")
     try:
-        return compile_file(args.what, config, seed=args.seed, progress=step)
+        return compile_file(args.what, config, seed=args.seed, note=_note, progress=step)
     except ScheduleFileError as error:
         if not error.details:
             raise
@@ -90,6 +91,10 @@ def _keep(text: str, path: Path) -> Path:
         with os.fdopen(handle, "w") as file:
             file.write(text)
     return path
+
+
+def _note(text: str) -> None:
+    print(f"vta compile: {text}", file=sys.stderr)
 
 
 def _list() -> int:

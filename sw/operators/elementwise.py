@@ -27,6 +27,7 @@ from sw.operators.operator import (
 
 __all__ = ["ELEMENTWISE", "build"]
 
+UNCLIPPED = 128  # values beyond the one bound of an operand, about
 RANGES = {"int8": (-128, 127), "int32": (-(1 << 30), (1 << 30) - 1)}
 
 
@@ -82,6 +83,20 @@ def _steps(
     if operation == "clip":
         return [(FUNCTIONS["maximum"], low), (FUNCTIONS["minimum"], high)]
     return [] if constant is None else [(FUNCTIONS[operation], constant)]
+
+
+def _range(dtype: str, steps: list[tuple[_Function, int]]) -> tuple[int, int]:
+    """The range of a random operand: where constants clip, most of it between or behind them."""
+    lowest, highest = RANGES[dtype]
+    bounds = {function.name: number for function, number in steps}
+    low, high = bounds.get("maximum"), bounds.get("minimum")
+    if low is None and high is None:
+        return lowest, highest
+    low = high - UNCLIPPED if low is None and high is not None else low
+    high = low + UNCLIPPED if high is None and low is not None else high
+    assert low is not None and high is not None
+    beyond = (high - low) // 4
+    return max(lowest, min(low - beyond, highest)), min(highest, max(high + beyond, lowest))
 
 
 def _expression(
@@ -168,7 +183,9 @@ def build(
     for function, number in steps:
         check_immediate(f"{operation}: the constant of {function.name}", number, instead)
     layout = f"NC{config.batch}n{config.block}c"
-    tensors = {"a": Tensor(TensorSpec("input", (rows, columns), layout), dtype, *RANGES[dtype])}
+    tensors = {
+        "a": Tensor(TensorSpec("input", (rows, columns), layout), dtype, *_range(dtype, steps))
+    }
     if not steps:
         limits = FUNCTIONS[operation].right
         bounds = (max(limits[0], RANGES[dtype][0]), min(limits[1], RANGES[dtype][1]))

@@ -3,8 +3,8 @@
 The file defines ``build(config)``. It returns a :class:`~sw.operators.operator.Kernel`, or a
 schedule (s_tir.Schedule, PrimFunc or IRModule). With a bare schedule it may also define
 ``golden(inputs)``: from a dict of packed arrays to a dict of expected packed outputs; without it
-the program expects nothing. Modules beside the file can be imported. docs/operators.md has an
-example.
+LLVM computes them from the schedule. Modules beside the file can be imported. docs/operators.md has
+an example.
 """
 
 import inspect
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +22,30 @@ import numpy as np
 from hw.config import Config
 from sw.compiler import Compiled, CompileError, compile
 from sw.operators.failure import ScheduleFileError, failure
+from sw.operators.inputs import unclipped_inputs
 from sw.operators.operator import Kernel, OperatorError
+from sw.operators.reference import NoReference, reference
 from sw.program import Program
 from sw.progress import Progress, quiet
 
 __all__ = ["ScheduleFileError", "compile_file"]
 
+Golden = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
+
 
 def compile_file(
-    path: str | Path, config: Config, *, seed: int = 0, progress: Progress = quiet
+    path: str | Path,
+    config: Config,
+    *,
+    seed: int = 0,
+    note: Callable[[str], None] = quiet,
+    progress: Progress = quiet,
 ) -> Program:
     """Run the Python file at `path` and compile what its ``build(config)`` returns.
 
-    Tensors get random values of `seed`, over the whole range of int8, and up to 2^20 for int32.
-    `progress` is called with the name of each step.
+    Tensors get random values of `seed`, from ranges that do not clip most of the outputs. `note` is
+    called with a line of text where the program expects nothing, for LLVM cannot compute it;
+    `progress` with the name of each step.
 
     Raises
     ------
@@ -54,9 +65,9 @@ def compile_file(
             raise ScheduleFileError(f"{path}: build(config) returned None: return the schedule")
         golden = None
         if namespace.get("golden") is not None:
-            golden = lambda inputs: _call(path, namespace, "golden", inputs)  # noqa: E731
+            golden = partial(_golden, path, namespace)
         try:
-            return _program(built, golden, config, path.stem, seed, progress)
+            return _program(built, golden, config, path.stem, seed, note, progress)
         except (CompileError, OperatorError) as error:
             raise ScheduleFileError(f"{path}: {error}") from error
 
@@ -108,12 +119,26 @@ def _call(path: Path, namespace: Mapping[str, Any], name: str, argument: Any) ->
         return function(argument)
 
 
+def _golden(
+    path: Path, namespace: Mapping[str, Any], inputs: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """What the file's golden expects."""
+    outputs = _call(path, namespace, "golden", inputs)
+    if not isinstance(outputs, Mapping):
+        raise ScheduleFileError(
+            f"{path}: golden(inputs) returned {type(outputs).__name__}; it must return a dict from "
+            "each output's name to its array"
+        )
+    return {str(name): np.asarray(array) for name, array in outputs.items()}
+
+
 def _program(
     built: Any,
-    golden: Callable[[dict[str, np.ndarray]], Any] | None,
+    golden: Golden | None,
     config: Config,
     name: str,
     seed: int,
+    note: Callable[[str], None],
     progress: Progress,
 ) -> Program:
     if isinstance(built, Kernel):
@@ -121,18 +146,16 @@ def _program(
     compiled = built
     if not isinstance(built, Compiled):
         compiled = compile(built, config, name=name, progress=progress)
-    progress("random tensors")
-    rng = np.random.default_rng(seed)
-    inputs = {}
-    for tensor in compiled.dram:
-        if tensor.role != "output":
-            limit = 128 if tensor.dtype == "int8" else 1 << 20
-            inputs[tensor.name] = rng.integers(-limit, limit, tensor.shape).astype(tensor.dtype)
     progress("golden")
-    expected = None if golden is None else golden(inputs)
-    if golden is not None and not isinstance(expected, Mapping):
-        raise OperatorError(
-            f"golden(inputs) returned {type(expected).__name__}; it must return a dict from each "
-            "output's name to its array"
-        )
-    return compiled.program(inputs, expected)
+    given = {t.name: (t.shape, t.dtype) for t in compiled.dram if t.role != "output"}
+    try:
+        return compiled.program(*unclipped_inputs(given, golden or _by_llvm(built), seed))
+    except NoReference as error:
+        note(f"{name} expects nothing, since {error}: define golden(inputs)")
+    return compiled.program(unclipped_inputs(given, lambda _: None, seed)[0])
+
+
+def _by_llvm(built: Any) -> Golden:
+    if isinstance(built, Compiled):
+        raise NoReference("build returned a compiled schedule, not the schedule")
+    return reference(built)

@@ -14,6 +14,7 @@ import numpy as np
 from hw.config import Config
 from sw.compiler import Compiled, TensorSpec, compile
 from sw.layout import pack, packed_shape, padded_shape, unpack
+from sw.operators.reference import on_llvm
 from sw.program import Program, Result
 from sw.progress import Progress, quiet
 
@@ -183,17 +184,11 @@ class Kernel:
 
     def llvm(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Packed outputs of the schedule before tensorization, run by TVM on the host."""
-        import tvm
-
-        arguments = []
-        for name, tensor in self.tensors.items():
-            spec = tensor.spec
-            full = np.zeros(spec.shape, tensor.dtype) if name in self.outputs else inputs[name]
-            arguments.append(tvm.runtime.tensor(pack(np.asarray(full), spec.layout)))
-        module = tvm.ir.IRModule({"main": self.function.with_attr("global_symbol", "main")})
-        tvm.compile(module, target="llvm")["main"](*arguments)
-        names = list(self.tensors)
-        return {name: arguments[names.index(name)].numpy() for name in self.outputs}
+        packed = {
+            name: pack(np.asarray(inputs[name]), self.tensors[name].spec.layout)
+            for name in self.inputs
+        }
+        return on_llvm(self.function)(packed)
 
     def unpack(self, result: Result) -> dict[str, np.ndarray]:
         """The logical outputs in a device's result."""

@@ -10,7 +10,7 @@ from hw.isa import Alu, AluOpcode, ErrorClass, Gemm, MemoryType
 from sw.generate import BAD, CORNERS, random_program
 from sw.generate.corners.alu import operate
 from sw.generate.stream import Stream
-from sw.golden import GoldenDevice
+from sw.golden import GoldenDevice, stray_bytes
 from sw.golden.uops import independent_segments
 from sw.program import Program
 
@@ -56,7 +56,9 @@ def test_one_error_is_named_in_any_interleaving(name: str) -> None:
     for seed, config in enumerate((Config(), Config(queue_depth=8, token_capacity=3), SMALL)):
         program, error_class, index = BAD[name](config, seed)
         for interleaving in (None, 1, 2):
-            error = GoldenDevice(interleaving).run(program).error
+            result = GoldenDevice(interleaving).run(program)
+            assert not len(stray_bytes(program, result.memory)), (config, seed)
+            error = result.error
             assert error is not None, (config, seed)
             assert (error.error_class, error.index) == (error_class, index), (config, seed)
             assert error.reason

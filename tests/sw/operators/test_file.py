@@ -83,5 +83,5 @@ def test_steps_are_named(tmp_path: Path) -> None:
     compile_file(path, Config(), progress=steps.append)
     assert steps == [
         "schedule", "lower", "unroll loops", "fold", "operations", "allocate", "order, tokens",
-        "emit", "random tensors", "golden",
+        "emit", "golden",
     ]  # fmt: skip

@@ -1,5 +1,6 @@
 """The registry: names, parameters and their errors; Python files with schedules."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -106,13 +107,76 @@ def test_files(tmp_path: Path, text: str) -> None:
     assert program.first_mismatch(result.memory) is None
 
 
-def test_a_file_without_golden_expects_nothing(tmp_path: Path) -> None:
+def test_a_file_without_golden_expects_what_llvm_computes(tmp_path: Path) -> None:
+    path, bare = tmp_path / "schedule.py", tmp_path / "bare.py"
+    path.write_text(SCHEDULE_FILE)
+    bare.write_text(SCHEDULE_FILE.split("def golden")[0])
+    program, known = compile_file(bare, Config()), compile_file(path, Config())
+    assert (program.name, len(program.expected)) == ("bare", 1)
+    np.testing.assert_array_equal(program.expected[0][1], known.expected[0][1])
+    assert program.expected[0][0] == known.expected[0][0]
+
+
+BY_A_TENSOR = """
+from sw.operators import operator
+
+def build(config):
+    return operator("shift_right").kernel(config).schedule
+"""
+COMPILED = """
+from sw.compiler import compile
+from sw.operators import seed
+
+def build(config):
+    return compile(seed.unit_loop()[0], config, name="compiled")
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (BY_A_TENSOR, "it shifts by b_acc.*, which LLVM defines from 0 to 31 only"),
+        (COMPILED, "build returned a compiled schedule, not the schedule"),
+    ],
+)
+def test_a_file_that_llvm_cannot_judge_says_so(tmp_path: Path, text: str, why: str) -> None:
     path = tmp_path / "bare.py"
-    path.write_text(SCHEDULE_FILE.split("def golden")[0])
-    program = compile_file(path, Config())
-    assert program.name == "bare"
+    path.write_text(text)
+    notes: list[str] = []
+    program = compile_file(path, Config(), note=notes.append)
     assert program.expected == []
     assert np.any(program.memory)
+    (note,) = notes
+    assert re.fullmatch(f"bare expects nothing, since {why}: define golden.inputs.", note)
+
+
+SATURATING = """
+from tvm import s_tir, te, tirx
+
+def build(config):
+    shape = (16, config.batch, config.block)
+    x = te.placeholder(shape, "int32", "x")
+    copy = te.compute(shape, lambda *i: x[i], "copy")
+    low, high = (tirx.const(bound, "int32") for bound in (0, 127))
+    out = te.compute(
+        shape,
+        lambda *i: te.max(te.min(copy[i] >> tirx.const(4, "int32"), high), low).astype("int8"),
+        "out",
+    )
+    sch = s_tir.Schedule(te.create_prim_func([x, out]))
+    sch.set_scope(sch.get_sblock("copy"), 0, "local.acc")
+    return sch
+"""
+
+
+def test_random_inputs_of_a_file_do_not_clip_everything(tmp_path: Path) -> None:
+    path = tmp_path / "clips.py"
+    path.write_text(SATURATING)
+    program = compile_file(path, Config())
+    (expected,) = (data.view(np.int8) for _, data in program.expected)
+    assert len(np.unique(expected)) > 40
+    assert np.mean((expected > 0) & (expected < 127)) > 0.3
+    assert program.first_mismatch(GoldenDevice(seed=1).run(program).memory) is None
 
 
 @pytest.mark.parametrize(
