@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hw.config import Config
+from hw.errors import VtaError
 from hw.isa import (
     FLAGS,
     Alu,
@@ -26,7 +27,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class AssemblerError(ValueError):
+class AssemblerError(VtaError, ValueError):
     """Text that is no instruction or directive; the message begins with the line's number."""
 
 

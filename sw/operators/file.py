@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hw.config import Config
+from hw.errors import VtaError
 from sw.compiler import Compiled, CompileError, compile
 from sw.operators.operator import Kernel, OperatorError
 from sw.program import Program
@@ -21,7 +22,7 @@ from sw.program import Program
 __all__ = ["ScheduleFileError", "compile_file"]
 
 
-class ScheduleFileError(ValueError):
+class ScheduleFileError(VtaError, ValueError):
     """A schedule file that cannot be run, or that does not say what it should; one line."""
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hw.config import Config
+from hw.errors import VtaError, shown
 from sw.compiler import Compiled, TensorSpec, compile
 from sw.layout import pack, padded_shape, unpack
 from sw.program import Program, Result
@@ -19,7 +20,7 @@ from sw.program import Program, Result
 __all__ = ["Kernel", "Operator", "OperatorError", "Parameter"]
 
 
-class OperatorError(ValueError):
+class OperatorError(VtaError, ValueError):
     """An unknown operator or parameter, or a value outside its range."""
 
 
@@ -45,6 +46,11 @@ class Parameter:
         if self.choices and value not in self.choices:
             raise OperatorError(
                 f"{operator}: {self.name} is {value!r}; it must be one of {', '.join(self.choices)}"
+            )
+        if isinstance(value, int) and not -(1 << 31) <= value < 1 << 31:
+            raise OperatorError(
+                f"{operator}: {self.name} is {shown(value)}; it must fit int32: -2147483648 to "
+                "2147483647"
             )
         if self.minimum is not None and value is not None and value < self.minimum:
             raise OperatorError(

@@ -1,0 +1,42 @@
+"""The base class of all errors that a user can mend, and how values from outside are shown."""
+
+import reprlib
+
+__all__ = ["OptionError", "VtaError", "check_range", "quoted", "shown"]
+
+
+class VtaError(Exception):
+    """What a message explains: a file, a value, a machine that lacks a tool, a run without result.
+
+    The message names the thing, its value, the limit, and a way out. The command line prints it
+    without a traceback and exits with 2; any other exception is a bug of this package.
+    """
+
+
+class OptionError(VtaError, ValueError):
+    """An option of a run or a command that is out of its range, or that does not fit another."""
+
+
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """OptionError unless `value` is `low` to `high`."""
+    if not low <= value <= high:
+        raise OptionError(f"{name} is {value}; it must be {low} to {high}")
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
+_SHORT.maxlevel = 4
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 12
+
+
+def quoted(value: object) -> str:
+    """`value` for a message, as Python writes it: one line, printable, some 60 characters.
+
+    For what comes out of files, where anything may stand.
+    """
+    return _SHORT.repr(value)
+
+
+def shown(value: object) -> str:
+    """The same without the quotes round text."""
+    return quoted(value)[1:-1] if isinstance(value, str) else quoted(value)
