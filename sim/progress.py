@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 
 __all__ = ["Progress"]
@@ -37,7 +38,7 @@ class Progress:
         if self._status is None:
             self._status = self.console.status("")
             self._status.start()
-        self._status.update(text)
+        self._status.update(escape(text))
 
     def note(self, text: str) -> None:
         """Say what is going on."""

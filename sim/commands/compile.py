@@ -4,7 +4,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from hw.errors import OptionError, check_range, quoted
 from sim.commands.common import add_config_arguments, chosen_config
+from sim.exit import Exit
+from sim.options import SEED_LIMIT
+from sim.output import check_output, file_names
 
 HELP = "compile an operator by name, or a schedule in a Python file, to a stream bundle"
 EXAMPLES = (
@@ -29,13 +33,17 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         return _list()
     if args.what is None:
-        raise ValueError("give an operator's name or a Python file; vta compile --list lists them")
+        raise OptionError("give an operator's name or a Python file; vta compile --list lists them")
+    check_range("--seed", args.seed, 0, SEED_LIMIT)
+    check_output("--output", args.output)
     config = chosen_config(args)
     if args.what.endswith(".py"):
         from sw.operators import compile_file
 
         if args.parameters:
-            raise ValueError(f"{args.what} takes no parameters; {args.parameters[0]} is given")
+            raise OptionError(
+                f"{args.what}: a file takes no parameters, but {args.parameters[0]!r} is given"
+            )
         program = compile_file(args.what, config, seed=args.seed)
     else:
         from sw.operators import operator
@@ -43,10 +51,10 @@ def run(args: argparse.Namespace) -> int:
         chosen = operator(args.what)
         values = dict(_parameter(chosen, text) for text in args.parameters)
         program = chosen.kernel(config, **values).program(seed=args.seed)
-    output = args.output or Path(f"{program.name}.npz")
+    output = args.output or Path(f"{file_names([program.name])[0]}.npz")
     program.save(output)
     print(f"{output}: {program.registers.insn_count} instructions")
-    return 0
+    return Exit.OK
 
 
 def _list() -> int:
@@ -57,23 +65,30 @@ def _list() -> int:
         for parameter in operator.parameters:
             choices = f" ({', '.join(parameter.choices)})" if parameter.choices else ""
             print(f"    {parameter.name}={parameter.default}  {parameter.help}{choices}")
-    return 0
+    return Exit.OK
 
 
 def _parameter(operator: Any, text: str) -> tuple[str, Any]:
     """One NAME=VALUE, the value converted to the parameter's kind."""
     name, equals, value = text.partition("=")
     if not equals:
-        raise ValueError(f"{text!r} is no NAME=VALUE")
+        raise OptionError(
+            f"{text!r} is not a parameter: write its name and value as NAME=VALUE, such as "
+            f"{operator.parameters[0].name}=16"
+        )
     kinds = {parameter.name: parameter.kind for parameter in operator.parameters}
     kind = kinds.get(name, str)
     if value == "none":
         return name, None
     if kind is bool:
         if value not in ("true", "false"):
-            raise ValueError(f"{name} is {value!r}; it must be true or false")
+            raise OptionError(f"{name} is {value!r}; it must be true or false")
         return name, value == "true"
+    return name, _integer(name, value) if kind is int else value
+
+
+def _integer(name: str, text: str) -> int:
     try:
-        return name, int(value, 0) if kind is int else kind(value)
+        return int(text, 0)
     except ValueError:
-        raise ValueError(f"{name} is {value!r}; it must be {kind.__name__}") from None
+        raise OptionError(f"{name} is {quoted(text)}; it must be an integer") from None

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hw.config import Config
+from hw.errors import OptionError, check_range
 from sim.commands.common import add_json_argument, result_console
 from sim.device import Hang, RtlDevice, RtlResult
+from sim.exit import Exit
 from sim.options import RunOptions
+from sim.output import check_output, file_names
 from sim.process import SimulationError
 from sim.progress import Progress
 from sim.report import Outcome, print_outcomes, print_split, write_json
@@ -17,7 +20,7 @@ from sim.timeline import write_timeline
 from sim.waves import WAVES, run_with_waves
 from sw.check import check
 from sw.golden import GoldenDevice
-from sw.program import Device, DeviceError, Program
+from sw.program import MAX_CYCLES, Device, DeviceError, Program
 
 HELP = "run stream bundles and compare every expected byte"
 EXAMPLES = (
@@ -50,19 +53,23 @@ def run(args: argparse.Namespace) -> int:
                 "--poison": args.poison}  # fmt: skip
     for name, value in rtl_only.items():
         if args.device == "golden" and value is not None and value is not False:
-            raise ValueError(f"{name} needs --device rtl: the golden model has no cycles")
+            raise OptionError(f"{name} needs --device rtl: the golden model has no cycles")
     if args.timeline and len(args.files) > 1:
-        raise ValueError(f"--timeline takes one bundle; {len(args.files)} are given")
+        raise OptionError(f"--timeline takes one bundle; {len(args.files)} are given")
+    if args.max_cycles is not None:
+        check_range("--max-cycles", args.max_cycles, 1, MAX_CYCLES)
+    check_output("--json", args.json)
+    check_output("--timeline", args.timeline)
     options = RunOptions(latency=args.latency, stall_seed=args.stall, poison_seed=args.poison,
                          events=args.timeline is not None)  # fmt: skip
     programs = [_load(path, args.bus_bits) for path in args.files]
     with Progress() as progress, contextlib.ExitStack() as stack:
         devices: dict[Config, Device] = {}
         outcomes = []
-        for program in programs:
+        for program, name in zip(programs, file_names([p.name for p in programs]), strict=True):
             if args.waves:
-                outcome, path = run_waves(program, options, args.max_cycles, progress)
-                progress.console.print(f"waves: {_shown(path)}", highlight=False)
+                outcome, path = run_waves(program, name, options, args.max_cycles, progress)
+                progress.console.print(f"waves: {_shown(path)}", highlight=False, markup=False)
             else:
                 if program.config not in devices:
                     devices[program.config] = _device(args.device, program, stack, progress)
@@ -78,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         print_split(console, outcome)
     if args.json:
         write_json(args.json, outcomes)
-    return 0 if all(outcome.match for outcome in outcomes) else 1
+    return Exit.OK if all(outcome.match for outcome in outcomes) else Exit.WRONG
 
 
 def run_one(
@@ -102,10 +109,14 @@ def run_one(
 
 
 def run_waves(
-    program: Program, options: RunOptions, max_cycles: int | None, progress: Progress
+    program: Program,
+    name: str,
+    options: RunOptions,
+    max_cycles: int | None,
+    progress: Progress,
 ) -> tuple[Outcome, Path]:
-    """The same with waves, in a simulator of its own; also the path of the waves."""
-    path = WAVES / f"{program.name}.fst"
+    """The same with waves, in a simulator of its own; also their path, a file called `name`."""
+    path = WAVES / f"{name}.fst"
     with _failures(program, "rtl") as outcome:
         outcome.result = run_with_waves(
             program, path, options=options, max_cycles=max_cycles, step=progress.step,
