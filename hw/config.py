@@ -212,7 +212,8 @@ class Config:
     def preset(cls, name: str, **changes: int) -> "Config":
         """The preset ``BATCHxBLOCK`` ("1x16" is the default), with `changes` applied."""
         if name not in PRESETS:
-            raise ConfigError(f"preset {name!r} is unknown: choose one of {', '.join(PRESETS)}")
+            known = ", ".join(PRESETS)
+            raise ConfigError(f"preset {quoted(name)} is unknown: choose one of {known}")
         batch, block = (int(part).bit_length() - 1 for part in name.split("x"))
         inp, wgt, acc = PRESETS[name]
         sizes = {

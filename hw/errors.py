@@ -1,8 +1,11 @@
 """The base class of all errors that a user can mend, and how values from outside are shown."""
 
 import reprlib
+from contextlib import suppress
 
-__all__ = ["OptionError", "VtaError", "check_range", "quoted", "shown"]
+__all__ = ["OptionError", "VtaError", "check_range", "integer", "quoted", "shown"]
+
+LONGEST_INTEGER = 200  # characters: 128 bits in any notation, with room
 
 
 class VtaError(Exception):
@@ -27,6 +30,14 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
 _SHORT.maxlevel = 4
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 12
+
+
+def integer(name: str, text: str) -> int:
+    """An integer in decimal, 0x, 0o or 0b notation; OptionError names `name`."""
+    with suppress(ValueError):
+        if len(text) <= LONGEST_INTEGER:
+            return int(text, 0)
+    raise OptionError(f"{name} is {quoted(text)}; it must be an integer")
 
 
 def quoted(value: object) -> str:

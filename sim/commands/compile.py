@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from hw.errors import OptionError, check_range, quoted
+from hw.errors import OptionError, check_range, integer
 from sim.commands.common import add_config_arguments, chosen_config
 from sim.exit import Exit
 from sim.options import SEED_LIMIT
@@ -84,11 +84,4 @@ def _parameter(operator: Any, text: str) -> tuple[str, Any]:
         if value not in ("true", "false"):
             raise OptionError(f"{name} is {value!r}; it must be true or false")
         return name, value == "true"
-    return name, _integer(name, value) if kind is int else value
-
-
-def _integer(name: str, text: str) -> int:
-    try:
-        return int(text, 0)
-    except ValueError:
-        raise OptionError(f"{name} is {quoted(text)}; it must be an integer") from None
+    return name, integer(name, value) if kind is int else value
