@@ -1,13 +1,18 @@
 """Mutations of files, for the tests of readers: random, and the same for the same seed."""
 
 import copy
+import io
 import json
 import math
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["mutate_bytes", "mutate_json", "mutate_text"]
+__all__ = [
+    "bundle", "dump", "members_of", "mutate_bytes", "mutate_json", "mutate_text", "replace_header",
+]  # fmt: skip
 
 
 def _deep(levels: int) -> list:
@@ -126,3 +131,26 @@ def mutate_text(rng: np.random.Generator, text: str) -> str:
 def dump(document: Any) -> bytes:
     """JSON as foreign tools might write it, NaN and all."""
     return json.dumps(document).encode()
+
+
+# Bundles with any members -------------------------------------------------------------------------
+def bundle(members: dict[str, bytes]) -> bytes:
+    """An archive of arrays as given: heads, contents and all."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, raw in members.items():
+            archive.writestr(f"{name}.npy", raw)
+    return file.getvalue()
+
+
+def members_of(path: Path) -> dict[str, bytes]:
+    """What `bundle` made the file at `path` of."""
+    with zipfile.ZipFile(path) as archive:
+        return {name.removesuffix(".npy"): archive.read(name) for name in archive.namelist()}
+
+
+def replace_header(path: Path, header: Any) -> None:
+    """Give the bundle at `path` another header."""
+    file = io.BytesIO()
+    np.save(file, np.frombuffer(dump(header), np.uint8))
+    path.write_bytes(bundle(members_of(path) | {"header": file.getvalue()}))

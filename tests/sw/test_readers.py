@@ -3,9 +3,7 @@
 What was read is used as well: what a reader lets through must not break the next tool.
 """
 
-import io
 import json
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,15 @@ from sw.codec import decode_all, encode_all
 from sw.generate import CORNERS
 from sw.program import Program, Segment
 from sw.standalone import find_layer, import_directory, notes
-from tests.sw.mutate import dump, mutate_bytes, mutate_json, mutate_text
+from tests.sw.mutate import (
+    bundle,
+    dump,
+    members_of,
+    mutate_bytes,
+    mutate_json,
+    mutate_text,
+    replace_header,
+)
 
 seeds = pytest.mark.parametrize(
     "seeds", [range(150), pytest.param(range(150, 2500), marks=pytest.mark.regress)], ids=str
@@ -47,26 +53,6 @@ def _program() -> Program:
         scale=0.5, zero_point=3,
     )  # fmt: skip
     return program
-
-
-def _bundle(arrays: dict[str, bytes]) -> bytes:
-    """A zip of members as given: heads, contents and all."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, raw in arrays.items():
-            archive.writestr(f"{name}.npy", raw)
-    return file.getvalue()
-
-
-def _members(path: Path) -> dict[str, bytes]:
-    with zipfile.ZipFile(path) as archive:
-        return {name.removesuffix(".npy"): archive.read(name) for name in archive.namelist()}
-
-
-def _array(data: bytes) -> bytes:
-    file = io.BytesIO()
-    np.save(file, np.frombuffer(data, np.uint8))
-    return file.getvalue()
 
 
 def _use(program: Program, directory: Path) -> None:
@@ -99,11 +85,11 @@ def test_bundles_of_changed_members(tmp_path: Path, seeds: range) -> None:
     """The archive itself is sound, so that the change reaches the members' own reader."""
     path = tmp_path / "stream.npz"
     _program().save(path)
-    members = _members(path)
+    members = members_of(path)
     for seed in seeds:
         rng = np.random.default_rng(seed)
         name = list(members)[int(rng.integers(len(members)))]
-        path.write_bytes(_bundle(members | {name: mutate_bytes(rng, members[name])}))
+        path.write_bytes(bundle(members | {name: mutate_bytes(rng, members[name])}))
         program = _attempt(lambda: Program.load(path), seed)
         if program is not None:
             _use(program, tmp_path)
@@ -113,13 +99,12 @@ def test_bundles_of_changed_members(tmp_path: Path, seeds: range) -> None:
 def test_bundles_of_changed_headers(tmp_path: Path, seeds: range) -> None:
     path = tmp_path / "stream.npz"
     _program().save(path)
-    members = _members(path)
     with np.load(path) as file:
         header = json.loads(file["header"].tobytes())
     read = 0
     for seed in seeds:
         changed = mutate_json(np.random.default_rng(seed), header)
-        path.write_bytes(_bundle(members | {"header": _array(dump(changed))}))
+        replace_header(path, changed)
         program = _attempt(lambda: Program.load(path), seed)
         if program is not None:
             read += 1
