@@ -26,7 +26,14 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
         raise OptionError(f"{name} is {value}; it must be {low} to {high}")
 
 
-_SHORT = reprlib.Repr()
+class _Short(reprlib.Repr):
+    def repr_int(self, x: int, level: int) -> str:
+        """Python refuses to write numbers of thousands of digits."""
+        bits = x.bit_length()
+        return super().repr_int(x, level) if bits < 10_000 else f"a number of {bits} bits"
+
+
+_SHORT = _Short()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
 _SHORT.maxlevel = 4
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 12

@@ -20,6 +20,9 @@ from sw.program import Program, Result
 __all__ = ["Kernel", "Operator", "OperatorError", "Parameter"]
 
 
+INT32 = np.iinfo(np.int32)
+
+
 class OperatorError(VtaError, ValueError):
     """An unknown operator or parameter, or a value outside its range."""
 
@@ -34,6 +37,7 @@ class Parameter:
     help: str
     choices: tuple[str, ...] = ()
     minimum: int | None = None
+    maximum: int = INT32.max
 
     def check(self, operator: str, value: Any) -> Any:
         """`value` if it is legal; OperatorError if not."""
@@ -47,14 +51,15 @@ class Parameter:
             raise OperatorError(
                 f"{operator}: {self.name} is {value!r}; it must be one of {', '.join(self.choices)}"
             )
-        if isinstance(value, int) and not -(1 << 31) <= value < 1 << 31:
-            raise OperatorError(
-                f"{operator}: {self.name} is {shown(value)}; it must fit int32: -2147483648 to "
-                "2147483647"
-            )
         if self.minimum is not None and value is not None and value < self.minimum:
+            limit = "or more" if self.maximum == INT32.max else f"to {self.maximum}"
             raise OperatorError(
-                f"{operator}: {self.name} is {value}; it must be {self.minimum} or more"
+                f"{operator}: {self.name} is {shown(value)}; it must be {self.minimum} {limit}"
+            )
+        if isinstance(value, int) and not INT32.min <= value <= self.maximum:
+            low = INT32.min if self.minimum is None else self.minimum
+            raise OperatorError(
+                f"{operator}: {self.name} is {shown(value)}; it must be {low} to {self.maximum}"
             )
         return value
 
