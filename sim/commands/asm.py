@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from hw.errors import OptionError
 from sim.exit import Exit
 from sim.output import check_output
 from sw.assembler import AssemblerError, assemble_program
@@ -18,10 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    output = args.output or args.file.with_suffix(".npz")
-    check_output("--output", output)
     try:
-        program = assemble_program(args.file.read_text(encoding="utf-8"), name=args.file.stem)
+        text = args.file.read_text(encoding="utf-8")
+        output = args.output or args.file.with_suffix(".npz")
+        if output == args.file:
+            raise OptionError("the bundle would overwrite the text: name another with --output")
+        check_output("--output", output)
+        program = assemble_program(text, name=args.file.stem)
     except UnicodeDecodeError as error:
         raise AssemblerError(f"{args.file}: this is not UTF-8 text: {error.reason}") from error
     except AssemblerError as error:

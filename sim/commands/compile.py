@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     if args.what is None:
         raise OptionError("give an operator's name or a Python file; vta compile --list lists them")
     check_range("--seed", args.seed, 0, SEED_LIMIT)
-    check_output("--output", args.output)
+    check_output("--output", args.output or Path("NAME.npz"))
     config = chosen_config(args)
     if args.what.endswith(".py"):
         from sw.operators import compile_file

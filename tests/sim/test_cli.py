@@ -173,6 +173,7 @@ def test_timeline(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         (("disasm", "missing.npz"), "missing.npz"),
         (("asm", ROOT / "README.nothing"), "README.nothing: No such file"),
         (("asm", ROOT / "pyproject.toml"), "pyproject.toml: line "),
+        (("asm", "."), "Is a directory"),
         (("check", "missing.npz"), "missing.npz"),
         (("import", ROOT / "sim"), "instructions.bin is missing"),
         (("compile",), "give an operator's name"),
@@ -300,6 +301,15 @@ def test_disasm_and_asm_give_the_same_program(
     ):
         assert address == address_after
         np.testing.assert_array_equal(data, data_after)
+
+
+def test_asm_does_not_overwrite_its_text(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text = tmp_path / "text.npz"
+    text.write_text("finish\n")
+    assert _vta(capsys, "asm", text)[0] == Exit.REFUSED
+    assert text.read_text() == "finish\n"
 
 
 def test_disasm_of_the_code_alone(capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,6 +25,7 @@ from sw.program import MAX_CYCLES, Program, Registers
         ({"stall_rate": 1.0}, "stall_rate is 1.0; it must be 0 to 0.99"),
         ({"stall_length": 0}, "stall_length is 0"),
         ({"stall_seed": -1}, "stall_seed is -1"),
+        ({"poison_seed": -1}, "poison_seed is -1; it must be 0 to 18446744073709551615"),
         ({"no_progress": 1}, "no_progress is 1"),
     ],
 )

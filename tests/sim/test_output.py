@@ -1,12 +1,15 @@
 """Where results go: checked before, never cut off, names that are no paths."""
 
+import io
 import os
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from hw.errors import OptionError
 from sim.output import STANDARD_OUTPUT, check_output, file_names, output_path, write_text
+from sim.progress import Progress
 
 
 def test_a_check_changes_nothing(tmp_path: Path) -> None:
@@ -36,6 +39,15 @@ def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
 def test_standard_output_has_two_names() -> None:
     assert output_path("-") == output_path("/dev/stdout") == STANDARD_OUTPUT
     assert output_path("x/-") == Path("x/-")
+
+
+@pytest.mark.parametrize("name", ["[/x]", "[red]x", "plain"])
+def test_progress_shows_any_name(name: str) -> None:
+    file = io.StringIO()
+    with Progress(Console(file=file, force_terminal=True, width=80)) as progress:
+        progress.step(f"{name}: first")
+        progress.note(f"{name}: second")
+    assert name in file.getvalue()
 
 
 def test_text_ends_with_a_line(capsys: pytest.CaptureFixture[str]) -> None:
