@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hw.config import Config
+from hw.errors import check_range
 from hw.isa import MEMORIES, ErrorClass, MemoryType
 from hw.registers import COUNTERS, address_of
 from sim.build import Progress, build_simulator
@@ -18,7 +19,7 @@ from sim.options import RunOptions, messages
 from sim.poison import poison_program
 from sim.process import SimulationError, SimulatorProcess
 from sim.timeline import read_events
-from sw.program import DeviceError, Program, Result
+from sw.program import MAX_CYCLES, BundleError, DeviceError, Program, Result
 
 __all__ = ["Hang", "ProtocolViolation", "RtlDevice", "RtlResult"]
 
@@ -135,12 +136,16 @@ class RtlDevice:
 
         Raises
         ------
-        ValueError
+        BundleError
             where the program was made for another architecture.
+        OptionError
+            where `max_cycles` is below 1.
         Hang, ProtocolViolation, SimulatorCrash
             see there. The next run works again.
         """
         self._check_architecture(program)
+        if max_cycles is not None:
+            check_range("max_cycles", max_cycles, 1, MAX_CYCLES)
         options = options or self.options
         with self._lock:
             if options.poison_seed is not None:
@@ -177,7 +182,7 @@ class RtlDevice:
                 "insn": program.registers.insn,
                 "base": program.memory_base,
                 "size": program.memory_size,
-                "max_cycles": max_cycles or cycle_limit(program, options),
+                "max_cycles": cycle_limit(program, options) if max_cycles is None else max_cycles,
             },
             "faults": messages(options.faults),
             "writes": [
@@ -253,7 +258,7 @@ class RtlDevice:
             return
         hashed = [f"{key} is {theirs[key]}, the core's is {ours[key]}" for key in ours
                   if theirs[key] != ours[key] and key not in _BUS_KEYS]  # fmt: skip
-        raise ValueError(f"{program.name} was made for another core: {'; '.join(hashed)}")
+        raise BundleError(f"{program.name} was made for another core: {'; '.join(hashed)}")
 
 
 _BUS_KEYS = ("AXI_DATA_BITS", "OUTSTANDING_READS", "OUTSTANDING_WRITES", "AXI_CACHE", "AXI_PROT",

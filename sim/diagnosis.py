@@ -7,6 +7,7 @@ pop takes the nth push, both in program order.
 
 from dataclasses import dataclass
 
+from hw.errors import shown
 from hw.isa import ErrorClass, Instruction, Stage
 from hw.registers import STAGE_STATES, StageState
 from sw.assembler import format_instruction
@@ -77,9 +78,14 @@ def describe_instruction(
         return f"instruction {index} (the program has {len(instructions)})"
     text = f"instruction {index}: {format_instruction(instructions[index], program.config)}"
     if index < len(program.source_map):
-        origin = ", ".join(f"{key} {value}" for key, value in program.source_map[index].items())
-        text += f"  [{origin}]"
+        origin = program.source_map[index].items()
+        text += f"  [{', '.join(f'{shown(key)} {_value(value)}' for key, value in origin)}]"
     return text
+
+
+def _value(value: object) -> str:
+    """A value of the source map, on one line; text whole where it can be printed."""
+    return value if isinstance(value, str) and value.isprintable() else shown(value)
 
 
 def diagnose(program: Program, values: dict[str, int]) -> list[str]:

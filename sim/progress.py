@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 
 __all__ = ["Progress"]
@@ -41,7 +42,7 @@ class Progress:
         if self._status is None:
             self._status = self.console.status("")
             self._status.start()
-        self._status.update(text)
+        self._status.update(escape(text))
 
     def note(self, text: str) -> None:
         """Say what is going on."""

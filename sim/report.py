@@ -1,14 +1,15 @@
 """Results of runs as a table and as JSON."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from hw.registers import COUNTERS
+from sim import output
 from sw.check import Warning
 from sw.program import Program, Result
 
@@ -89,8 +90,8 @@ class Outcome:
 
 
 def write_json(path: Path, outcomes: list[Outcome]) -> None:
-    """Write a list with one object a run."""
-    path.write_text(json.dumps([outcome.to_dict() for outcome in outcomes], indent=1) + "\n")
+    """Write a list with one object a run; - is standard output."""
+    output.write_json(path, [outcome.to_dict() for outcome in outcomes])
 
 
 def print_outcomes(console: Console, outcomes: list[Outcome]) -> None:
@@ -108,14 +109,14 @@ def print_outcomes(console: Console, outcomes: list[Outcome]) -> None:
     for outcome in outcomes:
         lines = [*outcome.failure.splitlines(), *outcome.details]
         if lines:
-            console.print(f"\n{outcome.program.name}:", style="bold", highlight=False)
+            console.print(f"\n{outcome.program.name}:", style="bold", highlight=False, markup=False)
             for line in lines:
                 console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
     program, result = outcome.program, outcome.result
-    head = (program.name, str(program.registers.insn_count))
+    head = (escape(program.name), str(program.registers.insn_count))
     if result is None or not result.cycles:
         return (*head, "-", "-", "-", "-", "", outcome.verdict)
     cycles, counters = result.cycles, result.counters
@@ -153,7 +154,7 @@ def print_split(console: Console, outcome: Outcome) -> None:
             name = counter.name.removeprefix(f"{counter.group}_").replace("_", " ")
             groups.setdefault(counter.group, {})[name] = result.counters.get(counter.name, 0)
     table = Table(box=None, pad_edge=False, title_justify="left",
-                  title=f"{outcome.program.name}: {result.cycles} cycles")  # fmt: skip
+                  title=f"{escape(outcome.program.name)}: {result.cycles} cycles")  # fmt: skip
     table.add_column("stage")
     table.add_column("cycles in each state, and their sum")
     for group, counts in groups.items():

@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from hw.config import Config
+from hw.errors import OptionError, check_range, integer
 from sim.commands.common import add_config_arguments, chosen_config
+from sim.exit import Exit
+from sim.options import SEED_LIMIT
+from sim.output import check_output, file_names
 from sim.progress import Progress
 from sw.program import Program
 
@@ -37,7 +41,9 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         return _list()
     if args.what is None:
-        raise ValueError("give an operator's name or a Python file; vta compile --list lists them")
+        raise OptionError("give an operator's name or a Python file; vta compile --list lists them")
+    check_range("--seed", args.seed, 0, SEED_LIMIT)
+    check_output("--output", args.output or Path("NAME.npz"))
     config = chosen_config(args)
     compiler = _file if args.what.endswith(".py") else _operator
     with Progress() as progress:
@@ -45,11 +51,11 @@ def run(args: argparse.Namespace) -> int:
         import_module("sw.operators")
         with progress.steps(f"compile {args.what}") as step:
             program = compiler(args, config, step)
-            output = args.output or Path(f"{program.name}.npz")
+            output = args.output or Path(f"{file_names([program.name])[0]}.npz")
             step("save")
             program.save(output)
     print(f"{output}: {program.registers.insn_count} instructions")
-    return 0
+    return Exit.OK
 
 
 def _operator(args: argparse.Namespace, config: Config, step: Callable[[str], None]) -> Program:
@@ -60,7 +66,7 @@ def _operator(args: argparse.Namespace, config: Config, step: Callable[[str], No
     for text in args.parameters:
         name, value = _parameter(chosen, text)
         if name in values:
-            raise ValueError(f"{name} is given twice")
+            raise OptionError(f"{name} is given twice")
         values[name] = value
     step("choose tiles, schedule")
     return chosen.kernel(config, **values).program(seed=args.seed, progress=step)
@@ -70,7 +76,9 @@ def _file(args: argparse.Namespace, config: Config, step: Callable[[str], None])
     from sw.operators import ScheduleFileError, compile_file
 
     if args.parameters:
-        raise ValueError(f"{args.what} takes no parameters; {args.parameters[0]} is given")
+        raise OptionError(
+            f"{args.what}: a file takes no parameters, but {args.parameters[0]!r} is given"
+        )
     try:
         return compile_file(args.what, config, seed=args.seed, note=_note, progress=step)
     except ScheduleFileError as error:
@@ -105,23 +113,23 @@ def _list() -> int:
         for parameter in operator.parameters:
             choices = f" ({', '.join(parameter.choices)})" if parameter.choices else ""
             print(f"    {parameter.name}={parameter.default}  {parameter.help}{choices}")
-    return 0
+    return Exit.OK
 
 
 def _parameter(operator: Any, text: str) -> tuple[str, Any]:
     """One NAME=VALUE, the value converted to the parameter's kind."""
     name, equals, value = text.partition("=")
     if not equals:
-        raise ValueError(f"{text!r} is no NAME=VALUE")
+        raise OptionError(
+            f"{text!r} is not a parameter: write its name and value as NAME=VALUE, such as "
+            f"{operator.parameters[0].name}=16"
+        )
     kinds = {parameter.name: parameter.kind for parameter in operator.parameters}
     kind = kinds.get(name, str)
     if value == "none":
         return name, None
     if kind is bool:
         if value not in ("true", "false"):
-            raise ValueError(f"{name} is {value!r}; it must be true or false")
+            raise OptionError(f"{name} is {value!r}; it must be true or false")
         return name, value == "true"
-    try:
-        return name, int(value, 0) if kind is int else kind(value)
-    except ValueError:
-        raise ValueError(f"{name} is {value!r}; it must be {kind.__name__}") from None
+    return name, integer(name, value) if kind is int else value

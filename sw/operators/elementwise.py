@@ -228,12 +228,18 @@ def _operator(name: str, text: str, *extra: Parameter) -> Operator:
     )
 
 
+def _constant(operation: str) -> Parameter:
+    """The second operand as a parameter; shifts go up to 31 bits to either side."""
+    limits = {"minimum": -31, "maximum": 31} if operation == "shift_right" else {}
+    return Parameter("constant", int, None, "second operand (none: a second tensor)", **limits)
+
+
 ELEMENTWISE = (
     *(
         _operator(
             function.name,
             f"element-wise {function.help}, cast to int8",
-            Parameter("constant", int, None, "second operand (none: a second tensor)"),
+            _constant(function.name),
         )
         for function in FUNCTIONS.values()
     ),

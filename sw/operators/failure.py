@@ -8,10 +8,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from sw.compiler import CompileError
+from hw.errors import VtaError
 from sw.compiler.hints import hint
 from sw.compiler.reasons import reason
-from sw.operators.operator import OperatorError
 
 __all__ = ["ScheduleFileError", "failure"]
 
@@ -20,7 +19,7 @@ LAST = 8  # lines of a reason
 SHORTENED = " [...] "
 
 
-class ScheduleFileError(ValueError):
+class ScheduleFileError(VtaError, ValueError):
     """A schedule file that cannot be run, or that does not say what it should.
 
     The first line says where and what; further ones, indented, give TVM's reason and a hint.
@@ -56,7 +55,7 @@ def failure(path: Path, error: BaseException) -> ScheduleFileError:
     """
     place = _place(path, error)
     start = str(place) if place.file else str(path)
-    if isinstance(error, (CompileError, OperatorError)):
+    if isinstance(error, VtaError):
         return ScheduleFileError(f"{start}: {error}")
     if isinstance(error, SystemExit):
         return ScheduleFileError(

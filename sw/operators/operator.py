@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hw.config import Config
+from hw.errors import VtaError, shown
 from sw.compiler import Compiled, TensorSpec, compile
 from sw.layout import pack, packed_shape, padded_shape, unpack
 from sw.operators.reference import on_llvm
@@ -23,7 +24,10 @@ __all__ = ["Kernel", "Operator", "OperatorError", "Parameter", "Tensor", "check_
 ADDRESSES = 1 << 32  # bytes that 32-bit addresses reach
 
 
-class OperatorError(ValueError):
+INT32 = np.iinfo(np.int32)
+
+
+class OperatorError(VtaError, ValueError):
     """An unknown operator or parameter, or a value outside its range."""
 
 
@@ -37,6 +41,7 @@ class Parameter:
     help: str
     choices: tuple[str, ...] = ()
     minimum: int | None = None
+    maximum: int = INT32.max
 
     def check(self, operator: str, value: Any) -> Any:
         """`value` if it is legal; OperatorError if not."""
@@ -51,8 +56,14 @@ class Parameter:
                 f"{operator}: {self.name} is {value!r}; it must be one of {', '.join(self.choices)}"
             )
         if self.minimum is not None and value is not None and value < self.minimum:
+            limit = "or more" if self.maximum == INT32.max else f"to {self.maximum}"
             raise OperatorError(
-                f"{operator}: {self.name} is {value}; it must be {self.minimum} or more"
+                f"{operator}: {self.name} is {shown(value)}; it must be {self.minimum} {limit}"
+            )
+        if isinstance(value, int) and not INT32.min <= value <= self.maximum:
+            low = INT32.min if self.minimum is None else self.minimum
+            raise OperatorError(
+                f"{operator}: {self.name} is {shown(value)}; it must be {low} to {self.maximum}"
             )
         return value
 

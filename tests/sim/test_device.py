@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from hw.config import Config
+from hw.errors import OptionError
 from hw.isa import (
     ErrorClass,
     Finish,
@@ -159,6 +160,13 @@ def test_a_limit_of_cycles(device: RtlDevice) -> None:
     with pytest.raises(Hang, match=f"{program.name} did not finish within the limit"):
         device.run(program, max_cycles=20)
     run_and_compare(device, program, RunOptions(reset=False))  # which resets all the same
+
+
+@pytest.mark.parametrize("limit", [0, -5, 1 << 63])
+def test_a_limit_below_one_is_refused(device: RtlDevice, limit: int) -> None:
+    """Zero does not mean "no limit"."""
+    with pytest.raises(OptionError, match=f"max_cycles is {limit}; it must be 1 to "):
+        device.run(next(iter(CORNERS.values()))(Config()), max_cycles=limit)
 
 
 def test_progress_tells_cycles(device: RtlDevice) -> None:

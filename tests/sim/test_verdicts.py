@@ -9,7 +9,7 @@ import pytest
 
 from hw.config import Config
 from sim import cli
-from sim.commands.run import UNCHECKED
+from sim.exit import Exit
 from sim.findings import undefined, warnings_of
 from sim.scoreboard import explain_mismatch
 from sw.assembler import assemble_program
@@ -169,11 +169,11 @@ def test_nothing_expected_has_a_status_of_its_own(
     golden = ("--device", "golden")
     for unchecked in (program, empty):
         status, (result,) = _run(tmp_path, [unchecked], *golden)
-        assert (status, result["match"], result["status"]) == (UNCHECKED, None, "unchecked")
+        assert (status, result["match"], result["status"]) == (Exit.UNCHECKED, None, "unchecked")
         assert "nothing expected" in capsys.readouterr().out
         assert _run(tmp_path, [unchecked], *golden, "--allow-unchecked")[0] == 0
     good, wrong = _program("good", LOADS), _program("wrong", RELIES_ON_OTHERS)
-    assert _run(tmp_path, [good, program], *golden)[0] == UNCHECKED
+    assert _run(tmp_path, [good, program], *golden)[0] == Exit.UNCHECKED
     assert _run(tmp_path, [program, wrong], *golden, "--allow-unchecked")[0] == 1
     assert _run(tmp_path, [good], *golden)[0] == 0
 
@@ -201,7 +201,7 @@ def build(config):
     ("module", "schedule", "status"),
     [
         ("seed", "seed.unit_loop()[0]", 0),
-        ("operator", 'operator("shift_right").kernel(config).schedule', UNCHECKED),
+        ("operator", 'operator("shift_right").kernel(config).schedule', Exit.UNCHECKED),
     ],
 )
 def test_a_schedule_without_golden_is_compared_where_llvm_can(

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hw.config import PRESETS, Config
+from hw.errors import OptionError
 from hw.isa import Alu, AluOpcode, ErrorClass, Gemm, MemoryType
 from sw.generate import BAD, CORNERS, random_program
 from sw.generate.corners.alu import operate
@@ -217,6 +218,12 @@ def test_a_run_may_be_bounded_and_watched() -> None:
     seen: list[int] = []
     GoldenDevice().run(CORNERS["full_queue_blocks_fetch"](Config()), progress=seen.append)
     assert seen == sorted(seen) and len(seen) > 10
+
+
+@pytest.mark.parametrize("limit", [0, -5, 1 << 63])
+def test_a_bound_below_one_is_refused(limit: int) -> None:
+    with pytest.raises(OptionError, match=f"max_cycles is {limit}; it must be 1 to "):
+        GoldenDevice().run(next(iter(CORNERS.values()))(Config()), max_cycles=limit)
 
 
 def test_nothing_happens_after_an_error() -> None:

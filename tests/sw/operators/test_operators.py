@@ -51,6 +51,14 @@ def test_wrong_names_and_values_are_named() -> None:
     ):
         with pytest.raises(OperatorError, match=message):
             matmul.kernel(Config(), **values)
+    for name, constant, message in (
+        ("shift_right", 32, "shift_right: constant is 32; it must be -31 to 31"),
+        ("shift_right", -32, "shift_right: constant is -32; it must be -31 to 31"),
+        ("add", 1 << 31, "add: constant is 2147483648; it must be -2147483648 to 2147483647"),
+        ("add", 10**5000, "add: constant is .*; it must be -2147483648 to 2147483647"),
+    ):
+        with pytest.raises(OperatorError, match=message):
+            operator(name).kernel(Config(), constant=constant)
     with pytest.raises(OperatorError, match="dtype is 'int16'; it must be one of int32, int8"):
         operator("add").kernel(Config(), dtype="int16")
 
