@@ -12,10 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from hw.errors import VtaError, quoted, shown
+
 __all__ = ["KEYS", "PRESETS", "Config", "ConfigError"]
 
 
-class ConfigError(ValueError):
+class ConfigError(VtaError, ValueError):
     """A configuration value that is unknown, of the wrong type, or beyond its limit."""
 
 
@@ -58,6 +60,7 @@ KEYS = tuple(
         ("AXI_ID", "axi_id", range(16), False, "AxID of every burst"),
     )
 )
+FILE_LIMIT = 1 << 20  # bytes of a vta_config.json
 IGNORED = ("TARGET", "HW_VER")
 """VTA's own keys that say nothing about the core: accepted, and dropped."""
 
@@ -108,9 +111,11 @@ class Config:
         for key in KEYS:
             value = getattr(self, key.attribute)
             if not isinstance(value, int) or isinstance(value, bool):
-                raise ConfigError(f"{key.name} is {value!r}: it must be an integer")
+                raise ConfigError(f"{key.name} is {quoted(value)}: it must be an integer")
             if value not in key.legal:
-                raise ConfigError(f"{key.name} is {value}: it must be {key.describe_limit()}")
+                raise ConfigError(
+                    f"{key.name} is {quoted(value)}: it must be {key.describe_limit()}"
+                )
         self._check_depths()
         self._check_fields()
 
@@ -207,7 +212,8 @@ class Config:
     def preset(cls, name: str, **changes: int) -> "Config":
         """The preset ``BATCHxBLOCK`` ("1x16" is the default), with `changes` applied."""
         if name not in PRESETS:
-            raise ConfigError(f"preset {name!r} is unknown: choose one of {', '.join(PRESETS)}")
+            known = ", ".join(PRESETS)
+            raise ConfigError(f"preset {quoted(name)} is unknown: choose one of {known}")
         batch, block = (int(part).bit_length() - 1 for part in name.split("x"))
         inp, wgt, acc = PRESETS[name]
         sizes = {
@@ -231,7 +237,8 @@ class Config:
                 continue
             if name not in by_name:
                 raise ConfigError(
-                    f"{name} is {value!r}: unknown key; legal keys are {', '.join(by_name)}"
+                    f"{shown(name)} is {quoted(value)}: unknown key; legal keys are "
+                    f"{', '.join(by_name)}"
                 )
             values[by_name[name].attribute] = value
         return cls(**values)
@@ -240,9 +247,17 @@ class Config:
     def from_json(cls, path: str | Path) -> "Config":
         """Read a ``vta_config.json``; the message of a ConfigError begins with the path."""
         try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError, ConfigError) as error:
+            with open(path, "rb") as file:
+                raw = file.read(FILE_LIMIT + 1)
+            if len(raw) > FILE_LIMIT:
+                raise ConfigError(f"more than {FILE_LIMIT} bytes: this holds no configuration")
+            return cls.from_dict(json.loads(raw.decode("utf-8")))
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror or error}") from error
+        except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"{path}: this is not JSON: {error}") from error
 
     def to_dict(self) -> dict[str, int]:
         """All keys and values, in the table's order: `from_dict` of it gives this again."""

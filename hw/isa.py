@@ -15,6 +15,7 @@ from amaranth.hdl import Shape
 from amaranth.lib import data, enum
 
 from hw.config import Config
+from hw.errors import VtaError
 
 __all__ = [
     "INDEX_BITS", "INSTRUCTION_BYTES", "MEMORIES", "Alu", "AluOpcode", "ErrorClass", "Field",
@@ -28,7 +29,7 @@ INDEX_BITS = 28  # of an instruction index: 2^32 bytes of DRAM hold no more inst
 WORD = 64  # bits: loops are packed into word 0, factors into word 1
 
 
-class IsaError(ValueError):
+class IsaError(VtaError, ValueError):
     """A field value that does not fit, or bytes that are not a whole number of instructions."""
 
 

@@ -172,7 +172,7 @@ def _compile(
     else:
         libs = cocotb_libraries()
         flags += ["-LDFLAGS", f"-rdynamic -Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator"]
-        models.append(SOURCES / "main.cpp")
+        models += [SOURCES / "main.cpp", SOURCES / "scratchpads.cpp"]
     _say(progress, f"{config.name}: Verilator reads the core")
     verilator = package("verilator")
     env = os.environ | {"VERILATOR_ROOT": str(verilator)}

@@ -77,7 +77,7 @@ void AxiChecker::edge(uint64_t cycle, const Axi &now) {
     }
     if (now.w.valid && now.w.ready) data_.push_back(now.w);
     if (!data_.empty() && !writes_.empty()) pair();
-    if (now.finish && !before_.finish) idle(now);
+    if (now.finish) before_.finish ? late(now) : idle(now);
     before_ = now;
 }
 
@@ -167,8 +167,14 @@ void AxiChecker::idle(const Axi &now) {
                " was valid");
     if (!reads_.empty()) report("finish rose with " + number(reads_.size()) + " reads in flight");
     const size_t writes = writes_.size() + awaiting_.size();
-    if (writes) report("finish rose with " + number(writes) + " writes in flight");
+    if (writes) report("finish rose with " + number(writes) + " writes unanswered");
     if (!data_.empty()) report("finish rose with write data that has no address");
+}
+
+// Nor may anything start behind it, until the next launch takes finish back.
+void AxiChecker::late(const Axi &now) {
+    if (now.ar.valid && !before_.ar.valid) report("AR " + hex(now.ar.address) + ": after finish");
+    if (now.aw.valid && !before_.aw.valid) report("AW " + hex(now.aw.address) + ": after finish");
 }
 
 // AXI4-Lite ----------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ class AxiChecker {
     void pair();
     void response(const WriteResponse &b);
     void idle(const Axi &now);
+    void late(const Axi &now);
     void report(const std::string &what) { violations_.add(cycle_, what); }
 
     Violations &violations_;

@@ -1,13 +1,22 @@
 """The `vta` command: one subcommand a module of `sim.commands`.
 
-Exit status: 0 all is well, 1 something does not match or was found wrong, 2 bad usage or input
-(one line on standard error), 130 interrupted.
+`sim.exit` says what the exit status means. An error of the user is one message on standard
+error; any exception that is no `VtaError` is a bug of this package and shows as one.
 """
 
 import argparse
+import io
+import platform
 import sys
+import traceback
 from importlib import import_module
 from types import ModuleType
+
+from hw.errors import VtaError
+from hw.packages import package_version
+from hw.registers import VERSION
+from sim.exit import Exit
+from sw.bundle import FORMAT_VERSION
 
 __all__ = ["main"]
 
@@ -22,49 +31,94 @@ COMMANDS = {  # name: module of sim.commands
     "synth": "synth",
     "bench": "bench",
 }
-USAGE_ERROR, INTERRUPTED = 2, 130
+EXAMPLES = (
+    "vta compile matmul rows=16 -o matmul.npz",
+    "vta run matmul.npz",
+    "vta COMMAND --help   # options and examples of each command",
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command that `arguments` (default: the process's own) ask for; its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="vta",
-        description="Compile, check, replay and inspect VTA instruction streams.",
-        epilog="vta COMMAND --help shows each command's options and examples.",
-    )
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for stream in (sys.stdout, sys.stderr):  # a name from a file never stops the output
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    arguments = sys.argv[1:] if arguments is None else arguments
     modules = {name: import_module(f"sim.commands.{file}") for name, file in COMMANDS.items()}
-    for name, module in modules.items():
-        subparser = subparsers.add_parser(
-            name, help=module.HELP, description=module.HELP[0].upper() + module.HELP[1:] + ".",
-            epilog=_examples(module), formatter_class=argparse.RawDescriptionHelpFormatter,
-        )  # fmt: skip
-        module.add_arguments(subparser)
-    args = parser.parse_args(arguments)
+    parser = _parser(modules)
+    if not arguments:
+        parser.print_help(sys.stderr)
+        return Exit.REFUSED
+    args, rest = parser.parse_known_args(arguments)
+    if rest and hasattr(args, "parameters") and not any(text.startswith("-") for text in rest):
+        args.parameters += rest  # argparse takes positional arguments before options only
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return modules[args.command].run(args)
     except KeyboardInterrupt:
         print("vta: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return Exit.INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone
         sys.stderr.close()
-        return 0
-    except OSError as error:
+        return Exit.OK
+    except VtaError as error:
+        return _refuse(str(error))
+    except OSError as error:  # the machine: no space, no permission, no such file
         named = f"{error.filename}: " if error.filename else ""
         return _refuse(f"{named}{error.strerror or error}")
-    except (ValueError, RuntimeError) as error:
-        # BundleError, ConfigError, AssemblerError, OperatorError, BuildError and the like: all
-        # messages to the user are of these two kinds, and in one line.
-        return _refuse(str(error))
+    except MemoryError:
+        return _refuse("this machine has too little memory for that")
+    except Exception:
+        return _bug(arguments)
 
 
-def _examples(module: ModuleType) -> str:
-    return "examples:\n" + "\n".join(f"  {line}" for line in module.EXAMPLES)
+def _parser(modules: dict[str, ModuleType]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vta",
+        description="Compile, check, replay and inspect VTA instruction streams.",
+        epilog=_examples(EXAMPLES),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module in modules.items():
+        subparser = subparsers.add_parser(
+            name, help=module.HELP, description=module.HELP[0].upper() + module.HELP[1:] + ".",
+            epilog=_examples(module.EXAMPLES),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+        module.add_arguments(subparser)
+    return parser
+
+
+def _version() -> str:
+    """The package's version, then those of what it shares with other tools."""
+    return (
+        f"vta {package_version()} (stream bundles: format {FORMAT_VERSION}; "
+        f"core: register map {VERSION})"
+    )
+
+
+def _examples(lines: tuple[str, ...]) -> str:
+    return "examples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def _refuse(message: str) -> int:
     print(f"vta: {message}", file=sys.stderr)
-    return USAGE_ERROR
+    return Exit.REFUSED
+
+
+def _bug(arguments: list[str]) -> int:
+    """Show the exception that is being handled, and what a report of it needs."""
+    traceback.print_exc()
+    print(
+        f"vta: this is a bug in vta, not in what you gave it: please report the lines above with "
+        f"the command, vta {' '.join(arguments)} ({_version()}, Python "
+        f"{platform.python_version()})",
+        file=sys.stderr,
+    )
+    return Exit.BUG
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def main() -> int:
         print_outcomes(console, outcomes)
         console.print()
         digits = _digits(device, console, progress)
-    matched = sum(outcome.match for outcome in outcomes)
+    matched = sum(outcome.match is True for outcome in outcomes)
     console.print(
         f"{matched} of {len(outcomes)} programs match; {time.monotonic() - started:.0f} s",
         highlight=False,

@@ -2,23 +2,24 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from hw.config import Config
-from hw.isa import ErrorClass
+from hw.errors import check_range
+from hw.isa import MEMORIES, ErrorClass, MemoryType
 from hw.registers import COUNTERS, address_of
 from sim.build import Progress, build_simulator
-from sim.diagnosis import diagnose, explain_error
+from sim.diagnosis import diagnose, explain_early_finish, explain_error
 from sim.limits import cycle_limit
 from sim.monitors import Wake
 from sim.options import RunOptions, messages
 from sim.poison import poison_program
 from sim.process import SimulationError, SimulatorProcess
 from sim.timeline import read_events
-from sw.program import DeviceError, Program, Result
+from sw.program import MAX_CYCLES, BundleError, DeviceError, Program, Result
 
 __all__ = ["Hang", "ProtocolViolation", "RtlDevice", "RtlResult"]
 
@@ -37,7 +38,9 @@ class Hang(SimulationError):
 
 
 class ProtocolViolation(SimulationError):
-    """The core (or the memory model) broke a rule of AXI; the message lists the first cases."""
+    """The core (or the memory model) broke a rule of AXI, or finished before all was done; the
+    message lists the first cases.
+    """
 
 
 @dataclass(kw_only=True)
@@ -133,17 +136,22 @@ class RtlDevice:
 
         Raises
         ------
-        ValueError
+        BundleError
             where the program was made for another architecture.
+        OptionError
+            where `max_cycles` is below 1.
         Hang, ProtocolViolation, SimulatorCrash
             see there. The next run works again.
         """
         self._check_architecture(program)
+        if max_cycles is not None:
+            check_range("max_cycles", max_cycles, 1, MAX_CYCLES)
         options = options or self.options
         with self._lock:
             if options.poison_seed is not None:
                 poison = poison_program(self.config, options.poison_seed)
                 self._run(poison, None, None, RunOptions(check_protocol=False))
+                options = replace(options, clear_scratchpads=False)
             return self._run(program, max_cycles, progress, options)
 
     def access(self, *accesses: tuple[str, int] | tuple[str]) -> list[int]:
@@ -168,12 +176,13 @@ class RtlDevice:
         events = process.directory / "events" if options.events else None
         request = {
             "reset": options.reset or not self._clean,
+            "clear": options.clear_scratchpads,
             "options": {
                 **options.to_message(),
                 "insn": program.registers.insn,
                 "base": program.memory_base,
                 "size": program.memory_size,
-                "max_cycles": max_cycles or cycle_limit(program, options),
+                "max_cycles": cycle_limit(program, options) if max_cycles is None else max_cycles,
             },
             "faults": messages(options.faults),
             "writes": [
@@ -219,6 +228,11 @@ class RtlDevice:
             accepted=reply["accepted"],
             registers={name: values[name] for name in STATUS},
         )
+        if reply["cleared"] not in (None, _scratchpad_bytes(self.config)):
+            result.warnings.append(
+                f"{reply['cleared']} of {_scratchpad_bytes(self.config)} bytes of the scratchpads "
+                "were filled with zeros: the rest is what the run before left"
+            )
         if reply["cycles"] != result.cycles:
             result.warnings.append(
                 f"register cycles is {result.cycles}, but the testbench counted {reply['cycles']}"
@@ -226,7 +240,10 @@ class RtlDevice:
         if events is not None:
             result.events = read_events(events, reply["launched"])
         error_class = ErrorClass(values["error_class"])
-        if error_class != ErrorClass.NONE:
+        if error_class == ErrorClass.NONE:
+            if early := explain_early_finish(program, result.counters):
+                raise ProtocolViolation(f"{program.name}: {early}")
+        else:
             bus = error_class == ErrorClass.BUS_ERROR
             result.details = explain_error(program, error_class, values)
             result.error = DeviceError(
@@ -241,11 +258,17 @@ class RtlDevice:
             return
         hashed = [f"{key} is {theirs[key]}, the core's is {ours[key]}" for key in ours
                   if theirs[key] != ours[key] and key not in _BUS_KEYS]  # fmt: skip
-        raise ValueError(f"{program.name} was made for another core: {'; '.join(hashed)}")
+        raise BundleError(f"{program.name} was made for another core: {'; '.join(hashed)}")
 
 
 _BUS_KEYS = ("AXI_DATA_BITS", "OUTSTANDING_READS", "OUTSTANDING_WRITES", "AXI_CACHE", "AXI_PROT",
              "AXI_ID")  # fmt: skip
+
+
+def _scratchpad_bytes(config: Config) -> int:
+    kinds = (MemoryType.UOP, MemoryType.INP, MemoryType.WGT, MemoryType.ACC, MemoryType.OUT)
+    memories = [MEMORIES[kind] for kind in kinds]
+    return sum(memory.depth(config) * memory.element_bytes(config) for memory in memories)
 
 
 def load(process: SimulatorProcess, program: Program) -> None:

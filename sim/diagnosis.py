@@ -7,13 +7,14 @@ pop takes the nth push, both in program order.
 
 from dataclasses import dataclass
 
+from hw.errors import shown
 from hw.isa import ErrorClass, Instruction, Stage
 from hw.registers import STAGE_STATES, StageState
 from sw.assembler import format_instruction
 from sw.program import Program
 from sw.rules import stage_of
 
-__all__ = ["describe_instruction", "diagnose", "explain_error"]
+__all__ = ["describe_instruction", "diagnose", "explain_early_finish", "explain_error"]
 
 STAGES = (Stage.LOAD, Stage.COMPUTE, Stage.STORE)
 TOKEN_FIELDS = {  # counter: (register, lowest bit)
@@ -77,9 +78,14 @@ def describe_instruction(
         return f"instruction {index} (the program has {len(instructions)})"
     text = f"instruction {index}: {format_instruction(instructions[index], program.config)}"
     if index < len(program.source_map):
-        origin = ", ".join(f"{key} {value}" for key, value in program.source_map[index].items())
-        text += f"  [{origin}]"
+        origin = program.source_map[index].items()
+        text += f"  [{', '.join(f'{shown(key)} {_value(value)}' for key, value in origin)}]"
     return text
+
+
+def _value(value: object) -> str:
+    """A value of the source map, on one line; text whole where it can be printed."""
+    return value if isinstance(value, str) and value.isprintable() else shown(value)
 
 
 def diagnose(program: Program, values: dict[str, int]) -> list[str]:
@@ -104,6 +110,17 @@ def explain_error(program: Program, error: ErrorClass, values: dict[str, int]) -
     where = f" at {values['error_address']:#x}" if error == ErrorClass.BUS_ERROR else ""
     lines = [f"{MEANING.get(error, error.name)}{where}; {text}"]
     return lines + (diagnose(program, values) if error == ErrorClass.DEADLOCK else [])
+
+
+def explain_early_finish(program: Program, counters: dict[str, int]) -> str:
+    """What had not retired when finish rose, from the counters, which stand still then; or ""."""
+    retired = {stage: counters[f"{stage.name.lower()}_instructions"] for stage in STAGES}
+    count = program.registers.insn_count
+    if sum(retired.values()) == count:
+        return ""
+    each = ", ".join(f"{stage.name.lower()} {number}" for stage, number in retired.items())
+    known = f"{sum(retired.values())} of {count} instructions retired ({each})"
+    return f"finish rose with {known}: FINISH did not wait"
 
 
 # Lines --------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import numpy as np
 
 from hw.isa import INSTRUCTION_BYTES, Field, Opcode, fields
 from sim.options import RunOptions
-from sw.program import Program
+from sw.program import MAX_CYCLES, Program
 
 __all__ = ["cycle_limit"]
 
@@ -12,7 +12,6 @@ ELEMENT_BYTES = 1024  # no element is larger: WGT with BLOCK 32
 CYCLES_A_UOP = 16  # an ALU uop that depends on the one before, with margin
 MARGIN = 4
 BASE = 200_000
-CEILING = 1 << 62
 
 
 def cycle_limit(program: Program, options: RunOptions) -> int:
@@ -34,7 +33,7 @@ def cycle_limit(program: Program, options: RunOptions) -> int:
             uops = np.maximum(column["uop_end"] - column["uop_bgn"], 0)
             total += CYCLES_A_UOP * np.sum(column["iter_out"] * column["iter_in"] * uops)
     total += len(words) * row * options.slowdown()
-    return int(min(MARGIN * total + BASE, CEILING))
+    return int(min(MARGIN * total + BASE, MAX_CYCLES))
 
 
 def _words(program: Program) -> np.ndarray:

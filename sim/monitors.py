@@ -42,6 +42,7 @@ class Monitor:
         lib.vta_violation.argtypes = (ctypes.c_uint64,)
         lib.vta_violation.restype = ctypes.c_char_p
         lib.vta_write_events.argtypes = (ctypes.c_char_p,)
+        lib.vta_clear_scratchpads.restype = ctypes.c_uint64
 
     def map(self, fd: int, nbytes: int) -> None:
         """Use the first `nbytes` of an open file as DRAM; OSError where that fails."""
@@ -64,6 +65,10 @@ class Monitor:
             self._lib.vta_add_fault(
                 fault["start"], fault["end"], int(fault["write"]), fault["response"], fault["nth"]
             )
+
+    def clear_scratchpads(self) -> int:
+        """Fill the core's scratchpads with zeros; how many bytes they take in the model."""
+        return self._lib.vta_clear_scratchpads()
 
     @contextmanager
     def asleep(self) -> Iterator[None]:

@@ -4,9 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Fault", "RunOptions"]
+from hw.errors import OptionError, check_range
+
+__all__ = ["SEED_LIMIT", "Fault", "RunOptions"]
 
 MAX_LATENCY = 4096
+SEED_LIMIT = (1 << 64) - 1
 RATE_UNIT = 4096  # stall rates are counted in 1/4096
 RESPONSES = {"SLVERR": 2, "DECERR": 3, "NEVER": 4}
 
@@ -28,7 +31,7 @@ class Fault:
     def __post_init__(self) -> None:
         if self.response not in RESPONSES:
             known = ", ".join(RESPONSES)
-            raise ValueError(f"response is {self.response!r}; it must be one of {known}")
+            raise OptionError(f"response is {self.response!r}; it must be one of {known}")
 
     def to_message(self) -> dict[str, int]:
         return {"start": self.start, "end": self.end, "write": int(self.write),
@@ -61,8 +64,11 @@ class RunOptions:
     reset
         reset the core before the run; otherwise it is launched as the last run left it. (After a
         run that hung, the core is always reset.)
+    clear_scratchpads
+        fill all scratchpads with zeros before the run, as the golden model does, so that no result
+        depends on the run before; otherwise they hold what that left.
     poison_seed
-        fill all scratchpads with bytes from this seed before the run.
+        fill all scratchpads with bytes from this seed before the run, instead of zeros.
     events
         record when instructions start and retire and what the stages do: `RtlResult.events`.
     actions
@@ -78,6 +84,7 @@ class RunOptions:
     check_protocol: bool = True
     no_progress: int = 20_000
     reset: bool = True
+    clear_scratchpads: bool = True
     poison_seed: int | None = None
     events: bool = False
     actions: tuple[tuple[int, str, int], ...] = field(default=())
@@ -87,11 +94,11 @@ class RunOptions:
             ("latency", self.latency, 1, MAX_LATENCY),
             ("stall_rate", self.stall_rate, 0, 0.99),
             ("stall_length", self.stall_length, 1, 1 << 16),
-            ("stall_seed", self.stall_seed or 0, 0, (1 << 64) - 1),
+            ("stall_seed", self.stall_seed or 0, 0, SEED_LIMIT),
+            ("poison_seed", self.poison_seed or 0, 0, SEED_LIMIT),
             ("no_progress", self.no_progress, 100, 1 << 40),
         ):
-            if not low <= value <= high:
-                raise ValueError(f"{name} is {value}; it must be {low} to {high}")
+            check_range(name, value, low, high)
 
     def to_message(self) -> dict[str, Any]:
         """The options as the simulator's monitor names them."""

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from cocotb_tools import config as cocotb_config
 
+from hw.errors import VtaError
 from sim.build import BUILD, ROOT, Simulator
 from sim.messages import receive, send
 from sim.toolchain import libpython
@@ -29,7 +30,7 @@ LOG_LINES = 12
 SHARE_WORDS = 2
 
 
-class SimulationError(RuntimeError):
+class SimulationError(VtaError, RuntimeError):
     """A run on the RTL that gave no result. The first line says why; more lines may say where."""
 
 

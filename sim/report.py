@@ -1,14 +1,16 @@
 """Results of runs as a table and as JSON."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from hw.registers import COUNTERS
+from sim import output
+from sw.check import Warning
 from sw.program import Program, Result
 
 __all__ = ["Outcome", "bound", "print_outcomes", "print_split", "write_json"]
@@ -21,7 +23,8 @@ SHARE_SHOWN = 0.005  # of the cycles: smaller shares are left out of the table
 class Outcome:
     """How one program ran. `result` is None where the run gave none; `failure` then says why.
 
-    `details` are further lines: where a mismatch is, or how stages wait.
+    `findings` are what the program was warned of before the run; `details` are further lines:
+    where a mismatch is, or how stages wait.
     """
 
     program: Program
@@ -29,25 +32,38 @@ class Outcome:
     result: Result | None
     failure: str = ""
     details: list[str] = field(default_factory=list)
+    findings: list[Warning] = field(default_factory=list)
 
     @property
-    def match(self) -> bool:
-        """Every expected byte is there, and the run ended without an error."""
-        return (
-            self.result is not None
-            and self.result.error is None
-            and self.program.first_mismatch(self.result.memory) is None
-        )
+    def status(self) -> str:
+        """match, mismatch, unchecked (nothing was expected), error or no_result."""
+        if self.result is None:
+            return "no_result"
+        if self.result.error is not None:
+            return "error"
+        if not any(len(data) for _, data in self.program.expected):
+            return "unchecked"
+        wrong = self.program.first_mismatch(self.result.memory)
+        return "match" if wrong is None else "mismatch"
+
+    @property
+    def match(self) -> bool | None:
+        """Every expected byte is there, and the run ended without an error; None: unchecked."""
+        return {"match": True, "unchecked": None}.get(self.status, False)
 
     @property
     def verdict(self) -> str:
-        if self.result is None:
-            return "no result"
-        if self.result.error is not None:
+        """The status in the words of the table."""
+        if self.result is not None and self.result.error is not None:
             return f"{self.result.error.error_class.name} at {self.result.error.index}"
-        if not self.match:
-            return "mismatch"
-        return "yes" if self.program.expected else "nothing expected"
+        words = {"match": "yes", "unchecked": "nothing expected", "no_result": "no result"}
+        return words.get(self.status, self.status)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Of the program, then of the run, each once."""
+        run = self.result.warnings if self.result else []
+        return list(dict.fromkeys([*(warning.text for warning in self.findings), *run]))
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of this run: name, match, first mismatch, cycles, counters, error."""
@@ -57,6 +73,7 @@ class Outcome:
         return {
             "name": self.program.name,
             "device": self.device,
+            "status": self.status,
             "match": self.match,
             "first_mismatch": None if mismatch is None or error else vars(mismatch),
             "instructions": self.program.registers.insn_count,
@@ -64,7 +81,7 @@ class Outcome:
             "bound": bound(result) or None if result else None,
             "counters": result.counters if result else {},
             "stalled": getattr(result, "stalled", {}),
-            "warnings": result.warnings if result else [],
+            "warnings": self.warnings,
             "error": {"class": error.error_class.name, "index": error.index,
                       "address": error.address, "reason": error.reason} if error
             else {"class": "NO_RESULT", "reason": self.failure} if not result else None,
@@ -73,8 +90,8 @@ class Outcome:
 
 
 def write_json(path: Path, outcomes: list[Outcome]) -> None:
-    """Write a list with one object a run."""
-    path.write_text(json.dumps([outcome.to_dict() for outcome in outcomes], indent=1) + "\n")
+    """Write a list with one object a run; - is standard output."""
+    output.write_json(path, [outcome.to_dict() for outcome in outcomes])
 
 
 def print_outcomes(console: Console, outcomes: list[Outcome]) -> None:
@@ -86,20 +103,20 @@ def print_outcomes(console: Console, outcomes: list[Outcome]) -> None:
     table.add_column("other cycles of compute")
     table.add_column("match", no_wrap=True)
     for outcome in outcomes:
-        style = "" if outcome.match else "red"
+        style = {True: "", None: "yellow", False: "red"}[outcome.match]
         table.add_row(*_row(outcome), style=style)
     console.print(table)
     for outcome in outcomes:
         lines = [*outcome.failure.splitlines(), *outcome.details]
         if lines:
-            console.print(f"\n{outcome.program.name}:", style="bold", highlight=False)
+            console.print(f"\n{outcome.program.name}:", style="bold", highlight=False, markup=False)
             for line in lines:
                 console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
     program, result = outcome.program, outcome.result
-    head = (program.name, str(program.registers.insn_count))
+    head = (escape(program.name), str(program.registers.insn_count))
     if result is None or not result.cycles:
         return (*head, "-", "-", "-", "-", "", outcome.verdict)
     cycles, counters = result.cycles, result.counters
@@ -137,7 +154,7 @@ def print_split(console: Console, outcome: Outcome) -> None:
             name = counter.name.removeprefix(f"{counter.group}_").replace("_", " ")
             groups.setdefault(counter.group, {})[name] = result.counters.get(counter.name, 0)
     table = Table(box=None, pad_edge=False, title_justify="left",
-                  title=f"{outcome.program.name}: {result.cycles} cycles")  # fmt: skip
+                  title=f"{escape(outcome.program.name)}: {result.cycles} cycles")  # fmt: skip
     table.add_column("stage")
     table.add_column("cycles in each state, and their sum")
     for group, counts in groups.items():

@@ -1,21 +1,29 @@
 """Compares what a device left in memory with what was expected, and says where it went wrong."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sim.diagnosis import describe_instruction
-from sw.golden import GoldenDevice
+from sim.findings import undefined, warnings_of
+from sw.check import Warning
+from sw.golden import GoldenDevice, stray_bytes
 from sw.layout import LayoutError, index_at
 from sw.program import Mismatch, Program, Segment
 
-__all__ = ["explain_mismatch", "place"]
+__all__ = ["explain_leftovers", "explain_mismatch", "place"]
 
 
-def explain_mismatch(program: Program, memory: np.ndarray) -> list[str]:
+def explain_mismatch(
+    program: Program, memory: np.ndarray, warnings: Sequence[Warning] | None = None
+) -> list[str]:
     """Lines about the first expected byte that differs in `memory`; empty where none does.
 
     They name the segment, the tensor index, the instruction that should have written the byte
     (found by running the golden model), and whether the golden model agrees with the expectation:
-    if it does, the device is at fault, otherwise the program.
+    if it does, the device is at fault, otherwise the program. A stream that reads what nothing
+    wrote, or races, puts no device at fault. `warnings` are those of the program, if they are
+    known already.
     """
     mismatch = program.first_mismatch(memory)
     if mismatch is None:
@@ -25,8 +33,26 @@ def explain_mismatch(program: Program, memory: np.ndarray) -> list[str]:
     return [
         f"{count} {mismatch.address:#x}: expected {mismatch.expected}, found {mismatch.actual}",
         place(program, mismatch.address),
-        *_blame(program, mismatch),
+        *_blame(program, mismatch, warnings_of(program) if warnings is None else warnings),
     ]
+
+
+def explain_leftovers(
+    program: Program, memory: np.ndarray, warnings: Sequence[Warning]
+) -> list[str]:
+    """Lines about what stands in `memory` after an error and must not; empty where all may.
+
+    Of a stream whose result is undefined nothing can be said.
+    """
+    if undefined(warnings):
+        return []
+    stray = stray_bytes(program, memory)
+    if not len(stray):
+        return []
+    address = program.memory_base + int(stray[0])
+    count = f"{len(stray)} bytes of DRAM hold what no STORE before the stop wrote; the first at"
+    fault = f"{count} {address:#x}, found {memory[stray[0]]}: the device is wrong"
+    return [fault, place(program, address)]
 
 
 def place(program: Program, address: int) -> str:
@@ -58,7 +84,7 @@ def _index(segment: Segment, offset: int) -> str:
     return where if itemsize == 1 else f"{where}, byte {byte} of {itemsize}"
 
 
-def _blame(program: Program, mismatch: Mismatch) -> list[str]:
+def _blame(program: Program, mismatch: Mismatch, warnings: Sequence[Warning]) -> list[str]:
     golden = GoldenDevice(record_writers=True).run(program)
     if golden.error is not None or golden.writers is None:
         reason = "" if golden.error is None else f": {golden.error.reason}"
@@ -70,9 +96,10 @@ def _blame(program: Program, mismatch: Mismatch) -> list[str]:
         return [f"no instruction writes that byte (the golden model has {value} there)"]
     lines = [f"to be written by {describe_instruction(program, writer)}"]
     if value == mismatch.expected:
-        lines.append("the golden model has the expected byte: the device is wrong")
+        has, fault = "the expected byte", "the device is wrong"
     elif value == mismatch.actual:
-        lines.append("the golden model has the found byte too: the program is wrong")
+        has, fault = "the found byte too", "the program is wrong"
     else:
-        lines.append(f"the golden model has {value} there: device and program are both wrong")
-    return lines
+        has, fault = f"{value} there", "device and program are both wrong"
+    doubt = undefined(warnings)
+    return [*lines, f"the golden model has {has}" + (f", but {doubt}" if doubt else f": {fault}")]

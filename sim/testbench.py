@@ -73,6 +73,7 @@ class Testbench:
         self,
         *,
         reset: bool,
+        clear: bool,
         options: dict[str, int],
         faults: list[dict[str, int]],
         writes: list[list[int]],
@@ -82,12 +83,14 @@ class Testbench:
     ) -> dict[str, Any]:
         """Launch a program and wait for its end.
 
+        `clear` fills the scratchpads with zeros first: they take `cleared` bytes in the model.
         `writes` (address, value) end with the launch; `actions` (cycle after it, address, value)
         are made during the run; `reads` afterwards, and `events` is the file for the events.
         """
         if reset:
             await self.command_reset()
         monitor = self.monitor
+        cleared = monitor.clear_scratchpads() if clear else None
         monitor.configure(options)
         monitor.set_faults(faults)
         monitor.begin()
@@ -102,6 +105,7 @@ class Testbench:
         if events is not None:
             monitor.write_events(events)
         return {
+            "cleared": cleared,
             "wake": int(monitor.wake),
             "cycles": monitor.get("finished") - monitor.get("launched"),
             "values": values,

@@ -8,6 +8,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from hw.errors import VtaError
 from sim import environment
 
 __all__ = [
@@ -16,7 +17,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class BuildError(RuntimeError):
+class BuildError(VtaError, RuntimeError):
     """The Verilog or the simulator cannot be built; says why in one line, and where the log is."""
 
 

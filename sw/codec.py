@@ -63,7 +63,10 @@ def decode_all(config: Config, memory: np.ndarray | bytes) -> list[Instruction]:
 
 def pack_uops(config: Config, uops: Sequence[tuple[int, int, int]] | np.ndarray) -> np.ndarray:
     """uint32 array of n uops from n rows of (dst, src, wgt); IsaError where one does not fit."""
-    rows = np.asarray(uops, np.int64).reshape(-1, 3)
+    try:
+        rows = np.asarray(uops, np.int64).reshape(-1, 3)
+    except OverflowError:
+        raise IsaError("a uop holds a number beyond 64 bits; its fields are far smaller") from None
     packed = np.zeros(len(rows), np.uint64)
     for column, field in zip(rows.T, uop_fields(config), strict=True):
         low, high = field.limits

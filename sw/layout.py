@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from hw.errors import VtaError
+
 __all__ = ["LayoutError", "index_at", "pack", "packed_shape", "unpack"]
 
 
-class LayoutError(ValueError):
+class LayoutError(VtaError, ValueError):
     """A layout that cannot be read, or that does not fit the tensor."""
 
 

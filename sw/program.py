@@ -5,8 +5,7 @@ instructions in it, the bytes expected afterwards, and where each segment and in
 from. Design.md's "Interfaces that stay" fixes the file.
 """
 
-import json
-import zipfile
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,21 +14,32 @@ from typing import Any, Protocol
 import numpy as np
 
 from hw.config import Config, ConfigError
+from hw.errors import quoted, shown
 from hw.isa import INSTRUCTION_BYTES, MEMORIES, ErrorClass, Instruction
+from sw.bundle import (
+    FORMAT_VERSION,
+    IMAGE_LIMIT,
+    BundleError,
+    check_number,
+    check_object,
+    check_text,
+    get,
+    read_bundle,
+    write_bundle,
+)
 from sw.codec import decode_all
 
 __all__ = [
-    "BundleError", "Device", "DeviceError", "Mismatch", "Program", "Registers", "Result", "Segment",
+    "IMAGE_LIMIT", "MAX_CYCLES", "BundleError", "Device", "DeviceError", "Mismatch", "Program",
+    "Registers", "Result", "Segment",
 ]  # fmt: skip
 
-FORMAT_VERSION = 1
 MEMORY_LIMIT = 1 << 32  # bytes: addresses have 32 bits
-IMAGE_LIMIT = 1 << 30  # bytes of memory a bundle may ask a device to map
+MAX_CYCLES = 1 << 62
+RANK_LIMIT = 32  # axes of a tensor
+DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16",
+          "float32", "float64", "bool")  # fmt: skip
 VERSION_1_STATISTICS = ("uop_depth_used_max",)  # key of the config that is a statistic
-
-
-class BundleError(ValueError):
-    """A file that is no stream bundle, or one whose contents contradict themselves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +71,24 @@ class Segment:
     layout: str = ""
     scale: float | None = None
     zero_point: int | None = None
+
+    def check(self, name: str) -> None:
+        """BundleError where a value is of the wrong type or out of range; `name` for messages."""
+        what = f"segment {shown(name)}"
+        check_text("the name of a segment", name)
+        for key in ("addr", "nbytes"):
+            check_number(f"{what}: {key}", getattr(self, key), 0, MEMORY_LIMIT)
+        for key in ("role", "dtype", "layout"):
+            check_text(f"{what}: {key}", getattr(self, key))
+        if self.dtype and self.dtype not in DTYPES:
+            raise BundleError(f"{what}: dtype is {self.dtype}; it must be {', '.join(DTYPES)}")
+        check_number(f"{what}: the number of axes of its shape", len(self.shape), 0, RANK_LIMIT)
+        for size in self.shape:
+            check_number(f"{what}: shape", size, 0, MEMORY_LIMIT)
+        if self.scale is not None:
+            check_number(f"{what}: scale", self.scale, -math.inf, math.inf, float)
+        if self.zero_point is not None:
+            check_number(f"{what}: zero_point", self.zero_point, -(1 << 31), (1 << 31) - 1)
 
 
 @dataclass(frozen=True)
@@ -95,6 +123,8 @@ class Program:
     description: str = ""
 
     def __post_init__(self) -> None:
+        check_text("name", self.name, empty=False)
+        check_text("description", self.description, lines=True)
         self._check_memory()
         self._check_registers()
         for address, data in self.expected:
@@ -103,6 +133,10 @@ class Program:
                     f"{self.name}: expected bytes at {address:#x} to {address + len(data):#x} lie "
                     f"outside the memory, {self._extent()}"
                 )
+        for name, segment in self.segments.items():
+            segment.check(name)
+        for n, entry in enumerate(self.source_map):
+            check_object(f"{self.name}: source_map[{n}]", entry)
 
     def _extent(self) -> str:
         return f"{self.memory_base:#x} to {self.memory_base + self.memory_size:#x}"
@@ -198,12 +232,7 @@ class Program:
             "segments": {name: asdict(segment) for name, segment in self.segments.items()},
             "source_map": self.source_map,
         }
-        arrays: dict[str, Any] = {
-            f"expected_{n}": data for n, (_, data) in enumerate(self.expected)
-        }
-        arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
-        with open(path, "wb") as file:
-            np.savez_compressed(file, memory=self.memory, **arrays)
+        write_bundle(path, header, self.memory, [data for _, data in self.expected])
 
     @classmethod
     def load(cls, path: str | Path) -> "Program":
@@ -213,104 +242,62 @@ class Program:
         ------
         BundleError
             one line, beginning with the path: not a zip, truncated, a missing or wrong-typed
-            member or header key, a memory or count beyond its limit.
+            member or header key, a size or count beyond its limit.
         """
         try:
-            return cls._load(Path(path))
+            return _from_header(*read_bundle(Path(path)))
         except BundleError as error:
             raise BundleError(f"{path}: {error}") from error
         except OSError as error:
             raise BundleError(f"{path}: {error.strerror or error}") from error
-        except Exception as error:  # what NumPy's readers raise on foreign bytes has no end
-            what = " ".join(str(error).split())[:200]
-            kind = f"{type(error).__name__} " if isinstance(error, KeyError) else ""
-            raise BundleError(f"{path}: no stream bundle: {kind}{what}") from error
-
-    @classmethod
-    def _load(cls, path: Path) -> "Program":
-        _check_members(path)
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        for name in ("header", "memory"):
-            if name not in arrays:
-                raise BundleError(f"member {name} is missing")
-            if arrays[name].dtype != np.uint8:
-                raise BundleError(f"member {name} is {arrays[name].dtype}; it must be uint8")
-        try:
-            header = json.loads(arrays["header"].tobytes().decode("utf-8"))
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-            raise BundleError(f"header is not JSON: {error}") from error
-        return _from_header(header, arrays)
 
 
-def _check_members(path: Path) -> None:
-    """Refuse, before anything is unpacked, members that would not fit a memory."""
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            if member.file_size > IMAGE_LIMIT + 4096:
-                raise BundleError(
-                    f"member {member.filename} unpacks to {member.file_size} bytes; the limit is "
-                    f"{IMAGE_LIMIT}"
-                )
-
-
-def _get(header: Any, key: str, kind: type, default: Any = None) -> Any:
-    if not isinstance(header, dict):
-        raise BundleError(f"header is a {type(header).__name__}; it must be an object")
-    value = header.get(key, default)
-    if value is None:
-        raise BundleError(f"header key {key} is missing")
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise BundleError(f"header key {key} is {value!r:.60}; it must be {kind.__name__}")
-    return value
-
-
-def _from_header(header: Any, arrays: dict[str, np.ndarray]) -> Program:
-    version = _get(header, "format_version", int, 1)
+def _from_header(header: dict[str, Any], memory: np.ndarray, expected: list[np.ndarray]) -> Program:
+    version = get(header, "format_version", int, 1)
     if version != FORMAT_VERSION:
         raise BundleError(f"format_version is {version}; this program reads {FORMAT_VERSION}")
     try:
-        config = Config.from_dict(_get(header, "config", dict), ignore=VERSION_1_STATISTICS)
+        config = Config.from_dict(get(header, "config", dict), ignore=VERSION_1_STATISTICS)
     except ConfigError as error:
         raise BundleError(f"config: {error}") from error
-    stated = _get(header, "architecture_hash", str, "")
+    stated = get(header, "architecture_hash", str, "")
     if stated and stated != config.architecture_hash():
         raise BundleError(
-            f"architecture_hash is {stated}, but that of its config is {config.architecture_hash()}"
+            f"architecture_hash is {shown(stated)}, but that of its config is "
+            f"{config.architecture_hash()}"
         )
-    registers = _get(header, "registers", dict)
+    registers = get(header, "registers", dict)
     names = Registers.__dataclass_fields__
-    addresses = _get(header, "expected_addresses", list, [])
-    expected = []
-    for n, address in enumerate(addresses):
-        data = arrays.get(f"expected_{n}")
-        if data is None or data.dtype != np.uint8 or data.ndim != 1:
-            raise BundleError(f"member expected_{n} is missing or not uint8, one dimension")
-        expected.append((_get({"address": address}, "address", int), data))
+    addresses = get(header, "expected_addresses", list, [])
     return Program(
-        name=_get(header, "name", str),
-        description=_get(header, "description", str, ""),
+        name=get(header, "name", str),
+        description=get(header, "description", str, ""),
         config=config,
-        registers=Registers(**{name: _get(registers, name, int) for name in names}),
-        memory=arrays["memory"],
-        memory_base=_get(header, "memory_base", int),
-        memory_size=_get(header, "memory_size", int),
+        registers=Registers(**{name: get(registers, name, int) for name in names}),
+        memory=memory,
+        memory_base=get(header, "memory_base", int),
+        memory_size=get(header, "memory_size", int),
         segments={
-            name: _segment(name, entry)
-            for name, entry in _get(header, "segments", dict, {}).items()
+            name: _segment(name, entry) for name, entry in get(header, "segments", dict, {}).items()
         },
-        expected=expected,
-        source_map=_get(header, "source_map", list, []),
+        expected=[
+            (get({"address": address}, "address", int), data)
+            for address, data in zip(addresses, expected, strict=True)
+        ],
+        source_map=get(header, "source_map", list, []),
     )
 
 
 def _segment(name: str, entry: Any) -> Segment:
-    known = {key: entry[key] for key in Segment.__dataclass_fields__ if key in entry}
     for key in ("addr", "nbytes"):
-        value = _get(entry, key, int)
-        if not 0 <= value <= MEMORY_LIMIT:
-            raise BundleError(f"segment {name}: {key} is {value}; it must be 0 to 2^32")
-    known["shape"] = tuple(known.get("shape", ()))
+        get(entry, key, int)
+    known: dict[str, Any] = {
+        key: entry[key] for key in Segment.__dataclass_fields__ if key in entry
+    }
+    shape = known.get("shape", [])
+    if not isinstance(shape, list):
+        raise BundleError(f"segment {shown(name)}: shape is {quoted(shape)}; it must be a list")
+    known["shape"] = tuple(shape)
     return Segment(**known)
 
 
@@ -349,5 +336,11 @@ class Device(Protocol):
         self, program: Program, *, max_cycles: int | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Result:  # fmt: skip
-        """Run to FINISH or to an error; `progress` is called now and then with what was done."""
+        """Run to FINISH or to an error; `progress` is called now and then with what was done.
+
+        Raises
+        ------
+        OptionError
+            where `max_cycles` is not 1 to `MAX_CYCLES` (None: the device's own limit).
+        """
         ...

@@ -39,6 +39,7 @@ class _Queue:
     stage: Stage
     entries: deque[int] = field(default_factory=deque)
     started: bool = False
+    stuck: bool = False  # at an instruction in error
     pushes: list[Channel] = field(default_factory=list)
 
 
@@ -81,15 +82,24 @@ class StageNetwork:
         }
         """Tokens in each counter, oldest first: the indices of their pushers."""
 
-    def run(self, on_retire: Callable[[int], None] | None = None) -> DeviceError | None:
-        """Run to the end; the error, if there is one. `on_retire` gets the number retired."""
+    def run(
+        self, on_retire: Callable[[int], None] | None = None, *, drain: bool = False
+    ) -> DeviceError | None:
+        """Run to the end; the error, if there is one. `on_retire` gets the number retired.
+
+        With `drain` what does not wait for the instruction in error, or behind it, still runs: all
+        that may have happened before a device stops.
+        """
         self._on_retire = on_retire
-        try:
-            while step := self._choose():
+        error = None
+        while step := self._choose():
+            try:
                 step()
-        except Stop as stop:
-            return stop.error
-        return self._deadlock()
+            except Stop as stop:
+                error = error or stop.error
+                if not drain:
+                    return error
+        return error or self._deadlock()
 
     def _choose(self) -> Callable[[], None] | None:
         """One of the steps that are possible now; None where there is none."""
@@ -126,12 +136,14 @@ class StageNetwork:
             self._fetching = False
             return
         if end or self._finished:
+            self._fetching = False
             what = "the stream ends without FINISH" if end else "an instruction follows FINISH"
             raise Stop(DeviceError(ErrorClass.NO_FINISH, index, what))
         instruction = self._instructions[index]
         error = dispatch_error(self._config, instruction, index)
         stage = stage_of(instruction)
         if error or stage is None:
+            self._fetching = False
             raise Stop(error or DeviceError(ErrorClass.ILLEGAL_OPCODE, index))
         self._finished = isinstance(instruction, Finish)
         self._queues[stage].entries.append(index)
@@ -152,7 +164,7 @@ class StageNetwork:
         return len(self.tokens[channel]) < self._config.token_capacity
 
     def _can_step(self, queue: _Queue) -> bool:
-        if not queue.entries:
+        if not queue.entries or queue.stuck:
             return False
         if queue.started:
             return not queue.pushes or any(map(self._has_room, queue.pushes))
@@ -162,7 +174,9 @@ class StageNetwork:
         """Start the oldest instruction, or make those of its pushes that have room."""
         if not queue.started:
             pushers = [self.tokens[channel].popleft() for channel in self._channels(queue, "pop")]
+            queue.stuck = True
             self._execute(queue.entries[0], pushers)
+            queue.stuck = False
             queue.pushes = self._channels(queue, "push")
             queue.started = True
         for channel in [c for c in queue.pushes if self._has_room(c)]:

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from hw.errors import VtaError
+
 __all__ = ["BUILD", "PACKAGES", "Progress", "SynthesisError", "cached", "content_key",
            "run_nextpnr", "run_yosys", "versions"]  # fmt: skip
 
@@ -20,7 +22,7 @@ PROGRESS_SECONDS = 5.0
 LAUNCH = "import sys, {module}; sys.exit({module}.{function}(sys.argv[1:]))"
 
 
-class SynthesisError(RuntimeError):
+class SynthesisError(VtaError, RuntimeError):
     """A tool is missing or fails; says in one line why, and where its log is."""
 
 

@@ -5,11 +5,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from hw.errors import VtaError
 from sim.bench.figures import Figure
 
-__all__ = ["PATH", "Change", "compare", "read", "update"]
+__all__ = ["PATH", "BaselineError", "Change", "compare", "read", "update"]
 
 PATH = Path(__file__).with_name("baseline.json")
+MEND = "vta bench --update writes it anew"
+
+
+class BaselineError(VtaError, ValueError):
+    """A baseline file that does not hold figures."""
 
 
 @dataclass(frozen=True)
@@ -31,18 +37,18 @@ def read(path: Path = PATH) -> dict[str, float]:
 
     Raises
     ------
-    ValueError
+    BaselineError
         where the file holds anything else.
     """
     try:
         found = json.loads(path.read_text())
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: no JSON: {error}; vta bench --update writes it anew") from error
+        raise BaselineError(f"{path}: no JSON: {error}; {MEND}") from error
     numbers = isinstance(found, dict) and all(
         isinstance(value, int | float) for value in found.values()
     )
     if not numbers:
-        raise ValueError(f"{path}: not an object of numbers; vta bench --update writes it anew")
+        raise BaselineError(f"{path}: not an object of numbers; {MEND}")
     return found
 
 

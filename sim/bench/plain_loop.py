@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hw.errors import VtaError
 from hw.registers import address_of
 from sim.build import Simulator
 from sim.device import BASES
@@ -17,7 +18,7 @@ __all__ = ["LoopError", "run_plain_loop"]
 TIMEOUT = 600  # seconds
 
 
-class LoopError(RuntimeError):
+class LoopError(VtaError, RuntimeError):
     """The plain loop gave no result, or a wrong one."""
 
 

@@ -1,12 +1,12 @@
 """All parts of the benchmark in order, printed as they come, then the verdict."""
 
-import json
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
+from sim import output
 from sim.bench import baseline, buses, marginal, network, speed, streams
 from sim.bench.figures import Figure, print_figures
 from sim.bench.runs import Runs
@@ -76,16 +76,16 @@ def run_benchmark(
     _print_missed(console, figures)
     if update:
         baseline.update(figures, baseline_path)
-        console.print(f"{baseline_path}: written", highlight=False)
+        console.print(f"{baseline_path}: written", highlight=False, markup=False)
         return True
     return _compare(console, figures, baseline_path)
 
 
 def write_json(path: Path, figures: list[Figure]) -> None:
-    """An object with the machine and a list of figures."""
+    """An object with the machine and a list of figures; - is standard output."""
     machine = {"machine": platform.machine(), "python": platform.python_version()}
     found = {"host": machine, "figures": [figure.to_dict() for figure in figures]}
-    path.write_text(json.dumps(found, indent=1) + "\n")
+    output.write_json(path, found)
 
 
 def _print_missed(console: Console, figures: list[Figure]) -> None:
@@ -99,7 +99,7 @@ def _print_missed(console: Console, figures: list[Figure]) -> None:
 def _compare(console: Console, figures: list[Figure], path: Path) -> bool:
     """Print how the fixed figures changed; False where one became worse."""
     if not path.exists():
-        console.print(f"no baseline: {path} is not there", highlight=False)
+        console.print(f"no baseline: {path} is not there", highlight=False, markup=False)
         return True
     changes = baseline.compare(figures, baseline.read(path))
     for change in changes:

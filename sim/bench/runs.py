@@ -3,6 +3,7 @@
 from functools import cache
 
 from hw.config import Config
+from hw.errors import VtaError
 from sim.device import RtlDevice, RtlResult
 from sim.options import RunOptions
 from sim.progress import Progress
@@ -14,7 +15,7 @@ __all__ = ["BenchError", "Runs", "with_golden"]
 CONFIG = Config()
 
 
-class BenchError(RuntimeError):
+class BenchError(VtaError, RuntimeError):
     """A run whose result is wrong: its cycles count for nothing."""
 
 

@@ -3,7 +3,10 @@
 import argparse
 from pathlib import Path
 
-from sw.assembler import assemble_program
+from hw.errors import OptionError
+from sim.exit import Exit
+from sim.output import check_output
+from sw.assembler import AssemblerError, assemble_program
 
 HELP = "assemble a text into a stream bundle"
 EXAMPLES = ("vta asm add.s", "vta asm add.s -o /tmp/add.npz", "vta disasm add.npz > add.s")
@@ -17,12 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     try:
-        program = assemble_program(args.file.read_text(encoding="utf-8"), name=args.file.stem)
+        text = args.file.read_text(encoding="utf-8")
+        output = args.output or args.file.with_suffix(".npz")
+        if output == args.file:
+            raise OptionError("the bundle would overwrite the text: name another with --output")
+        check_output("--output", output)
+        program = assemble_program(text, name=args.file.stem)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{args.file}: not UTF-8 text: {error.reason}") from error
-    except ValueError as error:
-        raise ValueError(f"{args.file}: {error}") from error
-    output = args.output or args.file.with_suffix(".npz")
+        raise AssemblerError(f"{args.file}: this is not UTF-8 text: {error.reason}") from error
+    except AssemblerError as error:
+        raise AssemblerError(f"{args.file}: {error}") from error
     program.save(output)
     print(f"{output}: {program.registers.insn_count} instructions")
-    return 0
+    return Exit.OK

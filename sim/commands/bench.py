@@ -4,6 +4,8 @@ import argparse
 import sys
 
 from sim.commands.common import add_json_argument, result_console
+from sim.exit import Exit
+from sim.output import check_output
 
 HELP = "measure cycles and simulation speed, beside anchors and targets"
 EXAMPLES = (
@@ -27,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    check_output("--json", args.json)
     from sim.bench.runner import chosen_parts, run_benchmark
     from sim.bench.runs import BenchError
 
@@ -40,5 +43,5 @@ def run(args: argparse.Namespace) -> int:
         )
     except BenchError as error:
         print(f"vta bench: {error}", file=sys.stderr)
-        return 1
-    return 0 if good else 1
+        return Exit.WRONG
+    return Exit.OK if good else Exit.WRONG

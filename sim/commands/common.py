@@ -6,12 +6,11 @@ from pathlib import Path
 from rich.console import Console
 
 from hw.config import PRESETS, Config
+from sim.output import STANDARD_OUTPUT, output_path
 
-__all__ = ["add_config_arguments", "add_json_argument", "chosen_config", "result_console",
-           "write_text"]  # fmt: skip
+__all__ = ["add_config_arguments", "add_json_argument", "chosen_config", "result_console"]
 
 OUTPUT_WIDTH = 140  # columns, into a file
-STANDARD_OUTPUT = Path("/dev/stdout")
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,14 +24,14 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 def add_json_argument(parser: argparse.ArgumentParser, what: str) -> None:
     """--json, whose argument - is standard output."""
     parser.add_argument(
-        "--json", metavar="FILE", type=lambda name: STANDARD_OUTPUT if name == "-" else Path(name),
+        "--json", metavar="FILE", type=output_path,
         help=f"write {what} as JSON; -: to standard output, and the tables to standard error",
     )  # fmt: skip
 
 
-def result_console(json: Path | None = None) -> Console:
-    """Where tables go, wide enough for them where it is no terminal; not where `json` goes."""
-    stderr = json == STANDARD_OUTPUT
+def result_console(json_path: Path | None = None) -> Console:
+    """Where tables go, wide enough for them where it is no terminal; not where the JSON goes."""
+    stderr = json_path == STANDARD_OUTPUT
     console = Console(stderr=stderr)
     return console if console.is_terminal else Console(width=OUTPUT_WIDTH, stderr=stderr)
 
@@ -44,11 +43,3 @@ def chosen_config(args: argparse.Namespace) -> Config:
     else:
         config = Config.preset(args.preset or "1x16")
     return config if args.bus_bits is None else config.replace(axi_data_bits=args.bus_bits)
-
-
-def write_text(path: Path | None, text: str) -> None:
-    """Write to a file, or to standard output where there is none."""
-    if path is None:
-        print(text, end="" if text.endswith("\n") else "\n")
-    else:
-        path.write_text(text)

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from sim.commands.common import write_text
+from sim.exit import Exit
+from sim.output import check_output, output_path, write_text
 from sw.assembler import disassemble, disassemble_program
 from sw.program import Program
 
@@ -18,14 +19,16 @@ EXAMPLES = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="stream bundle (.npz)")
     parser.add_argument("--code", action="store_true", help="the instructions alone")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: the terminal")
+    parser.add_argument("-o", "--output", type=output_path, metavar="FILE",
+                        help="default: the terminal")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
+    check_output("--output", args.output)
     program = Program.load(args.file)
     if args.code:
         text = disassemble(program.instructions(), program.config)
     else:
         text = disassemble_program(program)
     write_text(args.output, text)
-    return 0
+    return Exit.OK

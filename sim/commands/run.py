@@ -6,20 +6,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hw.config import Config
+from hw.errors import OptionError, check_range
 from sim.commands.common import add_json_argument, result_console
 from sim.device import Hang, RtlDevice, RtlResult
+from sim.exit import Exit
+from sim.findings import undefined, warnings_of
 from sim.options import RunOptions
+from sim.output import check_output, file_names
 from sim.process import SimulationError
 from sim.progress import Progress
 from sim.report import Outcome, print_outcomes, print_split, write_json
-from sim.scoreboard import explain_mismatch
+from sim.scoreboard import explain_leftovers, explain_mismatch
 from sim.timeline import write_timeline
 from sim.waves import WAVES, run_with_waves
 from sw.check import check
 from sw.golden import GoldenDevice
-from sw.program import Device, DeviceError, Program
+from sw.program import MAX_CYCLES, Device, DeviceError, Program
 
 HELP = "run stream bundles and compare every expected byte"
+CORE_WRONG = ": is the core wrong?"
+WARNINGS_SHOWN = 5  # of each stream; the JSON has all
 EXAMPLES = (
     "vta run tests/streams/*.npz",
     "vta run conv.npz --latency 64 --stall 7 --split",
@@ -38,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--bus-bits", type=int, metavar="N", help="AXI data width (default: the bundle's)")
     add("--stall", type=int, metavar="SEED", help="hold the bus's channels back at random")
     add("--poison", type=int, metavar="SEED", help="fill the scratchpads with random bytes first")
+    add("--allow-unchecked", action="store_true",
+        help=f"exit with 0, not {Exit.UNCHECKED}, where a bundle expects nothing")  # fmt: skip
     add("--max-cycles", type=int, metavar="N", help="stop a run after N cycles")
     add("--split", action="store_true", help="show what each stage did in the cycles")
     add_json_argument(parser, "the results")
@@ -50,19 +58,23 @@ def run(args: argparse.Namespace) -> int:
                 "--poison": args.poison}  # fmt: skip
     for name, value in rtl_only.items():
         if args.device == "golden" and value is not None and value is not False:
-            raise ValueError(f"{name} needs --device rtl: the golden model has no cycles")
+            raise OptionError(f"{name} needs --device rtl: the golden model has no cycles")
     if args.timeline and len(args.files) > 1:
-        raise ValueError(f"--timeline takes one bundle; {len(args.files)} are given")
+        raise OptionError(f"--timeline takes one bundle; {len(args.files)} are given")
+    if args.max_cycles is not None:
+        check_range("--max-cycles", args.max_cycles, 1, MAX_CYCLES)
+    check_output("--json", args.json)
+    check_output("--timeline", args.timeline)
     options = RunOptions(latency=args.latency, stall_seed=args.stall, poison_seed=args.poison,
                          events=args.timeline is not None)  # fmt: skip
     programs = [_load(path, args.bus_bits) for path in args.files]
     with Progress() as progress, contextlib.ExitStack() as stack:
         devices: dict[Config, Device] = {}
         outcomes = []
-        for program in programs:
+        for program, name in zip(programs, file_names([p.name for p in programs]), strict=True):
             if args.waves:
-                outcome, path = run_waves(program, options, args.max_cycles, progress)
-                progress.console.print(f"waves: {_shown(path)}", highlight=False)
+                outcome, path = run_waves(program, name, options, args.max_cycles, progress)
+                progress.console.print(f"waves: {_shown(path)}", highlight=False, markup=False)
             else:
                 if program.config not in devices:
                     devices[program.config] = _device(args.device, program, stack, progress)
@@ -78,7 +90,14 @@ def run(args: argparse.Namespace) -> int:
         print_split(console, outcome)
     if args.json:
         write_json(args.json, outcomes)
-    return 0 if all(outcome.match for outcome in outcomes) else 1
+    return _exit_status(outcomes, args.allow_unchecked)
+
+
+def _exit_status(outcomes: list[Outcome], allow_unchecked: bool) -> Exit:
+    if any(outcome.match is False for outcome in outcomes):
+        return Exit.WRONG
+    unchecked = any(outcome.match is None for outcome in outcomes)
+    return Exit.UNCHECKED if unchecked and not allow_unchecked else Exit.OK
 
 
 def run_one(
@@ -102,10 +121,14 @@ def run_one(
 
 
 def run_waves(
-    program: Program, options: RunOptions, max_cycles: int | None, progress: Progress
+    program: Program,
+    name: str,
+    options: RunOptions,
+    max_cycles: int | None,
+    progress: Progress,
 ) -> tuple[Outcome, Path]:
-    """The same with waves, in a simulator of its own; also the path of the waves."""
-    path = WAVES / f"{program.name}.fst"
+    """The same with waves, in a simulator of its own; also their path, a file called `name`."""
+    path = WAVES / f"{name}.fst"
     with _failures(program, "rtl") as outcome:
         outcome.result = run_with_waves(
             program, path, options=options, max_cycles=max_cycles, step=progress.step,
@@ -116,7 +139,7 @@ def run_waves(
 
 @contextlib.contextmanager
 def _failures(program: Program, device: str) -> Iterator[Outcome]:
-    outcome = Outcome(program, device, None)
+    outcome = Outcome(program, device, None, findings=warnings_of(program))
     try:
         yield outcome
     except SimulationError as error:
@@ -129,14 +152,18 @@ def _explained(outcome: Outcome) -> Outcome:
     """Add the lines that say where a run went wrong."""
     result = outcome.result
     if result is None:
-        return outcome
-    if result.error is None:
-        outcome.details = explain_mismatch(outcome.program, result.memory)
+        pass
+    elif result.error is None:
+        outcome.details = explain_mismatch(outcome.program, result.memory, outcome.findings)
     else:
         details = getattr(result, "details", []) or [result.error.reason]
         outcome.details = [f"error {outcome.verdict}: {details[0]}", *details[1:]]
         outcome.details += _second_opinion(outcome, result.error)
-    outcome.details += [f"warning: {text}" for text in result.warnings]
+        outcome.details += explain_leftovers(outcome.program, result.memory, outcome.findings)
+    outcome.details += [f"warning: {text}" for text in outcome.warnings[:WARNINGS_SHOWN]]
+    more = len(outcome.warnings) - WARNINGS_SHOWN
+    if more > 0:
+        outcome.details.append(f"and {more} more warnings: vta check lists them")
     return outcome
 
 
@@ -146,7 +173,8 @@ def _second_opinion(outcome: Outcome, error: DeviceError) -> list[str]:
         return []
     found = check(outcome.program).errors
     if not found:
-        return ["the static checker finds no error: is the core wrong?"]
+        doubt = undefined(outcome.findings)
+        return ["the static checker finds no error" + (f", but {doubt}" if doubt else CORE_WRONG)]
     agrees = (found[0].error_class, found[0].index) == (error.error_class, error.index)
     where = "" if agrees else f" {found[0].error_class.name} at instruction {found[0].index}:"
     return [f"the static checker says:{where} {found[0].reason}"]

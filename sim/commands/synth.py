@@ -1,13 +1,13 @@
 """`vta synth`: area and timing of the core on FPGAs, compared with the baseline."""
 
 import argparse
-import json
 import re
 
 from rich.console import Console
 from rich.table import Table
 
 from hw.config import Config
+from hw.errors import check_range
 from hw.synthesis import (
     FLOWS,
     SEED,
@@ -25,6 +25,8 @@ from sim.commands.common import (
     chosen_config,
     result_console,
 )
+from sim.exit import Exit
+from sim.output import check_output, write_json
 from sim.progress import Progress
 
 HELP = "synthesise the core for FPGAs: area by unit, Fmax, critical path, against the baseline"
@@ -34,6 +36,8 @@ EXAMPLES = (
     "vta synth --flow xilinx7 --preset 2x16 --json area.json",
     "vta synth --update   # the figures become the baseline",
 )
+
+MAX_SEED = (1 << 31) - 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    check_range("--seed", args.seed, 0, MAX_SEED)
+    check_output("--json", args.json)
     flows = [FLOWS[args.flow]] if args.flow else list(FLOWS.values())
     with Progress() as progress:
         all_figures = [
@@ -57,11 +63,11 @@ def run(args: argparse.Namespace) -> int:
     for flow, figures in zip(flows, all_figures, strict=True):
         _print(console, flow, figures)
     if args.json:
-        args.json.write_text(json.dumps([f.to_dict() for f in all_figures], indent=1) + "\n")
+        write_json(args.json, [f.to_dict() for f in all_figures])
     if args.update:
         write_baseline(all_figures)
         console.print("The baseline is updated.")
-        return 0
+        return Exit.OK
     baseline = read_baseline()
     checks = [check(figures, baseline.get(figures.name)) for figures in all_figures]
     return _verdict(console, checks)
@@ -114,6 +120,6 @@ def _verdict(console: Console, checks: list[Check]) -> int:
         console.print(f"better than the baseline: {line}", highlight=False)
     if failures:
         console.print("vta synth --update makes these figures the baseline.")
-        return 1
+        return Exit.WRONG
     console.print("Within limits and baseline.")
-    return 0
+    return Exit.OK

@@ -4,7 +4,9 @@ import argparse
 from pathlib import Path
 
 from sim.build import build_verilog
-from sim.commands.common import add_config_arguments, chosen_config, write_text
+from sim.commands.common import add_config_arguments, chosen_config
+from sim.exit import Exit
+from sim.output import STANDARD_OUTPUT, check_output, output_path, write_text
 from sim.progress import Progress
 
 HELP = "write the core of a configuration as Verilog"
@@ -16,20 +18,20 @@ EXAMPLES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE",
+    parser.add_argument("-o", "--output", type=output_path, metavar="FILE",
                         help="default: build/vta.v; - for the terminal")  # fmt: skip
     add_config_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     config = chosen_config(args)
+    output = args.output or Path("build") / "vta.v"
+    if args.output is None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    check_output("--output", output)
     with Progress() as progress:
         text = build_verilog(config, progress=progress.step).read_text()
-    if str(args.output) == "-":
-        write_text(None, text)
-        return 0
-    output = args.output or Path("build") / "vta.v"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(text)
-    print(f"{output}: {len(text.splitlines())} lines, configuration {config.name}")
-    return 0
+    write_text(output, text)
+    if output != STANDARD_OUTPUT:
+        print(f"{output}: {len(text.splitlines())} lines, configuration {config.name}")
+    return Exit.OK

@@ -1,5 +1,6 @@
 """Programs as text, which `assemble_program` reads again."""
 
+import re
 from itertools import groupby
 
 import numpy as np
@@ -14,21 +15,22 @@ __all__ = ["disassemble_program"]
 
 _BASES = ("uop", "inp", "wgt", "acc", "out")
 _ROW = 16  # bytes of data on a line
+UOP_BYTES = Config.uop_bytes
 
 
 def disassemble_program(program: Program) -> str:
     """Text of the whole program, data and all; `assemble_program` of it gives it again.
 
-    Not kept: the source map, and a description's line breaks. Uops are shown as such where a
-    LOAD UOP reads them.
+    Not kept: the source map, a description's line breaks, spaces and signs such as # in names.
+    Uops are shown as such where a LOAD UOP reads them.
     """
     config = program.config
     keys = config.to_dict()
     default = Config().to_dict()
     changed = [f"{key}={keys[key]}" for key in default if keys[key] != default[key]]
     lines = [
-        f".program {program.name}",
-        *([f".description {' '.join(program.description.split())}"] if program.description else []),
+        f".program {program.name.replace('#', '_')}",
+        *_description(program.description),
         " ".join((".config 1x16", *changed)),
         f".memory base={program.memory_base:#x} size={program.memory_size:#x}",
         ".registers " + " ".join(f"{n}={getattr(program.registers, n):#x}" for n in _BASES),
@@ -48,6 +50,11 @@ def disassemble_program(program: Program) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _description(text: str) -> list[str]:
+    words = " ".join(text.replace("#", "_").split())
+    return [f".description {words}"] if words else []
+
+
 def _segment_line(name: str, segment: Segment) -> str:
     words = [f".segment {_word(name)} addr={segment.addr:#x} nbytes={segment.nbytes}"]
     for key in ("role", "dtype", "layout"):
@@ -62,37 +69,44 @@ def _segment_line(name: str, segment: Segment) -> str:
 
 
 def _word(text: str) -> str:
-    """Names may hold spaces; a word of the text may not."""
-    return "_".join(text.split())
+    """Names may hold spaces and signs with a meaning here; a word of the text may not."""
+    return re.sub(r"[\s#=]+", "_", text)
 
 
 def _uop_lines(program: Program, instructions: list[Instruction], image: np.ndarray) -> list[str]:
     """Uops that LOAD UOP rows read, each once; their bytes in `image` are cleared."""
-    words: set[int] = set()
-    for load in instructions:
-        if isinstance(load, Load) and load.memory_type == MemoryType.UOP and load.x_size:
-            for y in range(load.y_size):
-                first = program.registers.uop + (load.dram_base + y * load.x_stride) * 4
-                words.update(range(first, first + load.x_size * 4, 4))
-    code = range(program.registers.insn, program.registers.insn + 16 * len(instructions))
-    end = program.memory_base + program.memory_size
     lines: list[str] = []
     used = sum(field.width for field in uop_fields(program.config))
     expected_next = None
-    for address in sorted(words):
-        start = address - program.memory_base
-        inside = program.memory_base <= address <= end - 4
-        if not inside or address + 3 in code or address in code:
-            continue
-        word = image[start : start + 4].view("<u4").astype(np.uint32)
+    for start in _uop_places(program, instructions, len(image)):
+        word = image[start : start + UOP_BYTES].view("<u4").astype(np.uint32)
         dst, src, wgt = unpack_uops(program.config, word)[0]
+        address = program.memory_base + start
         if address != expected_next:
             lines.append(f".uops {address:#x}")
         unused = int(word[0]) >> used << used
         lines.append(f"uop dst={dst} src={src} wgt={wgt}" + (f" unused={unused:#x}" * bool(unused)))
-        image[start : start + 4] = 0
-        expected_next = address + 4
+        image[start : start + UOP_BYTES] = 0
+        expected_next = address + UOP_BYTES
     return lines
+
+
+def _uop_places(program: Program, instructions: list[Instruction], nbytes: int) -> list[int]:
+    """Where in the image, of `nbytes`, uops lie: inside it, and not in the code; in order."""
+    first = -program.memory_base % UOP_BYTES  # of the image's words: addresses are multiples of 4
+    marked = np.zeros(max(nbytes - first, 0) // UOP_BYTES, bool)
+    base = (program.registers.uop - program.memory_base - first) // UOP_BYTES
+    for load in instructions:
+        if isinstance(load, Load) and load.memory_type == MemoryType.UOP and load.x_size:
+            for y in range(load.y_size if load.x_stride else min(load.y_size, 1)):
+                begin = base + load.dram_base + y * load.x_stride
+                if begin >= len(marked):
+                    break
+                marked[max(begin, 0) : max(begin + load.x_size, 0)] = True
+    code = program.registers.insn - program.memory_base
+    code_words = (code - first) // UOP_BYTES
+    marked[max(code_words, 0) : code_words + 4 * len(instructions) + 1] = False
+    return (np.flatnonzero(marked) * UOP_BYTES + first).tolist()
 
 
 def _data_lines(what: str, address: int, data: np.ndarray, *, skip_zeros: bool) -> list[str]:

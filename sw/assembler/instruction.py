@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hw.config import Config
+from hw.errors import OptionError, VtaError, integer, quoted, shown
 from hw.isa import (
     FLAGS,
     Alu,
@@ -26,8 +27,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-class AssemblerError(ValueError):
-    """Text that is no instruction or directive; the message begins with the line's number."""
+class AssemblerError(VtaError, ValueError):
+    """Text that is not an instruction or directive; the message begins with the line's number."""
 
 
 _TRANSFER = {  # operand: (fields, separator)
@@ -109,9 +110,9 @@ def strip_comment(line: str) -> str:
 def number(text: str, what: str) -> int:
     """An integer in decimal, 0x or 0b notation; AssemblerError names `what`."""
     try:
-        return int(text, 0)
-    except ValueError:
-        raise AssemblerError(f"{what} is {text!r}; it must be an integer") from None
+        return integer(what, text)
+    except OptionError as error:
+        raise AssemblerError(str(error)) from None
 
 
 def operands(words: Iterable[str], mnemonic: str) -> dict[str, str]:
@@ -120,9 +121,9 @@ def operands(words: Iterable[str], mnemonic: str) -> dict[str, str]:
     for word in words:
         name, equals, value = word.partition("=")
         if equals and not value:
-            raise AssemblerError(f"{mnemonic}: {name}= has no value")
+            raise AssemblerError(f"{mnemonic}: {shown(name)}= has no value")
         if name in found:
-            raise AssemblerError(f"{mnemonic}: {name} is given twice")
+            raise AssemblerError(f"{mnemonic}: {shown(name)} is given twice")
         found[name] = value
     return found
 
@@ -154,7 +155,7 @@ def parse_instruction(line: str, config: Config) -> Instruction:
     cls = _MNEMONICS.get(mnemonic)
     if cls is None:
         known = ", ".join((*_MNEMONICS, "raw"))
-        raise AssemblerError(f"{mnemonic!r} is no instruction; there are {known}")
+        raise AssemblerError(f"{quoted(mnemonic)} is not an instruction; there are {known}")
     values = {"iter_out": 1, "iter_in": 1} if issubclass(cls, (Gemm, Alu)) else {}
     if cls in _KINDS:
         values |= _parse_kind(mnemonic, words, *_KINDS[cls])
@@ -190,12 +191,12 @@ def _parse_operand(cls: type, mnemonic: str, name: str, value: str) -> dict[str,
     table = _OPERANDS[cls]
     if name not in table or not value:
         known = ", ".join((*(f"{operand}=" for operand in table), *bare, "reserved="))
-        raise AssemblerError(f"{mnemonic}: {name!r} is no operand; there are {known}")
+        raise AssemblerError(f"{mnemonic}: {quoted(name)} is not an operand; there are {known}")
     fields, separator = table[name]
     parts = value.split(separator) if separator else [value]
     if len(parts) != len(fields):
         shape = separator.join(fields)
-        raise AssemblerError(f"{mnemonic}: {name} is {value}; it must be {shape}")
+        raise AssemblerError(f"{mnemonic}: {name} is {shown(value)}; it must be {shape}")
     found = dict(zip(fields, (number(part, f"{mnemonic}: {name}") for part in parts), strict=True))
     return found | ({"use_imm": 1} if name == "imm" else {})
 

@@ -15,12 +15,14 @@ role=input dtype=int8 shape=4,16``             (and layout, scale, zero_point)
 =============================================  ====================================================
 """
 
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from hw.config import KEYS, Config, ConfigError
+from hw.errors import shown
 from hw.isa import Instruction, IsaError, uop_fields
 from sw.assembler.instruction import (
     AssemblerError,
@@ -30,7 +32,7 @@ from sw.assembler.instruction import (
     strip_comment,
 )
 from sw.codec import encode_all, pack_uops
-from sw.program import BundleError, Program, Registers, Segment
+from sw.program import IMAGE_LIMIT, BundleError, Program, Registers, Segment
 
 __all__ = ["assemble_program"]
 
@@ -38,7 +40,6 @@ _TYPES = {name: np.dtype(name).newbyteorder("<") for name in ("uint8", "int8", "
 _BASES = ("uop", "inp", "wgt", "acc", "out")
 _ROW = 16  # bytes of data on a line
 _SEGMENT_TEXT = ("role", "dtype", "layout")
-_REPEAT_LIMIT = 1 << 30  # values of one line
 
 
 def assemble_program(text: str, name: str = "program") -> Program:
@@ -78,6 +79,7 @@ class _Parser:
         self.segments: dict[str, Segment] = {}
         self.data: list[tuple[int, np.ndarray]] = []
         self.expected: list[tuple[int, np.ndarray]] = []
+        self.held = 0  # bytes of data and expectations
         self.started = False  # something that depends on the configuration was read
 
     def line(self, line: str) -> None:
@@ -89,7 +91,7 @@ class _Parser:
             self._uop(rest.split())
         elif word.startswith("."):
             known = ", ".join(f".{name}" for name in _DIRECTIVES)
-            raise AssemblerError(f"{word} is no directive; there are {known}")
+            raise AssemblerError(f"{shown(word)} is not a directive; there are {known}")
         else:
             self.started = True
             self.instructions.append(parse_instruction(line, self.config))
@@ -135,15 +137,15 @@ class _Parser:
         changes = {}
         for key, value in operands(words, ".config").items():
             if key not in attributes:
-                raise AssemblerError(f".config: {key} is no key; there are {', '.join(attributes)}")
+                raise AssemblerError(_unknown(".config", key, "a key", attributes))
             changes[attributes[key]] = number(value, key)
         self.config = Config.preset(preset, **changes)
 
     def _memory(self, rest: str) -> None:
         found = _numbers(rest, ".memory", ("base", "size"))
         self.base, self.size = found.get("base", 0), found.get("size", 0)
-        if not 0 <= self.size <= _REPEAT_LIMIT:
-            raise AssemblerError(f".memory: size is {self.size}; it must be 0 to {_REPEAT_LIMIT}")
+        if not 0 <= self.size <= IMAGE_LIMIT:
+            raise AssemblerError(f".memory: size is {self.size}; it must be 0 to {IMAGE_LIMIT}")
 
     def _registers(self, rest: str) -> None:
         self.bases = _numbers(rest, ".registers", _BASES)
@@ -152,21 +154,26 @@ class _Parser:
         name, *words = rest.split() or [""]
         if not name or "=" in name:
             raise AssemblerError(".segment needs a name first")
-        known = {field.name for field in fields(Segment)}
+        known = [field.name for field in fields(Segment)]
         values: dict[str, Any] = {}
         for key, value in operands(words, ".segment").items():
             if key not in known:
-                raise AssemblerError(f".segment: {key} is no key; there are {', '.join(known)}")
+                raise AssemblerError(_unknown(".segment", key, "a key", known))
             values[key] = _segment_value(key, value)
         if missing := {"addr", "nbytes"} - set(values):
-            raise AssemblerError(f".segment {name}: {' and '.join(sorted(missing))} missing")
+            raise AssemblerError(f".segment {shown(name)}: {' and '.join(sorted(missing))} missing")
         self.segments[name] = Segment(**values)
 
     def _data(self, rest: str) -> None:
-        self.data.append(_values(rest, ".data"))
+        self.data.append(self._values(rest, ".data"))
 
     def _expect(self, rest: str) -> None:
-        self.expected.append(_values(rest, ".expect"))
+        self.expected.append(self._values(rest, ".expect"))
+
+    def _values(self, rest: str, what: str) -> tuple[int, np.ndarray]:
+        address, data = _values(rest, what, IMAGE_LIMIT - self.held)
+        self.held += len(data)
+        return address, data
 
     def _uops(self, rest: str) -> None:
         self.uop = number(rest, ".uops")
@@ -180,8 +187,7 @@ class _Parser:
         self.started = True
         table = uop_fields(self.config)
         values = _numbers(" ".join(words), "uop", (*(f.name for f in table), "unused"))
-        row = np.array([[values.get(f.name, 0) for f in table]])
-        packed = pack_uops(self.config, row)
+        packed = pack_uops(self.config, np.array([[values.get(f.name, 0) for f in table]], object))
         unused = values.get("unused", 0)
         if not 0 <= unused < 1 << 32 or unused & ((1 << sum(f.width for f in table)) - 1):
             raise AssemblerError(f"uop: unused is {unused:#x}; only bits above the fields are")
@@ -194,11 +200,15 @@ _DIRECTIVES = ("program", "description", "config", "memory", "registers", "segme
                "expect", "uops", "code")  # fmt: skip
 
 
+def _unknown(where: str, name: str, kind: str, known: Iterable[str]) -> str:
+    return f"{where}: {shown(name)} is not {kind}; there are {', '.join(known)}"
+
+
 def _numbers(text: str, what: str, known: tuple[str, ...]) -> dict[str, int]:
     found = operands(text.split(), what)
     for name in found:
         if name not in known:
-            raise AssemblerError(f"{what}: {name} is no operand; there are {', '.join(known)}")
+            raise AssemblerError(_unknown(what, name, "an operand", known))
     return {name: number(value, f"{what}: {name}") for name, value in found.items()}
 
 
@@ -215,8 +225,8 @@ def _segment_value(key: str, value: str) -> Any:
     return number(value, f".segment: {key}")
 
 
-def _values(text: str, what: str) -> tuple[int, np.ndarray]:
-    """(address, uint8 bytes) of ``ADDR TYPE VALUE ...``."""
+def _values(text: str, what: str, limit: int) -> tuple[int, np.ndarray]:
+    """(address, uint8 bytes) of ``ADDR TYPE VALUE ...``, at most `limit` bytes."""
     words = text.split()
     if len(words) < 2 or words[1] not in _TYPES:
         raise AssemblerError(f"{what} needs an address, one of {', '.join(_TYPES)}, and values")
@@ -227,10 +237,13 @@ def _values(text: str, what: str) -> tuple[int, np.ndarray]:
         value, _, times = word.partition("*")
         n = number(value, what)
         if not limits.min <= n <= limits.max:
-            raise AssemblerError(f"{what}: {n} is no {words[1]}: {limits.min} to {limits.max}")
+            raise AssemblerError(f"{what}: {n} is not {words[1]}: {limits.min} to {limits.max}")
         count = number(times, what) if times else 1
-        if not 0 <= count <= _REPEAT_LIMIT:
-            raise AssemblerError(f"{what}: {count} values; the limit is {_REPEAT_LIMIT}")
+        if not 0 <= count * dtype.itemsize <= limit:
+            raise AssemblerError(
+                f"{what}: {count} values; the limit is {IMAGE_LIMIT} bytes of all data together"
+            )
+        limit -= count * dtype.itemsize
         parts.append(np.full(count, n, dtype))
     data = np.concatenate(parts) if parts else np.zeros(0, dtype)
     return number(words[0], what), data.view(np.uint8)

@@ -22,6 +22,11 @@ class Warning:
     index: int | None
     text: str
 
+    @property
+    def doubtful(self) -> bool:
+        """True where devices may differ: the result is undefined, or nobody can tell."""
+        return self.kind in ("race", "unwritten", "unknown")
+
 
 @dataclass
 class Report:
@@ -38,8 +43,7 @@ class Report:
     @property
     def race_free(self) -> bool:
         """True where any device must give the same result: no error, no race, nothing unwritten."""
-        bad = ("race", "unwritten", "unknown")
-        return not self.errors and not any(warning.kind in bad for warning in self.warnings)
+        return not self.errors and not any(warning.doubtful for warning in self.warnings)
 
     def warn(self, kind: str, index: int | None, text: str) -> None:
         self.warnings.append(Warning(kind, index, text))

@@ -24,6 +24,7 @@ from sw.compiler.tokens import assign
 from sw.compiler.walk import Walk, walk
 from sw.layout import pack, packed_shape
 from sw.program import Program, Registers, Segment
+from sw.progress import Progress, quiet
 
 __all__ = ["Compiled", "TensorSpec", "compile"]
 
@@ -183,6 +184,7 @@ def compile(
     tensors: Mapping[str, TensorSpec] | None = None,
     memory_base: int = MEMORY_BASE,
     description: str = "",
+    progress: Progress = quiet,
 ) -> Compiled:
     """Compile a schedule for a core.
 
@@ -195,6 +197,7 @@ def compile(
         is inferred from the memory they are loaded into.
     memory_base: byte address of the program's first segment; a multiple of 4096, so that every
         element type is aligned.
+    progress: called with the name of each step.
 
     Raises
     ------
@@ -205,19 +208,28 @@ def compile(
         raise CompileError(
             f"memory_base is {memory_base:#x}; it must be a multiple of {PAGE:#x} below 2^32"
         )
+    progress("lower")
     check_descriptions(schedule, config)
-    found = walk(lower(schedule))
+    lowered = lower(schedule)
+    progress("unroll loops")
+    found = walk(lowered)
+    progress("fold")
     instances = Executions(found, config).all()
     check_initialized(instances)
     while coalesce(found, instances):
         instances = Executions(found, config).all()
+    progress("operations")
     builder = MacroBuilder(config)
     facts = zip(instances, dead_operands(instances), sole_writers(instances), strict=True)
     macros = [builder.build(instance, dead, alone) for instance, dead, alone in facts]
+    progress("allocate")
     allocated = allocate(found, list(zip(instances, macros, strict=True)), config)
+    progress("order, tokens")
     operations = just_in_time(allocated, config)
     dram = _dram(found, operations, tensors or {}, name)
-    stream = emit(operations, assign(operations, config), dram, config, memory_base=memory_base)
+    flags = assign(operations, config)
+    progress("emit")
+    stream = emit(operations, flags, dram, config, memory_base=memory_base)
     specs = dict(tensors or {})
     for tensor in dram:
         specs.setdefault(tensor.name, TensorSpec(tensor.role, tensor.shape))

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import tvm
-from tvm import s_tir, tirx
-from tvm_ffi import structural_hash
+from tvm import ir, s_tir, tirx
+from tvm_ffi import structural_hash, structural_walk
 
 from hw.config import Config
 from sw.compiler.errors import CompileError
@@ -65,6 +65,7 @@ def _check(name: str, intrinsic: Any, config: Config) -> None:
             f"intrinsic {name}: its description has {', '.join(dtypes)}, {marker} takes "
             f"{', '.join(wanted)}"
         )
+    _check_calls(name, intrinsic.desc)
     before, after = _run(intrinsic.desc)
     tensors = [before[n] for n in operands]
     if not np.array_equal(after[operands[0]].ravel(), _meaning(marker, tensors, config)):
@@ -77,6 +78,18 @@ def _check(name: str, intrinsic: Any, config: Config) -> None:
                 else "acc[i, j] = 0"
             )
         )
+
+
+def _check_calls(name: str, description: Any) -> None:
+    """Refuse calls of other code: a symbol that LLVM does not find ends the process."""
+    calls: list[Any] = []
+    structural_walk(description.body, (ir.Call, calls.append))
+    for call in calls:
+        if ".call_" in getattr(call.op, "name", ""):
+            raise CompileError(
+                f"intrinsic {name}: its description calls {call}, so it cannot be compared with "
+                "what the marker does: describe it by loops"
+            )
 
 
 def _meaning(marker: str, tensors: list[np.ndarray], config: Config) -> np.ndarray:

@@ -1,7 +1,9 @@
 """What the compiler raises."""
 
+from hw.errors import VtaError
+
 __all__ = ["CompileError"]
 
 
-class CompileError(ValueError):
+class CompileError(VtaError, ValueError):
     """A schedule that VTA cannot execute as written; says what, where, and a way out."""

@@ -1,6 +1,6 @@
 """Step 1: from a schedule to flat TIR, by nine passes that TVM has in stock.
 
-Nothing here is specific to VTA, except that storage scopes are checked: TVM accepts any name.
+Nothing here is specific to VTA, except what is checked before: parameters have static shapes.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,8 @@ from tvm.s_tir import transform as s_transform
 from tvm.tirx import transform
 
 from sw.compiler.errors import CompileError
+from sw.compiler.hints import hint
+from sw.compiler.reasons import reason
 
 __all__ = ["Lowered", "lower", "single_function"]
 
@@ -62,12 +64,31 @@ def lower(source: Any) -> Lowered:
     Raises
     ------
     CompileError
-        for anything else, and for a parameter that is no buffer.
+        for anything else, for a parameter that is no buffer or whose shape is not static, and where
+        TVM cannot lower it.
     """
-    function = single_function(source).with_attr("global_symbol", "main")
-    module = tvm.transform.Sequential([make() for make in PASSES])(ir.IRModule({"main": function}))
-    lowered = module["main"]
-    for param in lowered.params:
-        if not tirx.is_buffer_var(param):
-            raise CompileError(f"parameter {param} is no buffer: VTA takes tensors only")
+    function: Any = single_function(source).with_attr("global_symbol", "main")
+    for param in function.params:
+        _check_parameter(param)
+    try:
+        passes = tvm.transform.Sequential([make() for make in PASSES])
+        lowered = passes(ir.IRModule({"main": function}))["main"]
+    except Exception as error:  # only TVM's own code runs here
+        found = reason(str(error))
+        advice = hint(found)
+        what = f"TVM cannot lower it: {' '.join(found.lines)}"
+        raise CompileError(f"{what}\n  hint: {advice}" if advice else what) from error
     return Lowered(tuple(lowered.params), lowered.body)
+
+
+def _check_parameter(param: Any) -> None:
+    if not tirx.is_buffer_var(param):
+        raise CompileError(f"parameter {param} is no buffer: VTA takes tensors only")
+    for axis, extent in enumerate(param.shape):
+        if not isinstance(extent, tirx.IntImm):
+            shape = ", ".join(map(str, param.shape))
+            raise CompileError(
+                f"parameter {param.name} has shape [{shape}]: dimension {axis} is {extent}, which "
+                "has no value at compile time; VTA needs static shapes: write the number, or "
+                "function.specialize(...) it"
+            )

@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from hw.errors import check_range
 from hw.isa import Stage
 from sw.golden.machine import Machine
-from sw.program import Program, Result
+from sw.program import MAX_CYCLES, Program, Result
 from sw.rules import stage_of
 from sw.stages import STAGES, StageNetwork
 
@@ -45,6 +46,8 @@ class GoldenDevice:
         most about one cycle for each), and the run ends as ABORTED beyond it. `progress` gets the
         number of instructions retired.
         """
+        if max_cycles is not None:
+            check_range("max_cycles", max_cycles, 1, MAX_CYCLES)
         rng = None if self._seed is None else np.random.default_rng(self._seed)
         machine = Machine(
             program,

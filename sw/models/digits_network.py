@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hw.errors import VtaError
+
 __all__ = [
     "CONVOLUTIONS", "DENSE", "LAYERS", "DigitsError", "Layer", "QuantizedLayer", "accuracy",
     "check_images", "float_activations", "float_logits", "float_parameters", "golden_activations",
@@ -28,7 +30,7 @@ PIXEL_SCALE = (1 << INPUT_EXPONENT) // PIXEL_MAX
 LOW, HIGH = -128, 127
 
 
-class DigitsError(ValueError):
+class DigitsError(VtaError, ValueError):
     """Images that are none, or a run on a device that went wrong."""
 
 

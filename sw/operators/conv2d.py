@@ -15,7 +15,14 @@ from tvm import s_tir, te, tirx
 from hw.config import Config
 from sw.compiler import SLOTS, TensorSpec, register, tensorize
 from sw.operators.epilogue import PARAMETERS, Epilogue, check_depth
-from sw.operators.operator import Kernel, Operator, OperatorError, Parameter, Tensor
+from sw.operators.operator import (
+    Kernel,
+    Operator,
+    OperatorError,
+    Parameter,
+    Tensor,
+    check_addresses,
+)
 from sw.operators.tiles import GemmShape, Tiling, by_step, choose, split_copy
 
 __all__ = ["CONV2D", "Conv2d", "build", "golden"]
@@ -201,6 +208,8 @@ def build(
         kernel_height=kernel_height, kernel_width=kernel_width, stride=stride, padding=padding,
     )  # fmt: skip
     epilogue = Epilogue(bias, shift, low, high)
+    tensors = _tensors(config, conv, epilogue)
+    check_addresses("conv2d", tensors)
     shape = conv.blocked(config, bias=bias, alu=epilogue != Epilogue())
     tiling = tiling or choose(shape, config)
     function, inlined = expression(config, conv, epilogue)
@@ -213,7 +222,7 @@ def build(
     return Kernel(
         name=f"conv2d_{height}x{width}x{channels}x{outputs}_k{kernel}_s{stride}_p{padding}",
         config=config,
-        tensors=_tensors(config, conv, bias),
+        tensors=tensors,
         golden=lambda tensors: _golden(tensors, conv, epilogue),
         function=untensorized,
         schedule=sch,
@@ -222,23 +231,24 @@ def build(
             f"{conv.images} x {channels} x {height} x {width} -> {outputs} channels, {kernel}, "
             f"stride {stride}, padding {padding}, {epilogue.describe()}"
         ),
-        notes={"shape": shape, "tiling": tiling, "conv": conv},
+        notes={"shape": shape, "tiling": tiling, "conv": conv, "epilogue": epilogue},
     )
 
 
-def _tensors(config: Config, conv: Conv2d, bias: bool) -> dict[str, Tensor]:
+def _tensors(config: Config, conv: Conv2d, epilogue: Epilogue) -> dict[str, Tensor]:
     batch, block = config.batch, config.block
     planes, weights = f"NCHW{batch}n{block}c", f"OIHW{block}o{block}i"
     kernel = (conv.outputs, conv.channels, conv.kernel_height, conv.kernel_width)
     data = (conv.images, conv.channels, conv.height, conv.width)
     out = (conv.images, conv.outputs, conv.out_height, conv.out_width)
+    ranges = epilogue.input_ranges(conv.channels * conv.kernel_height * conv.kernel_width)
     tensors = {
-        "data": Tensor(TensorSpec("input", data, planes), "int8"),
-        "weight": Tensor(TensorSpec("weight", kernel, weights), "int8"),
+        "data": Tensor(TensorSpec("input", data, planes), "int8", *ranges.data),
+        "weight": Tensor(TensorSpec("weight", kernel, weights), "int8", *ranges.weight),
     }
-    if bias:
+    if epilogue.bias:
         spec = TensorSpec("bias", (conv.outputs,), f"C{batch}n{block}c")
-        tensors["bias"] = Tensor(spec, "int32", -(1 << 16), 1 << 16)
+        tensors["bias"] = Tensor(spec, "int32", *ranges.bias)
     tensors["out"] = Tensor(TensorSpec("output", out, planes), "int8")
     return tensors
 

@@ -15,10 +15,19 @@ from tvm import s_tir, te, tirx
 
 from hw.config import Config
 from sw.compiler import SLOTS, CompileError, TensorSpec
-from sw.operators.operator import Kernel, Operator, OperatorError, Parameter, Tensor
+from sw.operators.epilogue import check_immediate
+from sw.operators.operator import (
+    Kernel,
+    Operator,
+    OperatorError,
+    Parameter,
+    Tensor,
+    check_addresses,
+)
 
 __all__ = ["ELEMENTWISE", "build"]
 
+UNCLIPPED = 128  # values beyond the one bound of an operand, about
 RANGES = {"int8": (-128, 127), "int32": (-(1 << 30), (1 << 30) - 1)}
 
 
@@ -74,6 +83,20 @@ def _steps(
     if operation == "clip":
         return [(FUNCTIONS["maximum"], low), (FUNCTIONS["minimum"], high)]
     return [] if constant is None else [(FUNCTIONS[operation], constant)]
+
+
+def _range(dtype: str, steps: list[tuple[_Function, int]]) -> tuple[int, int]:
+    """The range of a random operand: where constants clip, most of it between or behind them."""
+    lowest, highest = RANGES[dtype]
+    bounds = {function.name: number for function, number in steps}
+    low, high = bounds.get("maximum"), bounds.get("minimum")
+    if low is None and high is None:
+        return lowest, highest
+    low = high - UNCLIPPED if low is None and high is not None else low
+    high = low + UNCLIPPED if high is None and low is not None else high
+    assert low is not None and high is not None
+    beyond = (high - low) // 4
+    return max(lowest, min(low - beyond, highest)), min(highest, max(high + beyond, lowest))
 
 
 def _expression(
@@ -155,17 +178,23 @@ def build(
     """The kernel of `operation` on (rows, columns) tensors; with `constant`, on one tensor."""
     if operation == "clip" and low > high:
         raise OperatorError(f"clip: low is {low}, high is {high}: low must not exceed high")
+    instead = "" if operation == "clip" else ": give a second tensor instead"
     steps = _steps(operation, low, high, constant)
-    shape = -(-rows // config.batch), -(-columns // config.block)
-    function, copies, inlined = _expression(config, shape, dtype, operation, steps)
-    sch = _schedule(function, copies, inlined, _tile(shape, len(copies), config))
+    for function, number in steps:
+        check_immediate(f"{operation}: the constant of {function.name}", number, instead)
     layout = f"NC{config.batch}n{config.block}c"
-    tensors = {"a": Tensor(TensorSpec("input", (rows, columns), layout), dtype, *RANGES[dtype])}
+    tensors = {
+        "a": Tensor(TensorSpec("input", (rows, columns), layout), dtype, *_range(dtype, steps))
+    }
     if not steps:
         limits = FUNCTIONS[operation].right
         bounds = (max(limits[0], RANGES[dtype][0]), min(limits[1], RANGES[dtype][1]))
         tensors["b"] = Tensor(TensorSpec("input", (rows, columns), layout), dtype, *bounds)
     tensors["out"] = Tensor(TensorSpec("output", (rows, columns), layout), "int8")
+    check_addresses(operation, tensors)
+    shape = -(-rows // config.batch), -(-columns // config.block)
+    function, copies, inlined = _expression(config, shape, dtype, operation, steps)
+    sch = _schedule(function, copies, inlined, _tile(shape, len(copies), config))
 
     def golden(given: Any) -> dict[str, np.ndarray]:
         value = given["a"].astype(np.int32)
@@ -199,12 +228,18 @@ def _operator(name: str, text: str, *extra: Parameter) -> Operator:
     )
 
 
+def _constant(operation: str) -> Parameter:
+    """The second operand as a parameter; shifts go up to 31 bits to either side."""
+    limits = {"minimum": -31, "maximum": 31} if operation == "shift_right" else {}
+    return Parameter("constant", int, None, "second operand (none: a second tensor)", **limits)
+
+
 ELEMENTWISE = (
     *(
         _operator(
             function.name,
             f"element-wise {function.help}, cast to int8",
-            Parameter("constant", int, None, "second operand (none: a second tensor)"),
+            _constant(function.name),
         )
         for function in FUNCTIONS.values()
     ),

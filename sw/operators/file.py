@@ -3,72 +3,159 @@
 The file defines ``build(config)``. It returns a :class:`~sw.operators.operator.Kernel`, or a
 schedule (s_tir.Schedule, PrimFunc or IRModule). With a bare schedule it may also define
 ``golden(inputs)``: from a dict of packed arrays to a dict of expected packed outputs; without it
-the program expects nothing. docs/operators.md has an example.
+LLVM computes them from the schedule. Modules beside the file can be imported. docs/operators.md has
+an example.
 """
 
+import inspect
 import runpy
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from hw.config import Config
 from sw.compiler import Compiled, CompileError, compile
+from sw.operators.failure import ScheduleFileError, failure
+from sw.operators.inputs import unclipped_inputs
 from sw.operators.operator import Kernel, OperatorError
+from sw.operators.reference import NoReference, reference
 from sw.program import Program
+from sw.progress import Progress, quiet
 
 __all__ = ["ScheduleFileError", "compile_file"]
 
-
-class ScheduleFileError(ValueError):
-    """A schedule file that cannot be run, or that does not say what it should; one line."""
+Golden = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 
 
-def compile_file(path: str | Path, config: Config, *, seed: int = 0) -> Program:
+def compile_file(
+    path: str | Path,
+    config: Config,
+    *,
+    seed: int = 0,
+    note: Callable[[str], None] = quiet,
+    progress: Progress = quiet,
+) -> Program:
     """Run the Python file at `path` and compile what its ``build(config)`` returns.
 
-    Tensors get random values of `seed`, over the whole range of int8, and up to 2^20 for int32.
+    Tensors get random values of `seed`, from ranges that do not clip most of the outputs. `note` is
+    called with a line of text where the program expects nothing, for LLVM cannot compute it;
+    `progress` with the name of each step.
 
     Raises
     ------
     ScheduleFileError
-        begins with the path; where the file is missing, raises, lacks ``build``, returns something
-        else, or cannot be compiled.
+        begins with the path, and the line where there is one; where the file is missing, raises,
+        lacks ``build``, returns something else, or cannot be compiled.
     """
     path = Path(path)
+    if not path.is_file():
+        raise ScheduleFileError(f"{path}: there is no such file (FileNotFoundError)")
+    with _neighbours(path.parent):
+        progress("schedule")
+        with _user_code(path):
+            namespace = runpy.run_path(str(path), run_name="schedule")
+        built = _call(path, namespace, "build", config)
+        if built is None:
+            raise ScheduleFileError(f"{path}: build(config) returned None: return the schedule")
+        golden = None
+        if namespace.get("golden") is not None:
+            golden = partial(_golden, path, namespace)
+        try:
+            return _program(built, golden, config, path.stem, seed, note, progress)
+        except (CompileError, OperatorError) as error:
+            raise ScheduleFileError(f"{path}: {error}") from error
+
+
+@contextmanager
+def _neighbours(directory: Path) -> Iterator[None]:
+    """Modules in `directory` can be imported, and are forgotten afterwards: the next file may
+    have others of the same names beside it.
+    """
+    before = set(sys.modules)
+    place = str(directory.resolve())
+    sys.path.insert(0, place)
     try:
-        namespace = runpy.run_path(str(path), run_name="schedule")
-        build = namespace.get("build")
-        if not callable(build):
-            raise ScheduleFileError("it must define build(config)")
-        return _program(build(config), namespace.get("golden"), config, path.stem, seed)
-    except (ScheduleFileError, CompileError, OperatorError) as error:
-        raise ScheduleFileError(f"{path}: {error}") from error
-    except Exception as error:  # the file's own code may raise anything
-        where = _line_in(path, error.__traceback__)
-        what = " ".join(str(error).split())[:300]
-        raise ScheduleFileError(f"{path}{where}: {type(error).__name__}: {what}") from error
+        yield
+    finally:
+        sys.path.remove(place)
+        for name in set(sys.modules) - before:
+            origin = getattr(sys.modules[name], "__file__", None)
+            if origin and Path(origin).parent == Path(place):
+                del sys.modules[name]
 
 
-def _line_in(path: Path, trace: TracebackType | None) -> str:
-    """``:line`` of the innermost frame inside the file, or nothing."""
-    line = ""
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
-            line = f":{trace.tb_lineno}"
-        trace = trace.tb_next
-    return line
+@contextmanager
+def _user_code(path: Path) -> Iterator[None]:
+    """Turns whatever the file's own code raises into a ScheduleFileError."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        raise failure(path, error) from error
 
 
-def _program(built: Any, golden: Any, config: Config, name: str, seed: int) -> Program:
+def _call(path: Path, namespace: Mapping[str, Any], name: str, argument: Any) -> Any:
+    """The file's function `name` of `argument`."""
+    parameter = {"build": "config", "golden": "inputs"}[name]
+    function = namespace.get(name)
+    if not callable(function):
+        near = get_close_matches(name, [n for n, value in namespace.items() if callable(value)], 1)
+        guess = f", it defines {near[0]}" if near else ""
+        raise ScheduleFileError(f"{path}: it must define {name}({parameter}){guess}")
+    try:
+        inspect.signature(function).bind(argument)
+    except TypeError as error:
+        line = inspect.unwrap(function).__code__.co_firstlineno
+        raise ScheduleFileError(
+            f"{path}:{line}: {name}({parameter}) is called with one argument, this one cannot be: "
+            f"{error}"
+        ) from error
+    with _user_code(path):
+        return function(argument)
+
+
+def _golden(
+    path: Path, namespace: Mapping[str, Any], inputs: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """What the file's golden expects."""
+    outputs = _call(path, namespace, "golden", inputs)
+    if not isinstance(outputs, Mapping):
+        raise ScheduleFileError(
+            f"{path}: golden(inputs) returned {type(outputs).__name__}; it must return a dict from "
+            "each output's name to its array"
+        )
+    return {str(name): np.asarray(array) for name, array in outputs.items()}
+
+
+def _program(
+    built: Any,
+    golden: Golden | None,
+    config: Config,
+    name: str,
+    seed: int,
+    note: Callable[[str], None],
+    progress: Progress,
+) -> Program:
     if isinstance(built, Kernel):
-        return built.program(seed=seed)
-    compiled = built if isinstance(built, Compiled) else compile(built, config, name=name)
-    rng = np.random.default_rng(seed)
-    inputs = {}
-    for tensor in compiled.dram:
-        if tensor.role != "output":
-            limit = 128 if tensor.dtype == "int8" else 1 << 20
-            inputs[tensor.name] = rng.integers(-limit, limit, tensor.shape).astype(tensor.dtype)
-    return compiled.program(inputs, golden(inputs) if callable(golden) else None)
+        return built.program(seed=seed, progress=progress)
+    compiled = built
+    if not isinstance(built, Compiled):
+        compiled = compile(built, config, name=name, progress=progress)
+    progress("golden")
+    given = {t.name: (t.shape, t.dtype) for t in compiled.dram if t.role != "output"}
+    try:
+        return compiled.program(*unclipped_inputs(given, golden or _by_llvm(built), seed))
+    except NoReference as error:
+        note(f"{name} expects nothing, since {error}: define golden(inputs)")
+    return compiled.program(unclipped_inputs(given, lambda _: None, seed)[0])
+
+
+def _by_llvm(built: Any) -> Golden:
+    if isinstance(built, Compiled):
+        raise NoReference("build returned a compiled schedule, not the schedule")
+    return reference(built)

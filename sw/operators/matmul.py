@@ -14,7 +14,7 @@ from tvm import s_tir, te
 from hw.config import Config
 from sw.compiler import SLOTS, TensorSpec, register, tensorize
 from sw.operators.epilogue import PARAMETERS, Epilogue, check_depth
-from sw.operators.operator import Kernel, Operator, Parameter, Tensor
+from sw.operators.operator import Kernel, Operator, Parameter, Tensor, check_addresses
 from sw.operators.tiles import GemmShape, Tiling, by_step, choose, split_copy
 
 __all__ = ["MATMUL", "build", "expression"]
@@ -104,6 +104,8 @@ def build(
     """
     check_depth("matmul", inner)
     epilogue = Epilogue(bias, shift, low, high)
+    tensors = _tensors(config, rows, inner, columns, epilogue)
+    check_addresses("matmul", tensors)
     blocks = -(-rows // config.batch), -(-inner // config.block), -(-columns // config.block)
     shape = GemmShape(1, blocks[1], blocks[2], 1, blocks[0], bias=bias, alu=epilogue != Epilogue())
     tiling = tiling or choose(shape, config)
@@ -116,26 +118,29 @@ def build(
     return Kernel(
         name=f"matmul_{rows}x{inner}x{columns}",
         config=config,
-        tensors=_tensors(config, rows, inner, columns, bias),
+        tensors=tensors,
         golden=lambda tensors: _golden(tensors, epilogue),
         function=untensorized,
         schedule=sch,
         macs=rows * inner * columns,
         description=f"({rows}, {inner}) x ({columns}, {inner})^T, {epilogue.describe()}",
-        notes={"shape": shape, "tiling": tiling},
+        notes={"shape": shape, "tiling": tiling, "epilogue": epilogue},
     )
 
 
-def _tensors(config: Config, rows: int, inner: int, columns: int, bias: bool) -> dict[str, Tensor]:
+def _tensors(
+    config: Config, rows: int, inner: int, columns: int, epilogue: Epilogue
+) -> dict[str, Tensor]:
     batch, block = config.batch, config.block
+    ranges = epilogue.input_ranges(inner)
     vectors, weights = f"NC{batch}n{block}c", f"OI{block}o{block}i"
     tensors = {
-        "data": Tensor(TensorSpec("input", (rows, inner), vectors), "int8"),
-        "weight": Tensor(TensorSpec("weight", (columns, inner), weights), "int8"),
+        "data": Tensor(TensorSpec("input", (rows, inner), vectors), "int8", *ranges.data),
+        "weight": Tensor(TensorSpec("weight", (columns, inner), weights), "int8", *ranges.weight),
     }
-    if bias:
+    if epilogue.bias:
         spec = TensorSpec("bias", (columns,), f"C{batch}n{block}c")
-        tensors["bias"] = Tensor(spec, "int32", -(1 << 20), 1 << 20)
+        tensors["bias"] = Tensor(spec, "int32", *ranges.bias)
     tensors["out"] = Tensor(TensorSpec("output", (rows, columns), vectors), "int8")
     return tensors
 

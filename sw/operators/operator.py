@@ -6,20 +6,28 @@ shapes fixed: tensors, NumPy golden, schedule before and after tensorization, pr
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from hw.config import Config
+from hw.errors import VtaError, shown
 from sw.compiler import Compiled, TensorSpec, compile
-from sw.layout import pack, padded_shape, unpack
+from sw.layout import pack, packed_shape, padded_shape, unpack
+from sw.operators.reference import on_llvm
 from sw.program import Program, Result
+from sw.progress import Progress, quiet
 
-__all__ = ["Kernel", "Operator", "OperatorError", "Parameter"]
+__all__ = ["Kernel", "Operator", "OperatorError", "Parameter", "Tensor", "check_addresses"]
+
+ADDRESSES = 1 << 32  # bytes that 32-bit addresses reach
 
 
-class OperatorError(ValueError):
+INT32 = np.iinfo(np.int32)
+
+
+class OperatorError(VtaError, ValueError):
     """An unknown operator or parameter, or a value outside its range."""
 
 
@@ -33,6 +41,7 @@ class Parameter:
     help: str
     choices: tuple[str, ...] = ()
     minimum: int | None = None
+    maximum: int = INT32.max
 
     def check(self, operator: str, value: Any) -> Any:
         """`value` if it is legal; OperatorError if not."""
@@ -47,8 +56,14 @@ class Parameter:
                 f"{operator}: {self.name} is {value!r}; it must be one of {', '.join(self.choices)}"
             )
         if self.minimum is not None and value is not None and value < self.minimum:
+            limit = "or more" if self.maximum == INT32.max else f"to {self.maximum}"
             raise OperatorError(
-                f"{operator}: {self.name} is {value}; it must be {self.minimum} or more"
+                f"{operator}: {self.name} is {shown(value)}; it must be {self.minimum} {limit}"
+            )
+        if isinstance(value, int) and not INT32.min <= value <= self.maximum:
+            low = INT32.min if self.minimum is None else self.minimum
+            raise OperatorError(
+                f"{operator}: {self.name} is {shown(value)}; it must be {low} to {self.maximum}"
             )
         return value
 
@@ -61,6 +76,25 @@ class Tensor:
     dtype: str
     low: int = -128
     high: int = 127
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in DRAM, packed."""
+        return prod(packed_shape(self.spec.shape, self.spec.layout)) * np.dtype(self.dtype).itemsize
+
+
+def check_addresses(operator: str, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse tensors that DRAM cannot hold, before anything is computed for them."""
+    total = sum(tensor.nbytes for tensor in tensors.values())
+    if total >= ADDRESSES:
+        each = ", ".join(
+            f"{name} {' x '.join(map(str, tensor.spec.shape))}: {tensor.nbytes:,}"
+            for name, tensor in tensors.items()
+        )
+        raise OperatorError(
+            f"{operator}: the tensors take {total:,} bytes ({each}); addresses have 32 bits, "
+            f"{ADDRESSES:,} bytes: choose smaller shapes, or compile it in parts"
+        )
 
 
 @dataclass
@@ -86,17 +120,25 @@ class Kernel:
     macs: int = 0
     description: str = ""
     notes: dict[str, Any] = field(default_factory=dict)
+    _compiled: Compiled | None = field(default=None, init=False, repr=False)
 
-    @cached_property
+    @property
     def compiled(self) -> Compiled:
         """The stream; compiled when first asked for."""
-        return compile(
-            self.schedule,
-            self.config,
-            name=self.name,
-            tensors={name: tensor.spec for name, tensor in self.tensors.items()},
-            description=self.description,
-        )
+        return self.compile()
+
+    def compile(self, progress: Progress = quiet) -> Compiled:
+        """The stream; `progress` is called with the name of each step, the first time."""
+        if self._compiled is None:
+            self._compiled = compile(
+                self.schedule,
+                self.config,
+                name=self.name,
+                tensors={name: tensor.spec for name, tensor in self.tensors.items()},
+                description=self.description,
+                progress=progress,
+            )
+        return self._compiled
 
     @property
     def inputs(self) -> list[str]:
@@ -134,26 +176,30 @@ class Kernel:
             name: pack(array, self.tensors[name].spec.layout) for name, array in outputs.items()
         }
 
-    def program(self, inputs: Mapping[str, np.ndarray] | None = None, *, seed: int = 0) -> Program:
+    def program(
+        self,
+        inputs: Mapping[str, np.ndarray] | None = None,
+        *,
+        seed: int = 0,
+        progress: Progress = quiet,
+    ) -> Program:
         """The program for logical `inputs` (random ones of `seed` by default), with
-        expectations.
+        expectations. `progress` is called with the name of each step.
         """
-        inputs = self.random_inputs(seed) if inputs is None else inputs
-        return self.compiled.program(inputs, self.expected(inputs))
+        compiled = self.compile(progress)
+        if inputs is None:
+            progress("random tensors")
+            inputs = self.random_inputs(seed)
+        progress("golden")
+        return compiled.program(inputs, self.expected(inputs))
 
     def llvm(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Packed outputs of the schedule before tensorization, run by TVM on the host."""
-        import tvm
-
-        arguments = []
-        for name, tensor in self.tensors.items():
-            spec = tensor.spec
-            full = np.zeros(spec.shape, tensor.dtype) if name in self.outputs else inputs[name]
-            arguments.append(tvm.runtime.tensor(pack(np.asarray(full), spec.layout)))
-        module = tvm.ir.IRModule({"main": self.function.with_attr("global_symbol", "main")})
-        tvm.compile(module, target="llvm")["main"](*arguments)
-        names = list(self.tensors)
-        return {name: arguments[names.index(name)].numpy() for name in self.outputs}
+        packed = {
+            name: pack(np.asarray(inputs[name]), self.tensors[name].spec.layout)
+            for name in self.inputs
+        }
+        return on_llvm(self.function)(packed)
 
     def unpack(self, result: Result) -> dict[str, np.ndarray]:
         """The logical outputs in a device's result."""

@@ -9,6 +9,7 @@ import random
 import numpy as np
 import pytest
 
+from hw.config import Config
 from hw.isa import (
     Alu,
     AluOpcode,
@@ -18,8 +19,11 @@ from hw.isa import (
     MemoryType,
 )
 from sw.codec import pack_uops
-from tests.hw.compute_stage import ACC_BASE, LAST, UOP_BASE, State, gemm, rtl_compute
+from tests.hw.compute_stage import ACC_BASE, LAST, UOP_BASE, State, alu, gemm, rtl_compute
 from tests.hw.harness import SMALL, small
+
+BLOCK_16 = SMALL[4]
+"""The block of the default core, 16 lanes, on small scratchpads."""
 
 
 def random_loops(rng: random.Random, single: bool) -> dict[str, int]:
@@ -93,10 +97,17 @@ def random_program(rng: random.Random, count: int) -> list[Instruction]:
     return [*program, Load(memory_type=MemoryType.UOP, sram_base=LAST, x_size=1, y_size=1)]
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_equals_one_instruction_after_the_other(seed: int) -> None:
-    config = (SMALL[0], SMALL[1], SMALL[2])[seed % 3]
-    stall = (0.0, 0.3)[seed // 3]
+@pytest.mark.parametrize(
+    ("config", "seed", "stall"),
+    [
+        *((SMALL[n], n, 0.0) for n in range(3)),
+        *((SMALL[n], n + 3, 0.3) for n in range(3)),
+        (BLOCK_16, 6, 0.0),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_equals_one_instruction_after_the_other(config: Config, seed: int, stall: float) -> None:
+    """Every lane of the default block too: forwarding is per lane."""
     program = random_program(random.Random(seed), 40)
     state = State(config, seed)
     stage, acc = rtl_compute(state, program, seed, stall)
@@ -108,6 +119,33 @@ def test_equals_one_instruction_after_the_other(seed: int) -> None:
     indices = np.arange(len(program) + 4)
     np.testing.assert_array_equal(stage.started, indices)
     np.testing.assert_array_equal(stage.retired, indices)
+
+
+def test_neighbours_on_the_same_entries_in_every_lane() -> None:
+    """Each step adds to, or combines, what one of the three before it wrote: block 16."""
+    state = State(BLOCK_16, 8)
+    rng = np.random.default_rng(8)
+    uops = state.memory[UOP_BASE:ACC_BASE].view(np.uint32)
+    few = np.stack(
+        [rng.integers(0, 3, 32), rng.integers(0, 3, 32), rng.integers(0, 32, 32)], axis=1
+    )
+    uops[1:33] = pack_uops(BLOCK_16, few)
+    steps = {"uop_bgn": 0, "uop_end": 32}
+    program = [
+        Load(memory_type=MemoryType.UOP, dram_base=1, x_size=32, y_size=1),
+        Load(memory_type=MemoryType.ACC, x_size=64, y_size=1),
+        Load(memory_type=MemoryType.UOP, sram_base=LAST, x_size=1, y_size=1),
+        gemm(**steps),
+        alu(alu_opcode=AluOpcode.ADD, use_imm=0, **steps),
+        gemm(**steps),
+        alu(alu_opcode=AluOpcode.ADD, use_imm=0, src_factor_in=1, iter_in=2, **steps),
+        alu(alu_opcode=AluOpcode.MUL, imm=3, iter_in=3, dst_factor_in=1, src_factor_in=1, **steps),
+        gemm(**steps | {"uop_end": 5}),
+    ]
+    _, acc = rtl_compute(state, program, 8, 0.0)
+    for instruction in program:
+        state.execute(instruction)
+    np.testing.assert_array_equal(acc, state.acc)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hw.config import Config
 from hw.gemm import GEMM_LATENCY, MacArray
 from tests.hw.harness import SMALL, simulate, small, words
 
-CONFIGS = (SMALL[0], SMALL[1], SMALL[3], small(log_batch=2, log_inp_buff_size=10,
+CONFIGS = (SMALL[0], SMALL[1], SMALL[3], SMALL[4], small(log_batch=2, log_inp_buff_size=10,
                                                log_acc_buff_size=12))  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def rtl_gemm(config: Config, inp: np.ndarray, wgt: np.ndarray, seed: int) -> np.
 def test_dot_products_are_exact(config: Config) -> None:
     seed = config.batch
     rng = np.random.default_rng(seed)
-    n = 60
+    n = 60 if config.block < 16 else 20
     inp = rng.integers(-128, 128, (n, config.batch, config.block), np.int8)
     wgt = rng.integers(-128, 128, (n, config.block, config.block), np.int8)
     for k, (x, w) in enumerate(((-128, -128), (-128, 127), (127, -128), (127, 127), (0, -1))):

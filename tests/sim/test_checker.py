@@ -90,6 +90,17 @@ def _address(index: int, channel: str, **fields: int) -> Callable[[Edges], None]
                    for n in (index, index + 1) for name, value in fields.items()))  # fmt: skip
 
 
+def _after_finish(channel: str) -> Callable[[Edges], None]:
+    """The channel's address comes again, an edge behind the rise of finish."""
+
+    def change(edges: Edges) -> None:
+        late = copy_of(edges[{"ar": READ, "aw": WRITE}[channel]])
+        late.finish = 1
+        edges += [copy_of(edges[FINISH]), late]
+
+    return change
+
+
 BROKEN = {
     "AR: payload changed before READY": _change(READ, "ar.address", 0x1008),
     "AR: VALID fell before READY": _insert(READ, 0),
@@ -127,7 +138,9 @@ BROKEN = {
         _change(RESPONSE_WAITS, "b.id", 6), _change(RESPONSE, "b.id", 6)),
     "B: a response with ID 5, which no complete write": _insert(DATA_WAITS, RESPONSE),
     "finish rose with 1 reads in flight": _drop(LAST_BEAT - 1, LAST_BEAT),
-    "finish rose with 1 writes in flight": _drop(RESPONSE_WAITS, RESPONSE),
+    "finish rose with 1 writes unanswered": _drop(RESPONSE_WAITS, RESPONSE),
+    "AR 0x1000: after finish": _after_finish("ar"),
+    "AW 0x2004: after finish": _after_finish("aw"),
     "finish rose with write data that has no address": _insert(RESPONSE, DATA + 4),
     "finish rose while AR was valid": _change(FINISH, "ar.valid", 1),
 }  # fmt: skip

@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,12 @@ import pytest
 from hw.config import Config
 from sim import cli
 from sim.build import ROOT
+from sim.exit import Exit
+from sim.waves import WAVES
 from sw.generate import BAD, CORNERS
-from sw.program import Program
+from sw.golden import GoldenDevice
+from sw.program import Program, Result
+from tests.sw.operators.mistakes import IN_SCHEDULES
 
 STREAMS = ROOT / "tests" / "streams"
 STREAM = STREAMS / "store_64x1s4_x9.npz"
@@ -56,6 +62,52 @@ def test_json_alone_on_standard_output() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)[0]["match"]
     assert "store_64x1s4_x9" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdout"])
+def test_json_on_standard_output_keeps_what_is_there(tmp_path: Path, name: str) -> None:
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    command = [sys.executable, "-m", "sim.cli", "check", str(STREAM), "--json", name]
+    with log.open("a") as file:
+        subprocess.run(command, stdout=file, stderr=subprocess.PIPE, cwd=ROOT, check=True)
+    first, rest = log.read_text().split("\n", 1)
+    assert first == "before"
+    assert json.loads(rest)[0]["good"]
+
+
+@pytest.mark.parametrize("name", ["[/bold]", "[red]x", "../../up", "a/b [/]", "\N{SNOWMAN}", "[1]"])
+def test_any_name_is_printed_as_it_is(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
+) -> None:
+    """Not as the markup of the library that prints the tables."""
+    program = dataclasses.replace(Program.load(_wrong(tmp_path)), name=name)
+    program.save(tmp_path / "odd.npz")
+    status, out, err = _vta(
+        capsys, "run", tmp_path / "odd.npz", "--device", "golden", "--split",
+    )  # fmt: skip
+    assert (status, err) == (Exit.WRONG, "")
+    assert out.count(name) == 2
+
+
+def test_waves_of_each_program_have_a_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Equal names get a number; no name leads out of the directory."""
+    written: list[Path] = []
+
+    def run(program: Program, path: Path, **_: object) -> Result:
+        written.append(path)
+        return GoldenDevice().run(program)
+
+    monkeypatch.setattr("sim.commands.run.run_with_waves", run)
+    files = []
+    for n, name in enumerate(("same", "../same", "same", "a/b")):
+        files.append(tmp_path / f"{n}.npz")
+        dataclasses.replace(Program.load(STREAM), name=name).save(files[-1])
+    assert _vta(capsys, "run", *files, "--waves")[0] == Exit.OK
+    assert {path.parent for path in written} == {WAVES}
+    assert [path.stem for path in written] == ["same", "_same", "same-2", "a_b"]
 
 
 def test_run_finds_the_wrong_byte(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -114,7 +166,7 @@ def test_timeline(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     ("arguments", "text"),
     [
         (("run", "missing.npz"), "missing.npz: No such file"),
-        (("run", ROOT / "pyproject.toml"), "pyproject.toml: no stream bundle"),
+        (("run", ROOT / "pyproject.toml"), "pyproject.toml: this is not a stream bundle"),
         (("run", STREAM, "--latency", 0), "latency is 0; it must be 1 to 4096"),
         (("run", STREAM, "--latency", 5000), "latency is 5000; it must be 1 to 4096"),
         (("run", STREAM, "--bus-bits", 48), "AXI_DATA_BITS is 48"),
@@ -123,15 +175,48 @@ def test_timeline(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         (("disasm", "missing.npz"), "missing.npz"),
         (("asm", ROOT / "README.nothing"), "README.nothing: No such file"),
         (("asm", ROOT / "pyproject.toml"), "pyproject.toml: line "),
+        (("asm", "."), "Is a directory"),
         (("check", "missing.npz"), "missing.npz"),
         (("import", ROOT / "sim"), "instructions.bin is missing"),
         (("compile",), "give an operator's name"),
         (("compile", "no_such"), "operator 'no_such' is unknown: choose one of matmul"),
-        (("compile", "matmul", "rows"), "'rows' is no NAME=VALUE"),
-        (("compile", "matmul", "rows=x"), "rows is 'x'; it must be int"),
+        (("compile", "matmul", "rows"), "'rows' is not a parameter: write its name and value"),
+        (("compile", "matmul", "rows=1", "rows=2"), "rows is given twice"),
+        (("compile", "matmul", "rows=1000000000"), "addresses have 32 bits"),
+        (("compile", "matmul", "rows=x"), "rows is 'x'; it must be an integer"),
         (("compile", "matmul", "bias=1"), "bias is '1'; it must be true or false"),
         (("compile", "missing.py"), "missing.py"),
-        (("verilog", "--config", ROOT / "pyproject.toml"), "pyproject.toml"),
+        (("verilog", "--config", ROOT / "pyproject.toml"), "pyproject.toml: this is not JSON"),
+        (("verilog", "--config", "none.json"), "none.json: No such file or directory"),
+        (("run", STREAM, "--max-cycles", -5), "--max-cycles is -5; it must be 1 to "),
+        (("run", STREAM, "--max-cycles", 0), "--max-cycles is 0; it must be 1 to "),
+        (("run", STREAM, "--stall", -1), "stall_seed is -1; it must be 0 to "),
+        (("run", STREAM, "--poison", -1), "poison_seed is -1; it must be 0 to "),
+        (("run", ROOT / "tests"), "tests: Is a directory"),
+        (("compile", "matmul", "--seed", -1), "--seed is -1; it must be 0 to "),
+        (("synth", "--seed", -1), "--seed is -1; it must be 0 to 2147483647"),
+        (
+            ("compile", "add", "constant=5000000000"),
+            "constant is 5000000000; it must be -2147483648 ",
+        ),
+        (("compile", "add", f"constant={'9' * 5000}"), "; it must be an integer"),
+        (("import", ROOT / "sim", "--layer", "L1"), "there is no layer 'L1'; there are: none"),
+        *(
+            ((*command, option, path), f"{option} {path}: cannot be written: {why}")
+            for command, option in (
+                (("run", STREAM), "--json"),
+                (("run", STREAM), "--timeline"),
+                (("check", STREAM), "--json"),
+                (("asm", ROOT / "pyproject.toml"), "--output"),
+                (("disasm", STREAM), "--output"),
+                (("compile", "matmul"), "--output"),
+                (("import", ROOT / "sim"), "--output"),
+                (("verilog",), "--output"),
+                (("synth",), "--json"),
+                (("bench",), "--json"),
+            )
+            for path, why in (("/nonexistent/x", "No such file"), (ROOT / "sim", "Is a directory"))
+        ),
     ],
 )
 def test_bad_input_is_refused_in_one_line(
@@ -148,6 +233,55 @@ def test_help_has_examples(capsys: pytest.CaptureFixture[str], command: str) -> 
     status, out, _ = _vta(capsys, command, "--help")
     assert status == 0
     assert "examples:" in out and f"vta {command} " in out
+
+
+def test_help_of_the_command_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = _vta(capsys, "--help")
+    assert status == Exit.OK
+    assert "examples:" in out and "vta run " in out
+    status, out, err = _vta(capsys)
+    assert (status, out) == (Exit.REFUSED, "")
+    assert "examples:" in err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = _vta(capsys, "--version")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert status == Exit.OK
+    assert out.startswith(f"vta {project['version']} (stream bundles: format 1; ")
+
+
+def test_a_bug_shows_as_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is no error of the user has its traceback and its own exit status."""
+    for error in (ValueError("odd"), RuntimeError("odd"), KeyError("odd"), AssertionError("odd")):
+
+        def fail(*_: object, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr("sim.commands.check.check", fail)
+        status, _, err = _vta(capsys, "check", STREAM)
+        assert status == Exit.BUG
+        assert "Traceback (most recent call last)" in err
+        assert "this is a bug in vta" in err and f"vta check {STREAM}" in err
+
+
+def test_too_little_memory_is_no_bug(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("sim.commands.check.check", fail)
+    status, _, err = _vta(capsys, "check", STREAM)
+    assert (status, err) == (Exit.REFUSED, "vta: this machine has too little memory for that\n")
+
+
+def test_exit_codes_are_documented() -> None:
+    text = (ROOT / "docs" / "exit-codes.md").read_text()
+    for status in Exit:
+        assert f"| {status.value} |" in text, status
 
 
 def test_usage_errors_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,6 +307,15 @@ def test_disasm_and_asm_give_the_same_program(
         np.testing.assert_array_equal(data, data_after)
 
 
+def test_asm_does_not_overwrite_its_text(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text = tmp_path / "text.npz"
+    text.write_text("finish\n")
+    assert _vta(capsys, "asm", text)[0] == Exit.REFUSED
+    assert text.read_text() == "finish\n"
+
+
 def test_disasm_of_the_code_alone(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = _vta(capsys, "disasm", "--code", STREAM)
     assert status == 0
@@ -190,6 +333,21 @@ def test_check(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert status == 1
     assert f"error {error_class.name}: " in out
     assert f"instruction {index}" in out
+
+
+def test_check_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    program, error_class, index = next(iter(BAD.values()))(Config(), 0)
+    path = tmp_path / "bad.npz"
+    program.save(path)
+    status, out, err = _vta(capsys, "check", STREAM, path, "--json", "-")
+    assert status == Exit.WRONG
+    good, bad = json.loads(out)
+    assert good["file"] == str(STREAM) and good["good"] and good["errors"] == []
+    assert not bad["good"] and bad["instructions"] == program.registers.insn_count
+    first = bad["errors"][0]
+    assert (first["class"], first["index"]) == (error_class.name, index)
+    assert first["reason"] and f"instruction {index}" in first["instruction"]
+    assert f"{path}: error {error_class.name}: " in err
 
 
 def test_check_counts_warnings_if_strict(
@@ -212,6 +370,50 @@ def test_compile_and_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
     )  # fmt: skip
     assert status == 0 and out.startswith(f"{path}: ")
     assert _vta(capsys, "run", path)[0] == 0
+
+
+def test_parameters_may_follow_options(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "m.npz"
+    arguments = ("compile", "matmul", "inner=8", "--preset", "1x8", "-o", path, "columns=8")
+    assert _vta(capsys, *arguments)[0] == 0
+    assert Program.load(path).segments["out"].shape == (1, 8)
+    for unknown in (("--foo", "rows=2"), ("rows=2", "--foo")):
+        status, _, err = _vta(capsys, *arguments, *unknown)
+        assert status == 2 and "unrecognized arguments: " in err and "--foo" in err
+
+
+def test_all_that_tvm_says_goes_into_a_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Beside the bundle; into a temporary file where nothing can be written there."""
+    mistake = IN_SCHEDULES[0]
+    path, output, beside = (tmp_path / n for n in ("s.py", "stream.npz", "stream.error.txt"))
+    path.write_text(mistake.text)
+    for _ in range(2):
+        status, _, err = _vta(capsys, "compile", path, "-o", output)
+        assert status == 2 and not output.exists()
+        assert err.startswith(f"vta: {path}:{mistake.line}: ")
+        kept = Path(err.rpartition("  all that TVM says: ")[2].strip())
+        assert (kept == beside) == (not beside.is_dir())
+        text = kept.read_text()
+        assert "The IR with diagnostic is" in text and "Traceback" in text
+        kept.unlink()
+        beside.mkdir(exist_ok=True)
+
+
+def test_the_messages_in_the_documentation(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/seed.md shows what is printed."""
+    page = (ROOT / "docs" / "seed.md").read_text()
+    shown = re.findall(r"^```\n(vta: my_schedule.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    printed = []
+    for name in ("on the block", "unit iterator bound", "no cache_read"):
+        (mistake,) = (m for m in IN_SCHEDULES if m.name == name)
+        Path("my_schedule.py").write_text(mistake.text)
+        printed.append(_vta(capsys, "compile", "my_schedule.py")[2])
+    assert shown == printed
 
 
 def test_compile_lists_operators(capsys: pytest.CaptureFixture[str]) -> None:

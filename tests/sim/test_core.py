@@ -13,6 +13,7 @@ from hw.config import Config
 from sim.device import RtlDevice
 from sim.options import RunOptions
 from sw.generate import BAD, CORNERS, random_program
+from sw.golden import stray_bytes
 from tests.sim.programs import run_and_compare
 
 Devices = Callable[[Config], RtlDevice]
@@ -39,7 +40,9 @@ LATENCIES = (1, 2, 7, 16, 64, 200)
 
 
 def random_options(seed: int) -> RunOptions:
-    """A memory for a program: every third without stalls, half of them without a reset before."""
+    """A memory for a program: every third without stalls, half of them without a reset before,
+    and with the scratchpads as the run before left them.
+    """
     rng = np.random.default_rng([seed, 77])
     return RunOptions(
         latency=int(rng.choice(LATENCIES)),
@@ -47,6 +50,7 @@ def random_options(seed: int) -> RunOptions:
         stall_rate=float(rng.choice((0.05, 0.2, 0.6))),
         stall_length=int(rng.choice((1, 4, 40))),
         reset=seed % 2 == 0,
+        clear_scratchpads=seed % 2 == 0,
         poison_seed=seed if seed % 8 == 0 else None,
     )
 
@@ -83,6 +87,7 @@ def test_one_error_is_named(rtl: Devices, config: str, name: str) -> None:
             assert result.error is not None, f"{config}, seed {seed}: no error"
             found = (result.error.error_class, result.error.index)
             assert found == (error_class, index), f"{config}, seed {seed}: {result.details}"
+            assert not len(stray_bytes(program, result.memory)), f"{config}, seed {seed}"
 
 
 @pytest.mark.regress

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from hw.config import Config
+from hw.errors import OptionError
 from hw.isa import (
     ErrorClass,
     Finish,
@@ -28,7 +29,7 @@ from sim.process import SimulatorCrash
 from sim.timeline import intervals
 from sw.codec import encode_all
 from sw.generate import CORNERS, random_program
-from sw.golden import GoldenDevice
+from sw.golden import GoldenDevice, stray_bytes
 from sw.program import Program, Registers
 from tests.sim.programs import run_and_compare
 
@@ -36,8 +37,10 @@ SHORT = "store_stride"
 BASE = 0x10000
 
 
-def _program(instructions: list, *, name: str = "test", nbytes: int = 1 << 16) -> Program:
-    config = Config()
+def _program(
+    instructions: list, *, name: str = "test", nbytes: int = 1 << 16, config: Config | None = None
+) -> Program:
+    config = config or Config()
     image = np.zeros(nbytes, np.uint8)
     code = encode_all(config, instructions)
     image[: len(code)] = code
@@ -83,8 +86,9 @@ def _read_back(config: Config) -> Program:
     """Stores all of OUT, without having written any."""
     depth = config.acc_depth
     nbytes = depth * config.out_bytes
-    rows = [Store(memory_type=MemoryType.OUT, x_size=depth, y_size=1, dram_base=BASE // 16 + 256)]
-    return _program([*rows, Finish()], nbytes=4096 + nbytes)
+    start = (BASE + 4096) // config.out_bytes
+    rows = [Store(memory_type=MemoryType.OUT, x_size=depth, y_size=1, dram_base=start)]
+    return _program([*rows, Finish()], nbytes=4096 + nbytes, config=config)
 
 
 def test_poison_fills_the_scratchpads_from_its_seed(device: RtlDevice) -> None:
@@ -99,6 +103,29 @@ def test_poison_fills_the_scratchpads_from_its_seed(device: RtlDevice) -> None:
     words = expected[acc : acc + 4 * Config().acc_depth * Config().out_bytes].view("<i4")
     out = poisoned[0][4096:]
     np.testing.assert_array_equal(out.view(np.int8), words.astype(np.int8))
+
+
+@pytest.mark.parametrize("config", [Config(), Config.preset("1x4", axi_data_bits=32)],
+                         ids=lambda config: config.name)  # fmt: skip
+def test_scratchpads_start_with_zeros(rtl: Callable[[Config], RtlDevice], config: Config) -> None:
+    """Whatever the run before left: the ACC of a poison program, seen through OUT."""
+    program, device = _read_back(config), rtl(config)
+    for reset in (True, False):
+        device.run(poison_program(config, 3))
+        left = device.run(program, options=RunOptions(reset=reset, clear_scratchpads=False))
+        assert np.any(left.memory[4096:])
+        result = device.run(program, options=RunOptions(reset=reset))
+        assert (result.error, result.warnings) == (None, [])
+        assert not np.any(result.memory[4096:])
+
+
+def test_a_core_whose_scratchpads_are_not_found_is_told(
+    device: RtlDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them are cleared, or there is a warning: their bytes are counted."""
+    monkeypatch.setattr("sim.device._scratchpad_bytes", lambda config: 1 << 20)
+    (warning,) = device.run(CORNERS[SHORT](Config())).warnings
+    assert warning.startswith("491520 of 1048576 bytes of the scratchpads were filled with zeros")
 
 
 def test_every_scratchpad_is_poisoned() -> None:
@@ -133,6 +160,13 @@ def test_a_limit_of_cycles(device: RtlDevice) -> None:
     with pytest.raises(Hang, match=f"{program.name} did not finish within the limit"):
         device.run(program, max_cycles=20)
     run_and_compare(device, program, RunOptions(reset=False))  # which resets all the same
+
+
+@pytest.mark.parametrize("limit", [0, -5, 1 << 63])
+def test_a_limit_below_one_is_refused(device: RtlDevice, limit: int) -> None:
+    """Zero does not mean "no limit"."""
+    with pytest.raises(OptionError, match=f"max_cycles is {limit}; it must be 1 to "):
+        device.run(next(iter(CORNERS.values()))(Config()), max_cycles=limit)
 
 
 def test_progress_tells_cycles(device: RtlDevice) -> None:
@@ -208,6 +242,7 @@ def test_an_error_response_becomes_a_bus_error(
         result = device.run(program, options=RunOptions(faults=(fault,), latency=5))
         assert result.error is not None, f"burst {nth} of {total}"
         assert result.error.error_class == ErrorClass.BUS_ERROR
+        assert not len(stray_bytes(program, result.memory)), f"burst {nth} of {total}"
     run_and_compare(device, program, RunOptions(reset=False))
 
 
@@ -267,6 +302,7 @@ def test_a_core_that_starts_at_random_is_reset_to_the_same(device: RtlDevice, se
     arguments = (f"+verilator+seed+{seed}", "+verilator+rand+reset+2")
     with RtlDevice(variant="random", arguments=arguments) as other:
         for program, expected in zip(programs, known, strict=True):
-            result = run_and_compare(other, program, RunOptions())
+            options = RunOptions(clear_scratchpads=False)
+            result = run_and_compare(other, program, options)
             assert result.cycles == expected.cycles
             assert result.counters == expected.counters

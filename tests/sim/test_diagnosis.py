@@ -16,8 +16,8 @@ from hw.isa import (
     Store,
 )
 from hw.registers import StageState
-from sim.device import Hang, RtlDevice
-from sim.diagnosis import describe_instruction, diagnose
+from sim.device import Hang, ProtocolViolation, RtlDevice
+from sim.diagnosis import describe_instruction, diagnose, explain_early_finish
 from sim.options import Fault, RunOptions
 from sw.codec import encode_all
 from sw.program import Program, Registers
@@ -40,6 +40,19 @@ def _pipeline() -> list:
 
 def test_the_pipeline_itself_is_fine(device: RtlDevice) -> None:
     assert device.run(_program(_pipeline())).error is None
+
+
+def test_a_finish_that_did_not_wait_is_told(device: RtlDevice, monkeypatch) -> None:
+    """The counters stand still when finish rises: what had not retired is missing from them."""
+    program = _program(_pipeline())
+    counters = device.run(program).counters
+    assert explain_early_finish(program, counters) == ""
+    early = counters | {"store_instructions": 0}
+    text = "finish rose with 4 of 5 instructions retired (load 1, compute 3, store 0): FINISH did"
+    assert explain_early_finish(program, early).startswith(text)
+    monkeypatch.setattr("sim.device.explain_early_finish", lambda *_: text)
+    with pytest.raises(ProtocolViolation, match="test: finish rose with 4 of 5 instructions"):
+        device.run(program)
 
 
 def _without(index: int, flag: str) -> Program:

@@ -11,10 +11,10 @@ from hw.isa import (
     Load,
     MemoryType,
 )
-from sim.limits import CEILING, cycle_limit
+from sim.limits import cycle_limit
 from sim.options import Fault, RunOptions
 from sw.codec import encode_all
-from sw.program import Program, Registers
+from sw.program import MAX_CYCLES, Program, Registers
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,7 @@ from sw.program import Program, Registers
         ({"stall_rate": 1.0}, "stall_rate is 1.0; it must be 0 to 0.99"),
         ({"stall_length": 0}, "stall_length is 0"),
         ({"stall_seed": -1}, "stall_seed is -1"),
+        ({"poison_seed": -1}, "poison_seed is -1; it must be 0 to 18446744073709551615"),
         ({"no_progress": 1}, "no_progress is 1"),
     ],
 )
@@ -72,7 +73,7 @@ def test_the_limit_grows_with_the_work() -> None:
 
 def test_the_limit_has_a_ceiling() -> None:
     huge = Gemm(uop_end=16383, iter_out=16383, iter_in=16383)
-    assert cycle_limit(_program(*[huge] * 20_000), RunOptions()) <= CEILING < 1 << 63
+    assert cycle_limit(_program(*[huge] * 20_000), RunOptions()) <= MAX_CYCLES < 1 << 63
 
 
 def test_the_limit_reads_the_instructions_as_they_are_encoded() -> None:

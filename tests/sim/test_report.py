@@ -73,6 +73,7 @@ def test_what_went_wrong_is_told() -> None:
     ]
     assert [outcome.match for outcome in outcomes] == [False, False, False]
     assert [o.verdict for o in outcomes] == ["mismatch", "DEADLOCK at 3", "no result"]
+    assert [o.status for o in outcomes] == ["mismatch", "error", "no_result"]
     text = _text(*outcomes)
     for line in ("line one", "line two", "the simulator ended"):
         assert line in text
@@ -111,8 +112,9 @@ def test_nothing_expected_is_said() -> None:
     program = _program()
     program.expected = []
     outcome = Outcome(program, "rtl", _result(program))
-    assert outcome.match
-    assert outcome.verdict == "nothing expected"
+    assert outcome.match is None
+    assert (outcome.status, outcome.verdict) == ("unchecked", "nothing expected")
+    assert outcome.to_dict()["match"] is None
 
 
 def test_a_golden_run_has_no_cycles() -> None:

@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hw.config import PRESETS, Config
+from hw.errors import OptionError
 from hw.isa import Alu, AluOpcode, ErrorClass, Gemm, MemoryType
 from sw.generate import BAD, CORNERS, random_program
 from sw.generate.corners.alu import operate
 from sw.generate.stream import Stream
-from sw.golden import GoldenDevice
+from sw.golden import GoldenDevice, stray_bytes
 from sw.golden.uops import independent_segments
 from sw.program import Program
 
@@ -56,7 +57,9 @@ def test_one_error_is_named_in_any_interleaving(name: str) -> None:
     for seed, config in enumerate((Config(), Config(queue_depth=8, token_capacity=3), SMALL)):
         program, error_class, index = BAD[name](config, seed)
         for interleaving in (None, 1, 2):
-            error = GoldenDevice(interleaving).run(program).error
+            result = GoldenDevice(interleaving).run(program)
+            assert not len(stray_bytes(program, result.memory)), (config, seed)
+            error = result.error
             assert error is not None, (config, seed)
             assert (error.error_class, error.index) == (error_class, index), (config, seed)
             assert error.reason
@@ -215,6 +218,12 @@ def test_a_run_may_be_bounded_and_watched() -> None:
     seen: list[int] = []
     GoldenDevice().run(CORNERS["full_queue_blocks_fetch"](Config()), progress=seen.append)
     assert seen == sorted(seen) and len(seen) > 10
+
+
+@pytest.mark.parametrize("limit", [0, -5, 1 << 63])
+def test_a_bound_below_one_is_refused(limit: int) -> None:
+    with pytest.raises(OptionError, match=f"max_cycles is {limit}; it must be 1 to "):
+        GoldenDevice().run(next(iter(CORNERS.values()))(Config()), max_cycles=limit)
 
 
 def test_nothing_happens_after_an_error() -> None:

@@ -1,8 +1,10 @@
 """Stream bundles: what is saved comes back, and what is no bundle is refused with one line."""
 
 import json
+import math
 import re
 import struct
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -95,17 +97,25 @@ def test_any_byte_changed_is_refused_or_harmless(saved: Path) -> None:
             assert "\n" not in str(error)
 
 
-def _rewrite(path: Path, change: Callable[[dict[str, np.ndarray], dict[str, Any]], None]) -> None:
+def _rewrite(
+    path: Path,
+    change: Callable[[dict[str, np.ndarray], dict[str, Any]], None],
+    *,
+    keep_header: bool = False,
+) -> None:
     """Change the arrays or the header of a bundle in place."""
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
     header = json.loads(arrays["header"].tobytes())
     change(arrays, header)
-    if "header" in arrays and arrays["header"].dtype == np.uint8 and header:
+    if not keep_header and "header" in arrays and arrays["header"].dtype == np.uint8 and header:
         arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 
+NESTED: Any = []
+for _ in range(50):
+    NESTED = [NESTED]
 HEADER = [
     ("format_version", 2, "format_version is 2; this program reads 1"),
     ("format_version", "1", "format_version is '1'; it must be int"),
@@ -131,6 +141,32 @@ HEADER = [
     ("segments", {"x": {"addr": 5}}, "header key nbytes is missing"),
     ("segments", {"x": {"addr": -5, "nbytes": 1}}, "segment x: addr is -5"),
     ("source_map", {}, "source_map is {}; it must be list"),
+    ("source_map", ["layer 1"], r"source_map\[0\] is 'layer 1'; it must be an object"),
+    ("source_map", [{}, 5], r"source_map\[1\] is 5; it must be an object of at most 16 levels"),
+    ("source_map", [{"a": NESTED}], r"source_map\[0\] is {'a': .*; it must be an object of"),
+    ("name", "", "name is ''; it must be 1 to 1000 printable characters"),
+    ("name", "a\nb", r"name is 'a\\nb'; it must be 1 to 1000 printable"),
+    ("name", "\x1b[2J", "name is .*; it must be 1 to 1000 printable"),
+    ("name", "\ud800", "name is .*; it must be 1 to 1000 printable"),
+    ("name", "x" * 1001, r"name is 'x+\.\.\.x+'; it must be"),
+    ("description", "bell \x07", "description is .*; it must be"),
+    ("config", {"LOG_BATCH": "a\nb"}, r"LOG_BATCH is 'a\\nb': it must be an integer"),
+    ("config", {"a\nb": NESTED}, r"a\\nb is \[\[.*: unknown key"),
+    ("architecture_hash", "\n", r"architecture_hash is \\n, but"),
+    ("segments", {"a\nb": {"addr": 0, "nbytes": 1}}, "the name of a segment is 'a"),
+    ("segments", {"x": {"addr": 0, "nbytes": 1, "dtype": 8}}, "segment x: dtype is 8; it must"),
+    ("segments", {"x": {"addr": 0, "nbytes": 1, "dtype": "int7"}}, "dtype is int7; it must be int"),
+    ("segments", {"x": {"addr": 0, "nbytes": 1, "role": []}}, r"role is \[\]; it must be"),
+    ("segments", {"x": {"addr": 0, "nbytes": 1, "shape": 4}}, "shape is 4; it must be a list"),
+    ("segments", {"x": {"addr": 0, "nbytes": 1, "shape": [-1]}}, "shape is -1; it must be 0 to"),
+    ("segments", {"x": {"addr": 0, "nbytes": 1, "shape": [0] * 33}}, "axes of its shape is 33"),
+    ("segments", {"x": {"addr": 0, "nbytes": 1, "scale": "1"}}, "scale is '1'; it must be"),
+    ("segments", {"x": {"addr": 0, "nbytes": 1, "scale": math.nan}}, "scale is nan; it must be"),
+    (
+        "segments",
+        {"x": {"addr": 0, "nbytes": 1, "zero_point": 1 << 31}},
+        "zero_point is 2147483648",
+    ),
 ]
 
 
@@ -178,7 +214,7 @@ def test_members_of_the_wrong_kind(saved: Path) -> None:
     )
     check(lambda a: a.update(memory=a["memory"].reshape(2, -1)), "it must be uint8, one dimension")
     check(lambda a: a.update(header=a["header"].astype(np.int64)), "header is int64")
-    check(lambda a: a.update(expected_0=np.zeros(3)), "expected_0 is missing or not uint8")
+    check(lambda a: a.update(expected_0=np.zeros(3)), "expected_0 is float64; it must be uint8")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '"x"', "[" * 100000, "\xff"])
@@ -203,6 +239,41 @@ def test_huge_members_are_refused_before_they_are_unpacked(saved: Path) -> None:
     raw[entry + 24 : entry + 28] = struct.pack("<I", (1 << 30) + 8192)
     saved.write_bytes(raw)
     _refused(saved, r"member \w+.npy unpacks to 1073750016 bytes; the limit is 1073741824")
+
+
+def test_nothing_is_unpacked_that_the_header_does_not_allow(saved: Path) -> None:
+    """Zip bombs: small files whose members unpack to far more than memory_size."""
+    original = saved.read_bytes()
+    bomb = np.zeros(1 << 27, np.uint8)
+    for name, pattern in {
+        "memory": r"memory_size is \d+; it must be at least the image's 134217728",
+        "expected_0": r"member expected_0.npy unpacks to 134217728 bytes; the limit is \d+",
+        "header": "member header.npy unpacks to 134217728 bytes; the limit is 67108864",
+    }.items():
+        saved.write_bytes(original)
+        change = {name: bomb}
+        _rewrite(saved, lambda arrays, header, new=change: arrays.update(new), keep_header=True)
+        tracemalloc.start()
+        _refused(saved, pattern)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 1 << 25, (name, peak)
+
+
+def test_members_that_nobody_asks_for_are_not_unpacked(saved: Path) -> None:
+    _rewrite(saved, lambda arrays, header: arrays.update(other=np.zeros(1 << 27, np.uint8)))
+    tracemalloc.start()
+    Program.load(saved)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 25
+
+
+def test_a_header_that_would_be_refused_is_not_written(tmp_path: Path) -> None:
+    program = _program()
+    program.source_map = [{"statement": "x" * (1 << 26)}]
+    with pytest.raises(BundleError, match="the limit is 67108864: shorten source_map"):
+        program.save(tmp_path / "large.npz")
 
 
 def test_a_member_that_claims_more_than_it_holds(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The registry: names, parameters and their errors; Python files with schedules."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +51,57 @@ def test_wrong_names_and_values_are_named() -> None:
     ):
         with pytest.raises(OperatorError, match=message):
             matmul.kernel(Config(), **values)
+    for name, constant, message in (
+        ("shift_right", 32, "shift_right: constant is 32; it must be -31 to 31"),
+        ("shift_right", -32, "shift_right: constant is -32; it must be -31 to 31"),
+        ("add", 1 << 31, "add: constant is 2147483648; it must be -2147483648 to 2147483647"),
+        ("add", 10**5000, "add: constant is .*; it must be -2147483648 to 2147483647"),
+    ):
+        with pytest.raises(OperatorError, match=message):
+            operator(name).kernel(Config(), constant=constant)
     with pytest.raises(OperatorError, match="dtype is 'int16'; it must be one of int32, int8"):
         operator("add").kernel(Config(), dtype="int16")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("add", {"constant": 40000}, "add: the constant of add is 40000; .* a second tensor"),
+        ("clip", {"low": -32769}, "clip: the constant of maximum is -32769; .* -32768 to 32767$"),
+        ("matmul", {"high": 32768}, "high is 32768; constants of the ALU are -32768 to 32767$"),
+        ("conv2d", {"low": -32769}, "low is -32769; constants of the ALU are -32768 to 32767$"),
+    ],
+)
+def test_constants_that_the_alu_lacks(name: str, values: dict[str, int], message: str) -> None:
+    with pytest.raises(OperatorError, match=message):
+        operator(name).kernel(Config(), **values)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "total"),
+    [
+        ("matmul", {"rows": 10**9}, "2,048,001,048,576 bytes"),
+        ("matmul", {"columns": (1 << 31) - 1, "inner": 16}, "bytes"),
+        ("conv2d", {"height": 10**5, "width": 10**5}, "5,120,000,589,824 bytes"),
+        ("add", {"rows": 10**9}, "9,216,000,000,000 bytes"),
+        ("relu", {"columns": 1 << 30}, "5,368,709,120 bytes"),
+    ],
+)
+def test_what_addresses_cannot_reach_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch, name: str, values: dict[str, int], total: str
+) -> None:
+    """Before any tiles are sought, expressions built or tensors filled."""
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("the size must be checked first")
+
+    monkeypatch.setattr("sw.operators.tiles._best", never)
+    monkeypatch.setattr("tvm.te.placeholder", never)
+    with pytest.raises(OperatorError, match=r"addresses have 32 bits, 4,294,967,296") as error:
+        operator(name).kernel(Config(), **values)
+    assert total in str(error.value)
+    first = "a" if name in ("add", "relu") else "data"
+    assert f"({first} " in str(error.value)
 
 
 @pytest.mark.parametrize("text", [KERNEL_FILE, SCHEDULE_FILE])
@@ -65,13 +115,76 @@ def test_files(tmp_path: Path, text: str) -> None:
     assert program.first_mismatch(result.memory) is None
 
 
-def test_a_file_without_golden_expects_nothing(tmp_path: Path) -> None:
+def test_a_file_without_golden_expects_what_llvm_computes(tmp_path: Path) -> None:
+    path, bare = tmp_path / "schedule.py", tmp_path / "bare.py"
+    path.write_text(SCHEDULE_FILE)
+    bare.write_text(SCHEDULE_FILE.split("def golden")[0])
+    program, known = compile_file(bare, Config()), compile_file(path, Config())
+    assert (program.name, len(program.expected)) == ("bare", 1)
+    np.testing.assert_array_equal(program.expected[0][1], known.expected[0][1])
+    assert program.expected[0][0] == known.expected[0][0]
+
+
+BY_A_TENSOR = """
+from sw.operators import operator
+
+def build(config):
+    return operator("shift_right").kernel(config).schedule
+"""
+COMPILED = """
+from sw.compiler import compile
+from sw.operators import seed
+
+def build(config):
+    return compile(seed.unit_loop()[0], config, name="compiled")
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (BY_A_TENSOR, "it shifts by b_acc.*, which LLVM defines from 0 to 31 only"),
+        (COMPILED, "build returned a compiled schedule, not the schedule"),
+    ],
+)
+def test_a_file_that_llvm_cannot_judge_says_so(tmp_path: Path, text: str, why: str) -> None:
     path = tmp_path / "bare.py"
-    path.write_text(SCHEDULE_FILE.split("def golden")[0])
-    program = compile_file(path, Config())
-    assert program.name == "bare"
+    path.write_text(text)
+    notes: list[str] = []
+    program = compile_file(path, Config(), note=notes.append)
     assert program.expected == []
     assert np.any(program.memory)
+    (note,) = notes
+    assert re.fullmatch(f"bare expects nothing, since {why}: define golden.inputs.", note)
+
+
+SATURATING = """
+from tvm import s_tir, te, tirx
+
+def build(config):
+    shape = (16, config.batch, config.block)
+    x = te.placeholder(shape, "int32", "x")
+    copy = te.compute(shape, lambda *i: x[i], "copy")
+    low, high = (tirx.const(bound, "int32") for bound in (0, 127))
+    out = te.compute(
+        shape,
+        lambda *i: te.max(te.min(copy[i] >> tirx.const(4, "int32"), high), low).astype("int8"),
+        "out",
+    )
+    sch = s_tir.Schedule(te.create_prim_func([x, out]))
+    sch.set_scope(sch.get_sblock("copy"), 0, "local.acc")
+    return sch
+"""
+
+
+def test_random_inputs_of_a_file_do_not_clip_everything(tmp_path: Path) -> None:
+    path = tmp_path / "clips.py"
+    path.write_text(SATURATING)
+    program = compile_file(path, Config())
+    (expected,) = (data.view(np.int8) for _, data in program.expected)
+    assert len(np.unique(expected)) > 40
+    assert np.mean((expected > 0) & (expected < 127)) > 0.3
+    assert program.first_mismatch(GoldenDevice(seed=1).run(program).memory) is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,34 @@
+"""What a program is warned of before its result is judged, whatever device runs it."""
+
+from collections.abc import Sequence
+
+from sw.check import Warning, check
+from sw.golden import GoldenDevice
+from sw.program import Program
+
+__all__ = ["undefined", "warnings_of"]
+
+
+def warnings_of(program: Program) -> list[Warning]:
+    """The static checker's warnings, and the golden model's where the checker cannot see.
+
+    The checker finds everything that the model warns of, and races besides, unless uops are made
+    during the run; only then the model runs, too.
+    """
+    warnings = check(program).warnings
+    if any(warning.kind == "unknown" for warning in warnings):
+        known = {warning.text for warning in warnings}
+        for text in GoldenDevice().run(program).warnings:
+            if text not in known:
+                warnings.append(Warning("unwritten", None, text))
+    return warnings
+
+
+def undefined(warnings: Sequence[Warning]) -> str:
+    """Why a stream may give another result on another device, in words; "" where it may not."""
+    doubts = [warning for warning in warnings if warning.doubtful]
+    if not doubts:
+        return ""
+    sure = any(warning.kind != "unknown" for warning in doubts)
+    more = f" (and {len(doubts) - 1} more)" if len(doubts) > 1 else ""
+    return f"the stream's result {'is' if sure else 'may be'} undefined: {doubts[0].text}{more}"

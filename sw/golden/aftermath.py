@@ -1,0 +1,56 @@
+"""After an error DRAM holds at most what STOREs before the stop wrote (isa.md section 6)."""
+
+import numpy as np
+
+from hw.isa import MEMORIES, ErrorClass, MemoryType, Store
+from sw.golden.machine import Machine
+from sw.program import Program
+from sw.rules import is_nop
+from sw.stages import StageNetwork, Stop
+
+__all__ = ["stray_bytes"]
+
+
+def stray_bytes(program: Program, memory: np.ndarray) -> np.ndarray:
+    """Offsets of the bytes of `memory` that are neither as they were at launch nor what some STORE
+    wrote there that may have run before the stop: int64, ascending.
+
+    `memory` is what a device left, uint8 (memory_size,). A STORE may have run unless tokens order
+    it behind the instruction in error, or that one was refused at dispatch before it. Of a STORE
+    that ended in a bus error any part may be there. Only of a program without races, and without
+    reads before any write, is the answer worth something.
+    """
+    machine = Machine(program)
+    explained = memory == program.image()
+
+    def execute(index: int, pushers: list[int]) -> None:
+        instruction = machine.instructions[index]
+        if not isinstance(instruction, Store) or is_nop(instruction):
+            return machine.execute(index)
+        offsets, values = _writes(machine, instruction)
+        try:
+            machine.execute(index)
+        except Stop as stop:
+            if stop.error.error_class != ErrorClass.BUS_ERROR:
+                offsets = offsets[:0]
+            raise
+        finally:
+            there = offsets[memory[offsets] == values[: len(offsets)]]
+            explained[there] = True
+
+    StageNetwork(program.config, machine.instructions, execute).run(drain=True)
+    return np.flatnonzero(~explained)
+
+
+def _writes(machine: Machine, store: Store) -> tuple[np.ndarray, np.ndarray]:
+    """What a STORE would write inside the memory: offsets into it, and bytes."""
+    config, program = machine.config, machine.program
+    nbytes = MEMORIES[MemoryType.OUT].element_bytes(config)
+    entries = machine.pads["ACC"][store.sram_base :][: store.x_size * store.y_size]
+    row = store.dram_base + np.arange(store.y_size, dtype=np.int64)[:, None] * store.x_stride
+    start = program.registers.out - program.memory_base
+    offsets = (start + row * nbytes + np.arange(store.x_size * nbytes)).ravel()
+    values = entries.astype(np.int8).view(np.uint8).ravel()
+    offsets = offsets[: len(values)]  # where the range passes the end of ACC nothing is written
+    inside = (offsets >= 0) & (offsets < len(machine.memory))
+    return offsets[inside], values[inside]
