@@ -10,7 +10,8 @@ import numpy as np
 from hw.config import Config
 from hw.isa import ErrorClass
 from hw.registers import COUNTERS, address_of
-from sim.build import Progress, build_simulator
+from sim.build import build_simulator
+from sim.cache import Progress
 from sim.diagnosis import diagnose, explain_error
 from sim.limits import cycle_limit
 from sim.monitors import Wake

@@ -37,10 +37,7 @@ EXTRAS = ("formal", "fpga", "train")
 PROGRAMS = (
     ("g++", "g++", "compiles the simulator"),
     ("make", "make", "drives that compilation"),
-    ("perl", "perl", "runs Verilator's front end"),
 )
-# Debian's perl-base, present everywhere, has a perl without some of the modules of package perl.
-PERL_MODULES = ("Getopt::Long", "FindBin", "IO::File", "Pod::Usage", "Cwd")
 WAVE_HEADERS = (("zlib.h", "zlib1g-dev"), ("lz4.h", "liblz4-dev"))
 
 # Runs as a shell script first, which starts the environment's Python on the same file: unlike an
@@ -76,7 +73,6 @@ def missing(waves: bool = False) -> list[Missing]:
             for program, package, purpose in PROGRAMS
             if shutil.which(program) is None
         ),
-        *_missing_perl_modules(),
         *_missing_standard(),
     ]
     if waves:
@@ -138,15 +134,6 @@ def _missing_libpython() -> Iterator[Missing]:
             yield Missing(f"{library}, {purpose}", f"libpython{version}")
     else:
         yield Missing(f"a Python built with --enable-shared, {purpose}", "")
-
-
-def _missing_perl_modules() -> Iterator[Missing]:
-    perl = shutil.which("perl")
-    if perl is None:
-        return
-    load = [perl, *(f"-M{module}" for module in PERL_MODULES), "-e", "1"]
-    if subprocess.run(load, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
-        yield Missing(f"perl's modules {', '.join(PERL_MODULES)}", "perl")
 
 
 def _missing_standard() -> Iterator[Missing]:

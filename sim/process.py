@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 from cocotb_tools import config as cocotb_config
 
-from sim.build import BUILD, ROOT, Simulator
+from hw.places import build_directory
+from sim.build import ROOT, Simulator
 from sim.messages import receive, send
-from sim.toolchain import libpython
+from sim.toolchain import cocotb_libraries, libpython
 
 __all__ = ["SimulationError", "SimulatorCrash", "SimulatorProcess", "cocotb_environment"]
 
@@ -50,7 +51,7 @@ class SimulatorProcess:
     """
 
     def __init__(self, simulator: Simulator, *, arguments: tuple[str, ...] = ()) -> None:
-        runs = BUILD / "run"
+        runs = build_directory() / "run"
         runs.mkdir(parents=True, exist_ok=True)
         self.directory = Path(tempfile.mkdtemp(prefix=f"{simulator.path.parent.name}_", dir=runs))
         self.log = self.directory / "log"
@@ -149,6 +150,7 @@ def cocotb_environment(module: str) -> dict[str, str]:
     """The variables that tell a simulator which cocotb tests to run, and where Python is."""
     env = dict(os.environ)
     path = [str(ROOT), *filter(None, [env.get("PYTHONPATH")])]
+    libraries = [str(cocotb_libraries()), *filter(None, [env.get("LD_LIBRARY_PATH")])]
     env |= {
         "COCOTB_TEST_MODULES": module,
         "COCOTB_TOPLEVEL": "wrapper",
@@ -156,6 +158,7 @@ def cocotb_environment(module: str) -> dict[str, str]:
         "COCOTB_RESULTS_FILE": "results.xml",
         "COCOTB_TRUST_INERTIAL_WRITES": "1",
         "COCOTB_ANSI_OUTPUT": "0",
+        "LD_LIBRARY_PATH": os.pathsep.join(libraries),
         "GPI_USERS": f"{libpython()};{cocotb_config.pygpi_entry_point()}",
         "PYGPI_PYTHON_BIN": sys.executable,
         "PYTHONPATH": os.pathsep.join(path),

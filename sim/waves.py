@@ -8,14 +8,17 @@ signals, and slow.
 from collections.abc import Callable
 from pathlib import Path
 
-from sim.build import BUILD
+from hw.places import build_directory
 from sim.device import RtlDevice, RtlResult
 from sim.options import RunOptions
 from sw.program import Program
 
-__all__ = ["WAVES", "run_with_waves"]
+__all__ = ["run_with_waves", "waves_path"]
 
-WAVES = BUILD / "waves"
+
+def waves_path(program: Program) -> Path:
+    """Where the waves of a program go by default."""
+    return build_directory() / "waves" / f"{program.name}.fst"
 
 
 def run_with_waves(

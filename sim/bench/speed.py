@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from hw.places import build_directory
 from sim.bench import marginal, streams
 from sim.bench.figures import Figure
 from sim.bench.plain_loop import run_plain_loop
 from sim.bench.runs import CONFIG, Runs, check, cycles_of
 from sim.bench.targets import SPEED
-from sim.build import BUILD, ROOT, build_simulator
+from sim.build import ROOT, build_simulator
 from sim.device import RtlDevice, load
 from sim.options import RunOptions
 from sim.process import SimulatorProcess
@@ -79,7 +80,7 @@ def rates(runs: Runs) -> Iterator[Figure]:
 
 
 def _with_waves(runs: Runs, program: Program) -> float:
-    with tempfile.TemporaryDirectory(dir=_scratch()) as directory:
+    with tempfile.TemporaryDirectory(dir=build_directory()) as directory:
         arguments = ("--trace", "--trace-file", str(Path(directory) / "waves.fst"))
         with RtlDevice(
             CONFIG, variant="waves", arguments=arguments, progress=runs.progress.step
@@ -136,13 +137,13 @@ def _wall(name: str, action: Callable[[], object], note: str, times: int, scale:
 # From nothing -------------------------------------------------------------------------------------
 def verilog() -> Iterator[Figure]:
     """Seconds to generate the core's Verilog, in an empty build directory."""
-    with tempfile.TemporaryDirectory(dir=_scratch()) as directory:
+    with tempfile.TemporaryDirectory(dir=build_directory()) as directory:
         yield _build_step("verilog", "Verilog", directory)
 
 
 def build() -> Iterator[Figure]:
     """Seconds to build a simulator, Verilog included, in an empty build directory."""
-    with tempfile.TemporaryDirectory(dir=_scratch()) as directory:
+    with tempfile.TemporaryDirectory(dir=build_directory()) as directory:
         yield _build_step("simulator", "build from nothing", directory)
 
 
@@ -155,12 +156,6 @@ def _build_step(step: str, name: str, directory: str) -> Figure:
     cpu = after.children_user + after.children_system - before.children_user
     cpu -= before.children_system
     return _figure(name, seconds, f"wall time; {cpu:.0f} CPU seconds", [seconds])
-
-
-def _scratch() -> Path:
-    """Temporary files are large: they go where builds go."""
-    BUILD.mkdir(parents=True, exist_ok=True)
-    return BUILD
 
 
 def _figure(name: str, value: float, note: str, values: list[float]) -> Figure:

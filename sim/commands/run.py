@@ -14,7 +14,7 @@ from sim.progress import Progress
 from sim.report import Outcome, print_outcomes, print_split, write_json
 from sim.scoreboard import explain_mismatch
 from sim.timeline import write_timeline
-from sim.waves import WAVES, run_with_waves
+from sim.waves import run_with_waves, waves_path
 from sw.check import check
 from sw.golden import GoldenDevice
 from sw.program import Device, DeviceError, Program
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--split", action="store_true", help="show what each stage did in the cycles")
     add_json_argument(parser, "the results")
     add("--timeline", type=Path, metavar="FILE", help="write when each instruction ran (Perfetto)")
-    add("--waves", action="store_true", help=f"write an FST of each run to {_shown(WAVES)}/")
+    add("--waves", action="store_true", help="write an FST of each run")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -105,7 +105,7 @@ def run_waves(
     program: Program, options: RunOptions, max_cycles: int | None, progress: Progress
 ) -> tuple[Outcome, Path]:
     """The same with waves, in a simulator of its own; also the path of the waves."""
-    path = WAVES / f"{program.name}.fst"
+    path = waves_path(program)
     with _failures(program, "rtl") as outcome:
         outcome.result = run_with_waves(
             program, path, options=options, max_cycles=max_cycles, step=progress.step,

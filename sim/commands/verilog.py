@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from hw.places import build_directory
 from sim.build import build_verilog
 from sim.commands.common import add_config_arguments, chosen_config, write_text
 from sim.progress import Progress
@@ -17,7 +18,7 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="FILE",
-                        help="default: build/vta.v; - for the terminal")  # fmt: skip
+                        help="default: vta.v in build/; - for the terminal")  # fmt: skip
     add_config_arguments(parser)
 
 
@@ -28,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     if str(args.output) == "-":
         write_text(None, text)
         return 0
-    output = args.output or Path("build") / "vta.v"
+    output = args.output or build_directory() / "vta.v"
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text)
     print(f"{output}: {len(text.splitlines())} lines, configuration {config.name}")
