@@ -59,9 +59,12 @@ CONTROL_FLAGS = ("--trace-max-width", "128", "sources/waves.vlt")
 VARIANTS: dict[str, tuple[str, ...]] = {
     # The one to use.
     "fast": COCOTB_FLAGS,
-    # Write waves (FST, see waves.py): without the data path, and with it.
+    # Write waves (see waves.py): without the data path, and with it; as FST, and as VCD, which
+    # needs no headers.
     "waves": (*WAVES_FLAGS, "--trace-fst", *CONTROL_FLAGS),
     "waves_all": (*WAVES_FLAGS, "--trace-fst"),
+    "waves_vcd": (*WAVES_FLAGS, "--trace-vcd", *CONTROL_FLAGS),
+    "waves_all_vcd": (*WAVES_FLAGS, "--trace-vcd"),
     # Registers and memories begin with random values: finds what a reset forgets.
     "random": (*COCOTB_FLAGS, "--assert", "--x-assign", "unique", "--x-initial", "unique"),
     # A plain C++ loop without cocotb: what the others' speed is compared with.

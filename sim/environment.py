@@ -5,9 +5,14 @@
     python3 -I sim/environment.py create [EXTRA ...]  make .venv what the lock files say
     python3 -I sim/environment.py lock                write the lock files from pyproject.toml
 
+With --waves, what writing waves as FST needs counts as needed; without it, waves are VCD.
+
 It runs before anything is installed, so it uses the standard library alone, and it must parse on
 a Python that is too old, to be able to say so. `-I` keeps the modules beside it out of its way.
 The simulation asks `missing` again before it builds.
+
+VTA_HIDE_PACKAGES names Debian packages (of those below, with spaces between) that count as
+missing: so a machine that has them shows what happens on one that does not.
 """
 
 from __future__ import annotations
@@ -25,7 +30,7 @@ import time
 from pathlib import Path
 from typing import Iterator, NamedTuple  # noqa: UP035 (an old Python must come as far as `check`)
 
-__all__ = ["Missing", "missing", "report"]
+__all__ = ["Missing", "missing", "missing_headers", "report"]
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -65,23 +70,38 @@ class Missing(NamedTuple):
 
 def missing(waves: bool = False) -> list[Missing]:
     """List what this machine lacks to build and run the simulation; with `waves`, FST waves too."""
+    hidden = _hidden_packages()
     found = [
         *_missing_python(),
         *_missing_libpython(),
         *(
             Missing(f"{program}, which {purpose}", package)
             for program, package, purpose in PROGRAMS
-            if shutil.which(program) is None
+            if package in hidden or shutil.which(program) is None
         ),
         *_missing_standard(),
     ]
-    if waves:
-        found += [
-            Missing(f"{header}, which writing FST waves needs", package)
-            for header, package in WAVE_HEADERS
-            if not _compiles(f"#include <{header}>\n")
-        ]
-    return found
+    return [*found, *(missing_headers() if waves else [])]
+
+
+def missing_headers() -> list[Missing]:
+    """List the headers that FST waves need and this machine lacks."""
+    hidden = _hidden_packages()
+    return [
+        Missing(f"{header}, which writing FST waves needs", package)
+        for header, package in WAVE_HEADERS
+        if package in hidden or not _compiles(f"#include <{header}>\n")
+    ]
+
+
+def _hidden_packages() -> list[str]:
+    """Packages that VTA_HIDE_PACKAGES makes count as missing; ValueError where it names others."""
+    hidden = os.environ.get("VTA_HIDE_PACKAGES", "").split()
+    known = [entry[1] for entry in (*PROGRAMS, *WAVE_HEADERS)]
+    for package in hidden:
+        if package not in known:
+            raise ValueError(f"VTA_HIDE_PACKAGES names {package}; it can hide {', '.join(known)}")
+    return hidden
 
 
 def report(lacks: list[Missing]) -> str:
@@ -294,6 +314,13 @@ def main() -> None:
     commands.add_parser("create").add_argument("extras", nargs="*", metavar="EXTRA")
     commands.add_parser("lock")
     arguments = parser.parse_args()
+    try:
+        _obey(parser, arguments)
+    except ValueError as error:
+        _stop_if(str(error))
+
+
+def _obey(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     if arguments.command == "create":
         for extra in set(arguments.extras) - set(EXTRAS):
             parser.error(f"no extra is called {extra!r}; there are {', '.join(EXTRAS)}")
@@ -303,8 +330,16 @@ def main() -> None:
     elif arguments.command == "packages":
         print("\n".join(_packages(missing(arguments.waves))))
     else:
-        _stop_if(report(missing(arguments.waves)))
-        print("This machine has all that is needed.")
+        _check(arguments.waves)
+
+
+def _check(waves: bool) -> None:
+    """Say what is missing, and stop; else what only makes waves larger."""
+    _stop_if(report(missing(waves)))
+    print("This machine has all that is needed.")
+    if headers := missing_headers():
+        packages = " ".join(_packages(headers))
+        print(f"Waves are written as VCD; for FST, which is smaller: apt-get install {packages}")
 
 
 if __name__ == "__main__":

@@ -44,6 +44,9 @@ struct Monitor {
     uint64_t insn = 0;  // byte address of the first instruction
     uint64_t check = 1, record = 0, max_cycles = ~0ull, no_progress = 20000;  // options
     uint64_t asleep = 0;
+    uint64_t from_cycle = 1, to_cycle = 0;  // the window of waves; empty
+    uint64_t launching = 0;                 // the launch is what is written next
+    bool launch_waits = false;              // it is there, and not taken yet
 
     uint64_t phase = IDLE, wake = RUNNING, cycle = 0, launched = 0, finished = 0, progress = 0;
     std::vector<Event> events;
@@ -81,6 +84,9 @@ const std::unordered_map<std::string, uint64_t *> VALUES = {
     {"max_cycles", &monitor.max_cycles},
     {"no_progress", &monitor.no_progress},
     {"asleep", &monitor.asleep},
+    {"from_cycle", &monitor.from_cycle},
+    {"to_cycle", &monitor.to_cycle},
+    {"launching", &monitor.launching},
     {"wake", &monitor.wake},
     {"cycle", &monitor.cycle},
     {"launched", &monitor.launched},
@@ -110,6 +116,7 @@ void Monitor::begin() {
     lite_data.clear();
     phase = ARMED;
     wake = RUNNING;
+    launching = launch_waits = 0;
     launched = finished = progress = cycle;
     shared[0] = 0;
 }
@@ -210,6 +217,7 @@ void vta_lite_edge(uint64_t cycle, unsigned int flags, unsigned int awaddr, unsi
     now.reset = flags >> 10 & 1;
     if (monitor.check) monitor.lite_checker.edge(cycle, now);
     if (monitor.phase == ARMED) monitor.lite_write(now);
+    monitor.launch_waits = monitor.launching && now.w.valid && !now.w.ready;
 }
 
 // Bit n of `strobes`: event kind n holds in this cycle, of the instruction `value_n`.
@@ -250,6 +258,14 @@ int vta_share(int fd) {
     if (mapped == MAP_FAILED) return errno;
     monitor.shared = static_cast<volatile uint64_t *>(mapped);
     return 0;
+}
+
+// At a time between two edges the next one is meant: there the core samples what the waves show.
+bool vta_in_window() {
+    const Monitor &m = monitor;
+    if (m.phase == ARMED) return m.launch_waits && m.from_cycle == 0;
+    const uint64_t cycle = m.cycle + 1 - m.launched;
+    return m.launching && m.from_cycle <= cycle && cycle <= m.to_cycle;
 }
 
 bool vta_asleep() { return monitor.asleep != 0; }

@@ -10,6 +10,8 @@ int vta_map(int fd, uint64_t nbytes);
 // Share two uint64 with another process: word 0 is written with the run's cycles, word 1 is read:
 // when it is not 0, the run stops. 0, or errno.
 int vta_share(int fd);
+// Whether the present time is in a cycle, counted from the launch, that waves are wanted of.
+bool vta_in_window();
 // Whether Python waits for `wake` to rise, and for nothing else (the option "asleep").
 bool vta_asleep();
 // Options and results by name (the table `VALUES` in monitor.cpp). `vta_set` returns 0, or -1.

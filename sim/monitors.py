@@ -80,6 +80,10 @@ class Monitor:
         """Clear all results; the next launch starts a run."""
         self._lib.vta_begin()
 
+    def launch_is_next(self) -> None:
+        """Say that the next register write is the launch: cycle 0 begins."""
+        self.configure({"launching": 1})
+
     def get(self, name: str) -> int:
         return self._lib.vta_get(name.encode())
 

@@ -91,8 +91,11 @@ class Testbench:
         monitor.configure(options)
         monitor.set_faults(faults)
         monitor.begin()
-        for address, value in writes:
+        *setup, launch = writes
+        for address, value in setup:
             await self.driver.write(address, value)
+        monitor.launch_is_next()
+        await self.driver.write(*launch)
         for cycle, address, value in actions:
             await self._sleep(cycle)
             if not monitor.wake:

@@ -14,7 +14,7 @@ from sim.progress import Progress
 from sim.report import Outcome, print_outcomes, print_split, write_json
 from sim.scoreboard import explain_mismatch
 from sim.timeline import write_timeline
-from sim.waves import run_with_waves, waves_path
+from sim.waves import run_with_waves, waves_path, why_vcd
 from sw.check import check
 from sw.golden import GoldenDevice
 from sw.program import Device, DeviceError, Program
@@ -25,7 +25,7 @@ EXAMPLES = (
     "vta run conv.npz --latency 64 --stall 7 --split",
     "vta run conv.npz --device golden --json result.json",
     "vta run conv.npz --timeline conv.json   # open it at ui.perfetto.dev",
-    "vta run conv.npz --waves",
+    "vta run conv.npz --waves --from-cycle 2000 --to-cycle 2500",
 )
 DEVICE_HELP = "rtl: the core in its simulator (default); golden: the NumPy model"
 
@@ -42,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--split", action="store_true", help="show what each stage did in the cycles")
     add_json_argument(parser, "the results")
     add("--timeline", type=Path, metavar="FILE", help="write when each instruction ran (Perfetto)")
-    add("--waves", action="store_true", help="write an FST of each run")
+    add("--waves", action="store_true", help="write waves of each run: FST, or VCD (make check)")
+    for name, what in (("from", "first"), ("to", "last")):
+        add(f"--{name}-cycle", type=int, metavar="N", help=f"the {what} cycle that the waves have")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,15 +56,14 @@ def run(args: argparse.Namespace) -> int:
     if args.timeline and len(args.files) > 1:
         raise ValueError(f"--timeline takes one bundle; {len(args.files)} are given")
     options = RunOptions(latency=args.latency, stall_seed=args.stall, poison_seed=args.poison,
-                         events=args.timeline is not None)  # fmt: skip
+                         events=args.timeline is not None, window=_window(args))  # fmt: skip
     programs = [_load(path, args.bus_bits) for path in args.files]
     with Progress() as progress, contextlib.ExitStack() as stack:
         devices: dict[Config, Device] = {}
         outcomes = []
         for program in programs:
             if args.waves:
-                outcome, path = run_waves(program, options, args.max_cycles, progress)
-                progress.console.print(f"waves: {_shown(path)}", highlight=False)
+                outcome = run_waves(program, options, args.max_cycles, progress)
             else:
                 if program.config not in devices:
                     devices[program.config] = _device(args.device, program, stack, progress)
@@ -103,15 +104,22 @@ def run_one(
 
 def run_waves(
     program: Program, options: RunOptions, max_cycles: int | None, progress: Progress
-) -> tuple[Outcome, Path]:
-    """The same with waves, in a simulator of its own; also the path of the waves."""
+) -> Outcome:
+    """The same with waves, in a simulator of its own; says where they are, whatever happens."""
     path = waves_path(program)
     with _failures(program, "rtl") as outcome:
-        outcome.result = run_with_waves(
-            program, path, options=options, max_cycles=max_cycles, step=progress.step,
-            progress=progress.cycles(program.name),
-        )  # fmt: skip
-    return _explained(outcome), path
+        try:
+            outcome.result = run_with_waves(
+                program, path, options=options, max_cycles=max_cycles, step=progress.step,
+                progress=progress.cycles(program.name),
+            )  # fmt: skip
+        finally:
+            if path.exists():
+                why = f" ({why_vcd()})" if path.suffix == ".vcd" else ""
+                progress.console.print(
+                    f"waves: {_shown(path)}{why}", highlight=False, markup=False, soft_wrap=True
+                )
+    return _explained(outcome)
 
 
 @contextlib.contextmanager
@@ -150,6 +158,15 @@ def _second_opinion(outcome: Outcome, error: DeviceError) -> list[str]:
     agrees = (found[0].error_class, found[0].index) == (error.error_class, error.index)
     where = "" if agrees else f" {found[0].error_class.name} at instruction {found[0].index}:"
     return [f"the static checker says:{where} {found[0].reason}"]
+
+
+def _window(args: argparse.Namespace) -> tuple[int, int | None] | None:
+    """The cycles to have in the waves; None: all."""
+    if (args.from_cycle, args.to_cycle) == (None, None):
+        return None
+    if not args.waves:
+        raise ValueError("--from-cycle and --to-cycle need --waves: they say what it writes")
+    return args.from_cycle or 0, args.to_cycle
 
 
 def _load(path: Path, bus_bits: int | None) -> Program:

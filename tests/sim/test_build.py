@@ -66,7 +66,7 @@ def test_what_decides_is_in_the_key(steps: list[list[str]], tmp_path: Path) -> N
         build_simulator(Config(), verilog=_core(tmp_path)).path,
         build_simulator(Config(), verilog=_core(tmp_path, "module vta; wire a; endmodule")).path,
         build_simulator(Config(axi_data_bits=32), verilog=_core(tmp_path)).path,
-        build_simulator(Config(), verilog=_core(tmp_path), variant="bare").path,
+        build_simulator(Config(), verilog=_core(tmp_path), variant="waves_vcd").path,
         build_simulator(Config(), verilog=_core(tmp_path), variant="random").path,
     ]
     assert len(set(paths)) == 5

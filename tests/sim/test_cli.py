@@ -119,6 +119,8 @@ def test_timeline(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         (("run", STREAM, "--latency", 5000), "latency is 5000; it must be 1 to 4096"),
         (("run", STREAM, "--bus-bits", 48), "AXI_DATA_BITS is 48"),
         (("run", STREAM, "--device", "golden", "--stall", 0), "--stall needs --device rtl"),
+        (("run", STREAM, "--to-cycle", 5), "--from-cycle and --to-cycle need --waves"),
+        (("run", STREAM, "--waves", "--from-cycle", 9, "--to-cycle", 3), "waves is cycles 9 to 3"),
         (("run", STREAM, STREAM, "--timeline", "x"), "--timeline takes one bundle; 2 are given"),
         (("disasm", "missing.npz"), "missing.npz"),
         (("asm", ROOT / "README.nothing"), "README.nothing: No such file"),
