@@ -1,11 +1,15 @@
 """The `vta` command: one subcommand a module of `sim.commands`.
 
 Exit status: 0 all is well, 1 something does not match or was found wrong, 2 bad usage or input
-(one line on standard error), 130 interrupted.
+(one line on standard error), 130 interrupted, 128 + N ended by signal N.
 """
 
 import argparse
+import contextlib
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from importlib import import_module
 from types import ModuleType
 
@@ -42,7 +46,11 @@ def main(arguments: list[str] | None = None) -> int:
         module.add_arguments(subparser)
     args = parser.parse_args(arguments)
     try:
-        return modules[args.command].run(args)
+        with _ended_by_signals():
+            return modules[args.command].run(args)
+    except Ended as end:
+        print(f"vta: ended by {end.signal.name}", file=sys.stderr)
+        return 128 + end.signal
     except KeyboardInterrupt:
         print("vta: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -56,6 +64,31 @@ def main(arguments: list[str] | None = None) -> int:
         # BundleError, ConfigError, AssemblerError, OperatorError, BuildError and the like: all
         # messages to the user are of these two kinds, and in one line.
         return _refuse(str(error))
+
+
+class Ended(KeyboardInterrupt):
+    """A signal that asks this process to end: everything is left as after Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        self.signal = signal.Signals(number)
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Raise `Ended` where SIGTERM or SIGHUP comes."""
+
+    def end(number: int, frame: object) -> None:
+        raise Ended(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread takes signals
+        return
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _examples(module: ModuleType) -> str:

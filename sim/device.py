@@ -155,7 +155,11 @@ class RtlDevice:
                 process.ask("reset")
                 self._clean = True
             listed = [[address_of(access[0]), *access[1:]] for access in accesses]
-            return process.ask("registers", accesses=listed)["values"]
+            try:
+                return process.ask("registers", accesses=listed)["values"]
+            except KeyboardInterrupt:  # its answer would be taken for the next one
+                self.close()
+                raise
 
     # A run ----------------------------------------------------------------------------------
     def _run(

@@ -3,6 +3,7 @@
 // run, records events, and wakes Python when a run has finished, hangs, or is to stop.
 #include "monitor.h"
 
+#include <poll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -33,6 +34,8 @@ struct Event {
 // A run's life: begin, the launch write's W handshake, the finish flag seen low, then high.
 enum Phase : uint64_t { IDLE, ARMED, LAUNCHED, ACTIVE };
 
+constexpr uint64_t DESERTED_CYCLES = 1 << 14;  // less than a second, waves or not
+
 struct Monitor {
     Memory memory;
     Violations violations;
@@ -57,8 +60,10 @@ struct Monitor {
     uint64_t dram_bytes = 0;
     uint64_t unshared[2] = {};
     volatile uint64_t *shared = unshared;
+    int socket = -1;
 
     void begin();
+    bool deserted() const;
     void watch(const Axi &now, bool busy);
     void lite_write(const Lite &now);
     void stop(Wake reason) {
@@ -121,6 +126,13 @@ void Monitor::begin() {
     shared[0] = 0;
 }
 
+// Whether the process that asked for the run has gone, looked at once in a while.
+bool Monitor::deserted() const {
+    if (socket < 0 || cycle % DESERTED_CYCLES) return false;
+    pollfd other{socket, POLLRDHUP, 0};
+    return poll(&other, 1, 0) > 0;
+}
+
 // Follow the run, and wake Python at its end.
 void Monitor::watch(const Axi &now, bool busy) {
     const bool transfer = (now.ar.valid && now.ar.ready) || (now.r.valid && now.r.ready) ||
@@ -136,7 +148,7 @@ void Monitor::watch(const Axi &now, bool busy) {
         stop(MAX_CYCLES);
     } else if (cycle - progress >= no_progress) {
         stop(NO_PROGRESS);
-    } else if (shared[1]) {
+    } else if (shared[1] || deserted()) {
         stop(STOPPED);
     }
 }
@@ -259,6 +271,8 @@ int vta_share(int fd) {
     monitor.shared = static_cast<volatile uint64_t *>(mapped);
     return 0;
 }
+
+void vta_follow(int socket) { monitor.socket = socket; }
 
 // At a time between two edges the next one is meant: there the core samples what the waves show.
 bool vta_in_window() {

@@ -10,6 +10,8 @@ int vta_map(int fd, uint64_t nbytes);
 // Share two uint64 with another process: word 0 is written with the run's cycles, word 1 is read:
 // when it is not 0, the run stops. 0, or errno.
 int vta_share(int fd);
+// The socket to the process that asks for runs: a run ends when that process has gone.
+void vta_follow(int socket);
 // Whether the present time is in a cycle, counted from the launch, that waves are wanted of.
 bool vta_in_window();
 // Whether Python waits for `wake` to rise, and for nothing else (the option "asleep").

@@ -28,12 +28,16 @@ async def serve(dut: Any) -> None:
     """Answer requests: each `command` is a method of `Testbench`."""
     connection = socket.socket(fileno=int(os.environ["VTA_SOCKET"]))
     testbench = Testbench(dut)
+    testbench.monitor.follow(connection.fileno())
     while (request := receive(connection)) is not None:
         try:
             reply = await getattr(testbench, f"command_{request.pop('command')}")(**request)
         except Exception as error:  # the device raises it again
             reply = {"failed": f"{type(error).__name__}: {error}"}
-        send(connection, reply)
+        try:
+            send(connection, reply)
+        except ConnectionError:  # whoever asked has gone
+            return
 
 
 class Testbench:
