@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from hw.places import build_directory
+from sim import environment
 from sim.bench import marginal, streams
 from sim.bench.figures import Figure
 from sim.bench.plain_loop import run_plain_loop
@@ -23,7 +24,7 @@ from sim.options import RunOptions
 from sim.process import SimulatorProcess
 from sw.program import Program, Registers
 
-__all__ = ["build", "rates", "verilog", "waiting"]
+__all__ = ["build", "lacks_fst", "rates", "verilog", "waiting", "waves"]
 
 STREAM = "conv_c2_56x56x64x64_rq"
 PAIRS = 5
@@ -56,7 +57,7 @@ def measure(device: RtlDevice, program: Program, options: RunOptions) -> float:
 
 # Cycles of a CPU second ---------------------------------------------------------------------------
 def rates(runs: Runs) -> Iterator[Figure]:
-    """Under cocotb, beside the plain loop, with everything on, with waves."""
+    """Under cocotb, beside the plain loop, with everything on."""
     program = streams.load(STREAM)
     device = runs.device(CONFIG)
     plain = RunOptions(check_protocol=False)
@@ -76,6 +77,17 @@ def rates(runs: Runs) -> Iterator[Figure]:
     yield _rate("cocotb over plain loop", ratios,
                 f"pairs; the plain loop runs {statistics.median(loops):.3f}")  # fmt: skip
     yield _rate("stalls and checker", stalled, what)
+
+
+def lacks_fst() -> str:
+    """Why waves cannot be measured here; empty where they can. The figure is that of FST."""
+    lacks = environment.missing_headers()
+    return "; ".join(f"{lack.what}: install {lack.package}" for lack in lacks)
+
+
+def waves(runs: Runs) -> Iterator[Figure]:
+    """With waves, as FST."""
+    program = streams.load(STREAM)
     yield _rate("waves", [_with_waves(runs, program)], f"{STREAM}, default scopes")
 
 
