@@ -27,8 +27,8 @@ test-vcd: $(ENVIRONMENT) ## What touches waves, as on a machine without the head
 	VTA_HIDE_PACKAGES="zlib1g-dev liblz4-dev" $(PYTEST) -m waves --junit-xml=build/test-vcd.xml
 
 .PHONY: regress
-regress: $(ENVIRONMENT) ## The longer tests: more seeds, more configurations; JUnit in build/regress.xml
-	$(PYTEST) -m regress --junit-xml=build/regress.xml
+regress: $(ENVIRONMENT) ## The longer tests: more seeds, configurations, fresh random examples; JUnit in build/regress.xml
+	$(PYTEST) -m "regress or hypothesis" --hypothesis-profile=regress --junit-xml=build/regress.xml
 
 .PHONY: lint
 lint: $(ENVIRONMENT) ## Lint, format check, types
