@@ -21,7 +21,7 @@ from sw.codec import encode_all
 from sw.program import Program, Registers
 
 BASE = 0x10000
-PATIENCE = 60  # seconds, for what takes two or so
+PATIENCE = 120  # seconds, for what takes two or so on a machine that does nothing else
 LAST = 300  # cycle in the waves
 
 
