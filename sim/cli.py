@@ -5,10 +5,14 @@ error; any exception that is no `VtaError` is a bug of this package and shows as
 """
 
 import argparse
+import contextlib
 import io
 import platform
+import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
 from importlib import import_module
 from types import ModuleType
 
@@ -55,7 +59,11 @@ def main(arguments: list[str] | None = None) -> int:
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        return modules[args.command].run(args)
+        with _ended_by_signals():
+            return modules[args.command].run(args)
+    except Ended as end:
+        print(f"vta: ended by {end.signal.name}", file=sys.stderr)
+        return 128 + end.signal
     except KeyboardInterrupt:
         print("vta: interrupted", file=sys.stderr)
         return Exit.INTERRUPTED
@@ -71,6 +79,31 @@ def main(arguments: list[str] | None = None) -> int:
         return _refuse("this machine has too little memory for that")
     except Exception:
         return _bug(arguments)
+
+
+class Ended(KeyboardInterrupt):
+    """A signal that asks this process to end: everything is left as after Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        self.signal = signal.Signals(number)
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Raise `Ended` where SIGTERM or SIGHUP comes."""
+
+    def end(number: int, frame: object) -> None:
+        raise Ended(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread takes signals
+        return
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _parser(modules: dict[str, ModuleType]) -> argparse.ArgumentParser:

@@ -11,7 +11,8 @@ from hw.config import Config
 from hw.errors import check_range
 from hw.isa import MEMORIES, ErrorClass, MemoryType
 from hw.registers import COUNTERS, address_of
-from sim.build import Progress, build_simulator
+from sim.build import build_simulator
+from sim.cache import Progress
 from sim.diagnosis import diagnose, explain_early_finish, explain_error
 from sim.limits import cycle_limit
 from sim.monitors import Wake
@@ -162,7 +163,11 @@ class RtlDevice:
                 process.ask("reset")
                 self._clean = True
             listed = [[address_of(access[0]), *access[1:]] for access in accesses]
-            return process.ask("registers", accesses=listed)["values"]
+            try:
+                return process.ask("registers", accesses=listed)["values"]
+            except KeyboardInterrupt:  # its answer would be taken for the next one
+                self.close()
+                raise
 
     # A run ----------------------------------------------------------------------------------
     def _run(

@@ -5,9 +5,14 @@
     python3 -I sim/environment.py create [EXTRA ...]  make .venv what the lock files say
     python3 -I sim/environment.py lock                write the lock files from pyproject.toml
 
+With --waves, what writing waves as FST needs counts as needed; without it, waves are VCD.
+
 It runs before anything is installed, so it uses the standard library alone, and it must parse on
 a Python that is too old, to be able to say so. `-I` keeps the modules beside it out of its way.
 The simulation asks `missing` again before it builds.
+
+VTA_HIDE_PACKAGES names Debian packages (of those below, with spaces between) that count as
+missing: so a machine that has them shows what happens on one that does not.
 """
 
 from __future__ import annotations
@@ -25,7 +30,7 @@ import time
 from pathlib import Path
 from typing import Iterator, NamedTuple  # noqa: UP035 (an old Python must come as far as `check`)
 
-__all__ = ["Missing", "missing", "report"]
+__all__ = ["Missing", "missing", "missing_headers", "report"]
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -37,10 +42,7 @@ EXTRAS = ("formal", "fpga", "train")
 PROGRAMS = (
     ("g++", "g++", "compiles the simulator"),
     ("make", "make", "drives that compilation"),
-    ("perl", "perl", "runs Verilator's front end"),
 )
-# Debian's perl-base, present everywhere, has a perl without some of the modules of package perl.
-PERL_MODULES = ("Getopt::Long", "FindBin", "IO::File", "Pod::Usage", "Cwd")
 WAVE_HEADERS = (("zlib.h", "zlib1g-dev"), ("lz4.h", "liblz4-dev"))
 
 # Runs as a shell script first, which starts the environment's Python on the same file: unlike an
@@ -68,24 +70,38 @@ class Missing(NamedTuple):
 
 def missing(waves: bool = False) -> list[Missing]:
     """List what this machine lacks to build and run the simulation; with `waves`, FST waves too."""
+    hidden = _hidden_packages()
     found = [
         *_missing_python(),
         *_missing_libpython(),
         *(
             Missing(f"{program}, which {purpose}", package)
             for program, package, purpose in PROGRAMS
-            if shutil.which(program) is None
+            if package in hidden or shutil.which(program) is None
         ),
-        *_missing_perl_modules(),
         *_missing_standard(),
     ]
-    if waves:
-        found += [
-            Missing(f"{header}, which writing FST waves needs", package)
-            for header, package in WAVE_HEADERS
-            if not _compiles(f"#include <{header}>\n")
-        ]
-    return found
+    return [*found, *(missing_headers() if waves else [])]
+
+
+def missing_headers() -> list[Missing]:
+    """List the headers that FST waves need and this machine lacks."""
+    hidden = _hidden_packages()
+    return [
+        Missing(f"{header}, which writing FST waves needs", package)
+        for header, package in WAVE_HEADERS
+        if package in hidden or not _compiles(f"#include <{header}>\n")
+    ]
+
+
+def _hidden_packages() -> list[str]:
+    """Packages that VTA_HIDE_PACKAGES makes count as missing; ValueError where it names others."""
+    hidden = os.environ.get("VTA_HIDE_PACKAGES", "").split()
+    known = [entry[1] for entry in (*PROGRAMS, *WAVE_HEADERS)]
+    for package in hidden:
+        if package not in known:
+            raise ValueError(f"VTA_HIDE_PACKAGES names {package}; it can hide {', '.join(known)}")
+    return hidden
 
 
 def report(lacks: list[Missing]) -> str:
@@ -138,15 +154,6 @@ def _missing_libpython() -> Iterator[Missing]:
             yield Missing(f"{library}, {purpose}", f"libpython{version}")
     else:
         yield Missing(f"a Python built with --enable-shared, {purpose}", "")
-
-
-def _missing_perl_modules() -> Iterator[Missing]:
-    perl = shutil.which("perl")
-    if perl is None:
-        return
-    load = [perl, *(f"-M{module}" for module in PERL_MODULES), "-e", "1"]
-    if subprocess.run(load, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
-        yield Missing(f"perl's modules {', '.join(PERL_MODULES)}", "perl")
 
 
 def _missing_standard() -> Iterator[Missing]:
@@ -307,6 +314,13 @@ def main() -> None:
     commands.add_parser("create").add_argument("extras", nargs="*", metavar="EXTRA")
     commands.add_parser("lock")
     arguments = parser.parse_args()
+    try:
+        _obey(parser, arguments)
+    except ValueError as error:
+        _stop_if(str(error))
+
+
+def _obey(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     if arguments.command == "create":
         for extra in set(arguments.extras) - set(EXTRAS):
             parser.error(f"no extra is called {extra!r}; there are {', '.join(EXTRAS)}")
@@ -316,8 +330,16 @@ def main() -> None:
     elif arguments.command == "packages":
         print("\n".join(_packages(missing(arguments.waves))))
     else:
-        _stop_if(report(missing(arguments.waves)))
-        print("This machine has all that is needed.")
+        _check(arguments.waves)
+
+
+def _check(waves: bool) -> None:
+    """Say what is missing, and stop; else what only makes waves larger."""
+    _stop_if(report(missing(waves)))
+    print("This machine has all that is needed.")
+    if headers := missing_headers():
+        packages = " ".join(_packages(headers))
+        print(f"Waves are written as VCD; for FST, which is smaller: apt-get install {packages}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 // The simulator's main program under cocotb: the clock, Python's callbacks, the waves.
 //
-//   simulator [--trace] [--trace-file FILE]
+//   simulator [--trace] [--trace-file FILE] [--trace-window]
+//
+// --trace-window: only the cycles of each run's window (vta_in_window).
 //
 // While Python waits for `wake` and nothing else (vta_asleep), only the model is evaluated, and nobody
 // looks for callbacks at each step of time.
@@ -12,8 +14,12 @@
 #include "monitor.h"
 #include "verilated.h"
 #include "verilated_vpi.h"
-#if VM_TRACE
+#if VM_TRACE_FST
 #include "verilated_fst_c.h"
+using Waves = VerilatedFstC;
+#elif VM_TRACE
+#include "verilated_vcd_c.h"
+using Waves = VerilatedVcdC;
 #endif
 
 extern "C" void vlog_startup_routines_bootstrap();  // cocotb's
@@ -27,12 +33,13 @@ struct Simulation {
     Vtop top{&context, ""};  // without a name in front of the hierarchy
     uint64_t next_edge = HALF_PERIOD;
 #if VM_TRACE
-    std::unique_ptr<VerilatedFstC> waves;
+    std::unique_ptr<Waves> waves;
+    bool windowed = false;
 #endif
 
     void dump() {
 #if VM_TRACE
-        if (waves) waves->dump(context.time());
+        if (waves && (!windowed || vta_in_window())) waves->dump(context.time());
 #endif
     }
     void edge() {
@@ -92,10 +99,11 @@ int main(int argc, char **argv) {
     context.commandArgs(argc, argv);
     context.fatalOnVpiError(false);  // cocotb asks for things that may not be there
     Simulation simulation{context};
-    const char *file = "waves.fst";
-    bool wanted = false;
+    const char *file = "waves";
+    bool wanted = false, windowed = false;
     for (int n = 1; n < argc; ++n) {
         if (!std::strcmp(argv[n], "--trace")) wanted = true;
+        if (!std::strcmp(argv[n], "--trace-window")) windowed = true;
         if (!std::strcmp(argv[n], "--trace-file") && n + 1 < argc) file = argv[n + 1];
     }
     if (wanted && !VM_TRACE) {
@@ -105,9 +113,10 @@ int main(int argc, char **argv) {
 #if VM_TRACE
     context.traceEverOn(true);
     if (wanted) {
-        simulation.waves = std::make_unique<VerilatedFstC>();
+        simulation.waves = std::make_unique<Waves>();
         simulation.top.trace(simulation.waves.get(), 99);
         simulation.waves->open(file);
+        simulation.windowed = windowed;
     }
 #endif
     vlog_startup_routines_bootstrap();

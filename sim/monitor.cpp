@@ -3,6 +3,7 @@
 // run, records events, and wakes Python when a run has finished, hangs, or is to stop.
 #include "monitor.h"
 
+#include <poll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -33,6 +34,8 @@ struct Event {
 // A run's life: begin, the launch write's W handshake, the finish flag seen low, then high.
 enum Phase : uint64_t { IDLE, ARMED, LAUNCHED, ACTIVE };
 
+constexpr uint64_t DESERTED_CYCLES = 1 << 14;  // less than a second, waves or not
+
 struct Monitor {
     Memory memory;
     Violations violations;
@@ -44,6 +47,9 @@ struct Monitor {
     uint64_t insn = 0;  // byte address of the first instruction
     uint64_t check = 1, record = 0, max_cycles = ~0ull, no_progress = 20000;  // options
     uint64_t asleep = 0;
+    uint64_t from_cycle = 1, to_cycle = 0;  // the window of waves; empty
+    uint64_t launching = 0;                 // the launch is what is written next
+    bool launch_waits = false;              // it is there, and not taken yet
 
     uint64_t phase = IDLE, wake = RUNNING, cycle = 0, launched = 0, finished = 0, progress = 0;
     std::vector<Event> events;
@@ -54,8 +60,10 @@ struct Monitor {
     uint64_t dram_bytes = 0;
     uint64_t unshared[2] = {};
     volatile uint64_t *shared = unshared;
+    int socket = -1;
 
     void begin();
+    bool deserted() const;
     void watch(const Axi &now, bool busy);
     void lite_write(const Lite &now);
     void stop(Wake reason) {
@@ -81,6 +89,9 @@ const std::unordered_map<std::string, uint64_t *> VALUES = {
     {"max_cycles", &monitor.max_cycles},
     {"no_progress", &monitor.no_progress},
     {"asleep", &monitor.asleep},
+    {"from_cycle", &monitor.from_cycle},
+    {"to_cycle", &monitor.to_cycle},
+    {"launching", &monitor.launching},
     {"wake", &monitor.wake},
     {"cycle", &monitor.cycle},
     {"launched", &monitor.launched},
@@ -110,8 +121,16 @@ void Monitor::begin() {
     lite_data.clear();
     phase = ARMED;
     wake = RUNNING;
+    launching = launch_waits = 0;
     launched = finished = progress = cycle;
     shared[0] = 0;
+}
+
+// Whether the process that asked for the run has gone, looked at once in a while.
+bool Monitor::deserted() const {
+    if (socket < 0 || cycle % DESERTED_CYCLES) return false;
+    pollfd other{socket, POLLRDHUP, 0};
+    return poll(&other, 1, 0) > 0;
 }
 
 // Follow the run, and wake Python at its end.
@@ -129,7 +148,7 @@ void Monitor::watch(const Axi &now, bool busy) {
         stop(MAX_CYCLES);
     } else if (cycle - progress >= no_progress) {
         stop(NO_PROGRESS);
-    } else if (shared[1]) {
+    } else if (shared[1] || deserted()) {
         stop(STOPPED);
     }
 }
@@ -210,6 +229,7 @@ void vta_lite_edge(uint64_t cycle, unsigned int flags, unsigned int awaddr, unsi
     now.reset = flags >> 10 & 1;
     if (monitor.check) monitor.lite_checker.edge(cycle, now);
     if (monitor.phase == ARMED) monitor.lite_write(now);
+    monitor.launch_waits = monitor.launching && now.w.valid && !now.w.ready;
 }
 
 // Bit n of `strobes`: event kind n holds in this cycle, of the instruction `value_n`.
@@ -250,6 +270,16 @@ int vta_share(int fd) {
     if (mapped == MAP_FAILED) return errno;
     monitor.shared = static_cast<volatile uint64_t *>(mapped);
     return 0;
+}
+
+void vta_follow(int socket) { monitor.socket = socket; }
+
+// At a time between two edges the next one is meant: there the core samples what the waves show.
+bool vta_in_window() {
+    const Monitor &m = monitor;
+    if (m.phase == ARMED) return m.launch_waits && m.from_cycle == 0;
+    const uint64_t cycle = m.cycle + 1 - m.launched;
+    return m.launching && m.from_cycle <= cycle && cycle <= m.to_cycle;
 }
 
 bool vta_asleep() { return monitor.asleep != 0; }

@@ -12,6 +12,10 @@ int vta_map(int fd, uint64_t nbytes);
 int vta_share(int fd);
 // Set every scratchpad of the core to zero; how many bytes of the model they take.
 uint64_t vta_clear_scratchpads();
+// The socket to the process that asks for runs: a run ends when that process has gone.
+void vta_follow(int socket);
+// Whether the present time is in a cycle, counted from the launch, that waves are wanted of.
+bool vta_in_window();
 // Whether Python waits for `wake` to rise, and for nothing else (the option "asleep").
 bool vta_asleep();
 // Options and results by name (the table `VALUES` in monitor.cpp). `vta_set` returns 0, or -1.

@@ -33,6 +33,7 @@ class Monitor:
         self._lib = lib = ctypes.CDLL(library)
         lib.vta_map.argtypes = (ctypes.c_int, ctypes.c_uint64)
         lib.vta_share.argtypes = (ctypes.c_int,)
+        lib.vta_follow.argtypes = (ctypes.c_int,)
         lib.vta_set.argtypes = (ctypes.c_char_p, ctypes.c_uint64)
         lib.vta_get.argtypes = (ctypes.c_char_p,)
         lib.vta_get.restype = ctypes.c_uint64
@@ -51,6 +52,10 @@ class Monitor:
     def share(self, fd: int) -> None:
         """Publish the run's cycles in word 0 of a file of two uint64, and obey word 1 (stop)."""
         _check(self._lib.vta_share(fd), "mapping the progress page")
+
+    def follow(self, socket: int) -> None:
+        """End a run when the other end of a socket has closed."""
+        self._lib.vta_follow(socket)
 
     def configure(self, values: Mapping[str, int]) -> None:
         """Set options by the names that monitor.cpp lists."""
@@ -84,6 +89,10 @@ class Monitor:
     def begin(self) -> None:
         """Clear all results; the next launch starts a run."""
         self._lib.vta_begin()
+
+    def launch_is_next(self) -> None:
+        """Say that the next register write is the launch: cycle 0 begins."""
+        self.configure({"launching": 1})
 
     def get(self, name: str) -> int:
         return self._lib.vta_get(name.encode())

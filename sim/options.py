@@ -10,6 +10,8 @@ __all__ = ["SEED_LIMIT", "Fault", "RunOptions"]
 
 MAX_LATENCY = 4096
 SEED_LIMIT = (1 << 64) - 1
+LAST_CYCLE = (1 << 63) - 1
+EMPTY = (1, 0)  # window
 RATE_UNIT = 4096  # stall rates are counted in 1/4096
 RESPONSES = {"SLVERR": 2, "DECERR": 3, "NEVER": 4}
 
@@ -71,6 +73,9 @@ class RunOptions:
         fill all scratchpads with bytes from this seed before the run, instead of zeros.
     events
         record when instructions start and retire and what the stages do: `RtlResult.events`.
+    window
+        of the waves, where they are written (waves.py): the first and the last cycle, from the
+        launch; None: the end. None instead of both: everything from the simulator's start.
     actions
         register writes during the run: (cycle after launch, register's name, value).
     """
@@ -88,6 +93,7 @@ class RunOptions:
     poison_seed: int | None = None
     events: bool = False
     actions: tuple[tuple[int, str, int], ...] = field(default=())
+    window: tuple[int, int | None] | None = None
 
     def __post_init__(self) -> None:
         for name, value, low, high in (
@@ -99,10 +105,17 @@ class RunOptions:
             ("no_progress", self.no_progress, 100, 1 << 40),
         ):
             check_range(name, value, low, high)
+        first, last = self._window()
+        if self.window is not None and not 0 <= first <= last <= LAST_CYCLE:
+            raise OptionError(
+                f"the window of waves is cycles {first} to {last}: give two numbers from 0 to "
+                f"{LAST_CYCLE}, the first no larger than the last"
+            )
 
     def to_message(self) -> dict[str, Any]:
         """The options as the simulator's monitor names them."""
         stalls = self.stall_seed is not None
+        from_cycle, to_cycle = self._window()
         return {
             "latency": self.latency,
             "stall_seed": self.stall_seed or 0,
@@ -111,8 +124,16 @@ class RunOptions:
             "out_of_order": int(self.out_of_order),
             "check": int(self.check_protocol),
             "record": int(self.events),
+            "from_cycle": from_cycle,
+            "to_cycle": to_cycle,
             "no_progress": self.no_progress + 4 * self.latency,
         }
+
+    def _window(self) -> tuple[int, int]:
+        if self.window is None:
+            return EMPTY
+        first, last = self.window
+        return first, LAST_CYCLE if last is None else last
 
     def slowdown(self) -> float:
         """How much longer than without stalls a transfer takes at most, about."""

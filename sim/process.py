@@ -6,27 +6,26 @@ it dies, the caller gets its exit status and the tail of its log; nothing else i
 
 import mmap
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from cocotb_tools import config as cocotb_config
 
 from hw.errors import VtaError
-from sim.build import BUILD, ROOT, Simulator
+from sim.build import ROOT, Simulator
 from sim.messages import receive, send
-from sim.toolchain import libpython
+from sim.rundirs import RunDirectory
+from sim.toolchain import cocotb_libraries, libpython
 
 __all__ = ["SimulationError", "SimulatorCrash", "SimulatorProcess", "cocotb_environment"]
 
 SERVER = "sim.testbench"
 LOG_LINES = 12
+CLOSE_SECONDS = 20  # to write the end of its waves
 SHARE_WORDS = 2
 
 
@@ -51,9 +50,8 @@ class SimulatorProcess:
     """
 
     def __init__(self, simulator: Simulator, *, arguments: tuple[str, ...] = ()) -> None:
-        runs = BUILD / "run"
-        runs.mkdir(parents=True, exist_ok=True)
-        self.directory = Path(tempfile.mkdtemp(prefix=f"{simulator.path.parent.name}_", dir=runs))
+        self._place = RunDirectory(simulator.path.parent.name)
+        self.directory = self._place.path
         self.log = self.directory / "log"
         self._dram_fd = os.memfd_create("vta_dram")
         share_fd = os.memfd_create("vta_share")
@@ -119,22 +117,21 @@ class SimulatorProcess:
 
     def close(self, *, keep: bool = False) -> None:
         """End the process; its directory stays with `keep`."""
-        self._connection.close()
+        self._connection.close()  # which ends a run, too
         try:
-            self._process.wait(timeout=5)
+            self._process.wait(timeout=CLOSE_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
         if self._dram_fd >= 0:
             os.close(self._dram_fd)
             self._dram_fd = -1
-        if not keep:
-            shutil.rmtree(self.directory, ignore_errors=True)
+        self._place.close(keep=keep)
 
     def _crash(self) -> SimulatorCrash:
         self._connection.close()
         try:
-            status = self._process.wait(timeout=5)
+            status = self._process.wait(timeout=CLOSE_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             status = self._process.wait()
@@ -150,6 +147,7 @@ def cocotb_environment(module: str) -> dict[str, str]:
     """The variables that tell a simulator which cocotb tests to run, and where Python is."""
     env = dict(os.environ)
     path = [str(ROOT), *filter(None, [env.get("PYTHONPATH")])]
+    libraries = [str(cocotb_libraries()), *filter(None, [env.get("LD_LIBRARY_PATH")])]
     env |= {
         "COCOTB_TEST_MODULES": module,
         "COCOTB_TOPLEVEL": "wrapper",
@@ -157,6 +155,7 @@ def cocotb_environment(module: str) -> dict[str, str]:
         "COCOTB_RESULTS_FILE": "results.xml",
         "COCOTB_TRUST_INERTIAL_WRITES": "1",
         "COCOTB_ANSI_OUTPUT": "0",
+        "LD_LIBRARY_PATH": os.pathsep.join(libraries),
         "GPI_USERS": f"{libpython()};{cocotb_config.pygpi_entry_point()}",
         "PYGPI_PYTHON_BIN": sys.executable,
         "PYTHONPATH": os.pathsep.join(path),

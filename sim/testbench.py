@@ -28,12 +28,16 @@ async def serve(dut: Any) -> None:
     """Answer requests: each `command` is a method of `Testbench`."""
     connection = socket.socket(fileno=int(os.environ["VTA_SOCKET"]))
     testbench = Testbench(dut)
+    testbench.monitor.follow(connection.fileno())
     while (request := receive(connection)) is not None:
         try:
             reply = await getattr(testbench, f"command_{request.pop('command')}")(**request)
         except Exception as error:  # the device raises it again
             reply = {"failed": f"{type(error).__name__}: {error}"}
-        send(connection, reply)
+        try:
+            send(connection, reply)
+        except ConnectionError:  # whoever asked has gone
+            return
 
 
 class Testbench:
@@ -94,8 +98,11 @@ class Testbench:
         monitor.configure(options)
         monitor.set_faults(faults)
         monitor.begin()
-        for address, value in writes:
+        *setup, launch = writes
+        for address, value in setup:
             await self.driver.write(address, value)
+        monitor.launch_is_next()
+        await self.driver.write(*launch)
         for cycle, address, value in actions:
             await self._sleep(cycle)
             if not monitor.wake:

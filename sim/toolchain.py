@@ -12,8 +12,8 @@ from hw.errors import VtaError
 from sim import environment
 
 __all__ = [
-    "BuildError", "check_machine", "cocotb_libraries", "compiler", "libpython", "package",
-    "vector_flags",
+    "BuildError", "check_machine", "cocotb_libraries", "compiler", "has_vectors", "libpython",
+    "package", "vector_flags",
 ]  # fmt: skip
 
 
@@ -21,9 +21,11 @@ class BuildError(VtaError, RuntimeError):
     """The Verilog or the simulator cannot be built; says why in one line, and where the log is."""
 
 
-def check_machine(*, waves: bool) -> None:
-    """BuildError where a program or header is missing; it names each with its package."""
-    lacks = environment.missing(waves=waves)
+def check_machine(*, fst: bool) -> None:
+    """BuildError where a program is missing, or a header of FST waves where it is for `fst`; it
+    names each with its package.
+    """
+    lacks = environment.missing(waves=fst)
     if lacks:
         named = "; ".join(
             lack.what + (f": install {lack.package}" if lack.package else "") for lack in lacks
@@ -43,19 +45,25 @@ def compiler() -> str:
 
 
 @cache
-def vector_flags() -> str:
-    """AVX2 and its companions where this machine and its compiler have them: a fifth faster.
-
-    (Not -march=native: with AVX-512, g++ 12 makes slower code of this.)
-    """
+def has_vectors() -> bool:
+    """Whether this machine has AVX2 and its companions."""
     try:
         flags = set(Path("/proc/cpuinfo").read_text().split())
     except OSError:
+        return False
+    return {"avx2", "bmi1", "bmi2", "fma", "movbe", "abm", "f16c"} <= flags
+
+
+@cache
+def vector_flags() -> str:
+    """What makes the compiler use AVX2, where it and the machine have that: a fifth faster.
+
+    (Not -march=native: with AVX-512, g++ 12 makes slower code of this.)
+    """
+    if not has_vectors() or not compiler():
         return ""
     wanted = "-march=x86-64-v3"
     command = ["g++", wanted, "-fsyntax-only", "-x", "c++", os.devnull]
-    if not {"avx2", "bmi1", "bmi2", "fma", "movbe", "abm", "f16c"} <= flags or not compiler():
-        return ""
     done = subprocess.run(command, capture_output=True, check=False)
     return wanted if done.returncode == 0 else ""
 

@@ -1,21 +1,45 @@
-"""Waves: an FST of a run, with the stages' states and instructions as readable names.
+"""Waves of a run, with the stages' states and instructions as readable names.
 
-The simulator for waves is a build of its own, with the names that decoder.py generates; Verilator
-stores them in the file. The MAC array and the ALU lanes are left out: they are most of the
-signals, and slow.
+The simulator for waves is a build of its own. It writes FST, with the names that decoder.py
+generates; or VCD, which is larger and has their numbers, where the machine lacks the headers that
+FST needs. The MAC array and the ALU lanes are left out: they are most of the signals, and slow.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
-from sim.build import BUILD
+from hw.config import Config
+from hw.errors import OptionError
+from hw.places import build_directory
+from sim import environment
+from sim.build import built_simulator
 from sim.device import RtlDevice, RtlResult
 from sim.options import RunOptions
+from sim.toolchain import compiler
 from sw.program import Program
 
-__all__ = ["WAVES", "run_with_waves"]
+__all__ = ["VARIANTS", "run_with_waves", "wave_format", "waves_path", "why_vcd"]
 
-WAVES = BUILD / "waves"
+VARIANTS = {"fst": "waves", "vcd": "waves_vcd"}
+
+
+def wave_format(config: Config) -> str:
+    """What waves are written as: a key of `VARIANTS`, "fst" where that is possible."""
+    if not environment.missing_headers():
+        return "fst"
+    built = not compiler() and built_simulator(config, VARIANTS["fst"])
+    return "fst" if built else "vcd"
+
+
+def why_vcd() -> str:
+    """What FST lacks here, in one line with what to install."""
+    packages = [lack.package for lack in environment.missing_headers()]
+    return f"as VCD; for FST, smaller and with names of states, install {' '.join(packages)}"
+
+
+def waves_path(name: str, config: Config) -> Path:
+    """Where waves go by default: the file called `name`."""
+    return build_directory() / "waves" / f"{name}.{wave_format(config)}"
 
 
 def run_with_waves(
@@ -27,16 +51,34 @@ def run_with_waves(
     step: Callable[[str], None] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> RtlResult:
-    """Run a program in a simulator of its own and write its waves to `path` (FST).
+    """Run a program in a simulator of its own and write its waves to `path`, FST or VCD by its
+    suffix; `options.window` says of which cycles.
 
-    Raises what `RtlDevice.run` raises; the waves up to there are written all the same. `step` and
-    `progress` as for `RtlDevice` and its `run`.
+    `step` and `progress` as for `RtlDevice` and its `run`.
+
+    Raises
+    ------
+    OptionError
+        where the suffix is another.
+    What `RtlDevice.run` raises; the waves up to there are written all the same.
     """
     path = path.resolve()
+    variant = VARIANTS.get(path.suffix.removeprefix("."))
+    if variant is None:
+        raise OptionError(f"{path}: waves are .fst or .vcd")
+    arguments = ["--trace", "--trace-file", str(path)]
+    window = options.window if options is not None else None
+    if window is not None:
+        arguments.append("--trace-window")
     path.parent.mkdir(parents=True, exist_ok=True)
-    arguments = ("--trace", "--trace-file", str(path))
+    path.unlink(missing_ok=True)  # of another run: whatever happens now, it is not of this one
     device = RtlDevice(
-        program.config, options=options, variant="waves", progress=step, arguments=arguments
+        program.config, options=options, variant=variant, progress=step, arguments=tuple(arguments)
     )
     with device:
-        return device.run(program, max_cycles=max_cycles, progress=progress)
+        result = device.run(program, max_cycles=max_cycles, progress=progress)
+    if window is not None and window[0] > (result.cycles or 0):
+        result.warnings.append(
+            f"no waves: the window begins at cycle {window[0]}, the run has {result.cycles}"
+        )
+    return result

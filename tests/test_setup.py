@@ -18,12 +18,15 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
-def host_check(command: str, path: Path) -> subprocess.CompletedProcess[str]:
+def host_check(
+    command: str, path: Path, *options: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run sim/environment.py as the Makefile does, where the programs are those in `path`."""
-    arguments = [sys.executable, "-I", "sim/environment.py", command, "--waves"]
+    arguments = [sys.executable, "-I", "sim/environment.py", command, *options]
     return subprocess.run(
-        arguments, cwd=ROOT, env={"PATH": str(path)}, capture_output=True, text=True, timeout=60
-    )
+        arguments, cwd=ROOT, env={"PATH": str(path)} | variables, capture_output=True, text=True,
+        timeout=60,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -44,11 +47,11 @@ def fake(program: Path) -> None:
 
 
 def test_bare_machine_is_told_everything_at_once(tmp_path: Path) -> None:
-    result = host_check("check", tmp_path)
+    result = host_check("check", tmp_path, "--waves")
     assert result.returncode == 1
     for program, _, _ in environment.PROGRAMS:
         assert f"  - {program}, which" in result.stderr
-    assert "apt-get install g++ make perl zlib1g-dev liblz4-dev\n" in result.stderr
+    assert "apt-get install g++ make zlib1g-dev liblz4-dev\n" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -64,7 +67,7 @@ def test_missing_program_is_named(programs: Path, program: str) -> None:
 
 @pytest.mark.parametrize(
     ("program", "complaint"),
-    [("perl", "Pod::Usage"), ("g++", "C++20")],
+    [("g++", "C++20")],
 )
 def test_unfit_program_is_named(programs: Path, program: str, complaint: str) -> None:
     fake(programs / program)
@@ -72,6 +75,32 @@ def test_unfit_program_is_named(programs: Path, program: str, complaint: str) ->
     assert result.returncode == 1
     assert complaint in result.stderr
     assert program in host_check("packages", programs).stdout.split()
+
+
+def test_without_the_headers_waves_are_vcd(programs: Path) -> None:
+    """`make check` is content, says so in one line, and the packages are those of --waves."""
+    hidden = {"VTA_HIDE_PACKAGES": "zlib1g-dev liblz4-dev"}
+    result = host_check("check", programs, **hidden)
+    assert (result.returncode, result.stderr) == (0, "")
+    content, waves = result.stdout.splitlines()
+    assert content == "This machine has all that is needed."
+    assert waves.startswith("Waves are written as VCD; for FST, which is smaller: apt-get install ")
+    assert waves.endswith(" zlib1g-dev liblz4-dev")
+    assert host_check("packages", programs, **hidden).stdout.split() == []
+    assert host_check("packages", programs, "--waves", **hidden).stdout.split() == [
+        "zlib1g-dev", "liblz4-dev"
+    ]  # fmt: skip
+    assert host_check("check", programs, "--waves", **hidden).returncode == 1
+
+
+def test_a_hidden_program_counts_as_missing(programs: Path) -> None:
+    result = host_check("packages", programs, VTA_HIDE_PACKAGES="make")
+    assert result.stdout.split() == ["make"]
+    result = host_check("check", programs, VTA_HIDE_PACKAGES="maek")
+    assert result.returncode == 1
+    assert result.stderr == (
+        "VTA_HIDE_PACKAGES names maek; it can hide g++, make, zlib1g-dev, liblz4-dev\n"
+    )
 
 
 def test_static_python_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,4 +246,5 @@ def test_ci_runs_what_people_run() -> None:
     subprocess.run(["sh", "-n", script], check=True)
     text = script.read_text()
     assert "make test" in text and "make lint" in text
+    assert "make test-vcd" in text and "check --waves" in text
     assert "run: .ci/run" in (ROOT / ".github/workflows/ci.yml").read_text()

@@ -15,6 +15,7 @@ from hw.formal.ports import PortProperties
 from hw.formal.prove import PACKAGES, FormalError, Properties, prove
 from hw.formal.tokens import TokenProperties
 from hw.packages import first_missing
+from hw.places import build_directory
 
 __all__ = ["PROOFS", "run"]
 
@@ -43,18 +44,19 @@ def run(name: str, directory: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PROOFS)}")
-    parser.add_argument("--directory", type=Path, default=Path("build/formal"))
+    parser.add_argument("--directory", type=Path, help="default: formal/ in the build directory")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.names if name not in PROOFS]
     if unknown:
         parser.error(f"unknown proof {unknown[0]}: choose of {', '.join(PROOFS)}")
     if package := first_missing(PACKAGES):
         parser.error(f"package {package} is missing: `make formal` installs the extra `formal`")
+    directory = options.directory or build_directory() / "formal"
     failed = 0
     for name in options.names or PROOFS:
         start = time.monotonic()
         try:
-            run(name, options.directory)
+            run(name, directory)
             verdict = "proved"
         except FormalError as error:
             print(error, file=sys.stderr)

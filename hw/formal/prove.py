@@ -93,8 +93,10 @@ def prove(properties: Properties, *, name: str, depth: int, directory: Path,
     scripts = Path(sys.executable).parent
     command = [str(scripts / "yowasp-sby"), "-f", "-d", "run"]
     for option, tool in TOOLS.items():
-        command += [option, str(scripts / tool)]
-    path = f"{_solver_directory()}{os.pathsep}{os.environ.get('PATH', '')}"
+        command += [option, tool]  # by name: sby splits its commands at spaces, paths may have some
+    path = os.pathsep.join(
+        map(str, (scripts, _solver_directory(), os.environ.get("PATH", os.defpath)))
+    )
     result = subprocess.run(
         [*command, "top.sby"], cwd=work, env=os.environ | {"PATH": path},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,

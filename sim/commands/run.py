@@ -18,7 +18,7 @@ from sim.progress import Progress
 from sim.report import Outcome, print_outcomes, print_split, write_json
 from sim.scoreboard import explain_leftovers, explain_mismatch
 from sim.timeline import write_timeline
-from sim.waves import WAVES, run_with_waves
+from sim.waves import run_with_waves, waves_path, why_vcd
 from sw.check import check
 from sw.golden import GoldenDevice
 from sw.program import MAX_CYCLES, Device, DeviceError, Program
@@ -31,7 +31,7 @@ EXAMPLES = (
     "vta run conv.npz --latency 64 --stall 7 --split",
     "vta run conv.npz --device golden --json result.json",
     "vta run conv.npz --timeline conv.json   # open it at ui.perfetto.dev",
-    "vta run conv.npz --waves",
+    "vta run conv.npz --waves --from-cycle 2000 --to-cycle 2500",
 )
 DEVICE_HELP = "rtl: the core in its simulator (default); golden: the NumPy model"
 
@@ -50,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--split", action="store_true", help="show what each stage did in the cycles")
     add_json_argument(parser, "the results")
     add("--timeline", type=Path, metavar="FILE", help="write when each instruction ran (Perfetto)")
-    add("--waves", action="store_true", help=f"write an FST of each run to {_shown(WAVES)}/")
+    add("--waves", action="store_true", help="write waves of each run: FST, or VCD (make check)")
+    for name, what in (("from", "first"), ("to", "last")):
+        add(f"--{name}-cycle", type=int, metavar="N", help=f"the {what} cycle that the waves have")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,15 +68,14 @@ def run(args: argparse.Namespace) -> int:
     check_output("--json", args.json)
     check_output("--timeline", args.timeline)
     options = RunOptions(latency=args.latency, stall_seed=args.stall, poison_seed=args.poison,
-                         events=args.timeline is not None)  # fmt: skip
+                         events=args.timeline is not None, window=_window(args))  # fmt: skip
     programs = [_load(path, args.bus_bits) for path in args.files]
     with Progress() as progress, contextlib.ExitStack() as stack:
         devices: dict[Config, Device] = {}
         outcomes = []
         for program, name in zip(programs, file_names([p.name for p in programs]), strict=True):
             if args.waves:
-                outcome, path = run_waves(program, name, options, args.max_cycles, progress)
-                progress.console.print(f"waves: {_shown(path)}", highlight=False, markup=False)
+                outcome = run_waves(program, name, options, args.max_cycles, progress)
             else:
                 if program.config not in devices:
                     devices[program.config] = _device(args.device, program, stack, progress)
@@ -126,15 +127,24 @@ def run_waves(
     options: RunOptions,
     max_cycles: int | None,
     progress: Progress,
-) -> tuple[Outcome, Path]:
-    """The same with waves, in a simulator of its own; also their path, a file called `name`."""
-    path = WAVES / f"{name}.fst"
+) -> Outcome:
+    """The same with waves, in a simulator of its own and a file called `name`; says where they are,
+    whatever happens.
+    """
+    path = waves_path(name, program.config)
     with _failures(program, "rtl") as outcome:
-        outcome.result = run_with_waves(
-            program, path, options=options, max_cycles=max_cycles, step=progress.step,
-            progress=progress.cycles(program.name),
-        )  # fmt: skip
-    return _explained(outcome), path
+        try:
+            outcome.result = run_with_waves(
+                program, path, options=options, max_cycles=max_cycles, step=progress.step,
+                progress=progress.cycles(program.name),
+            )  # fmt: skip
+        finally:
+            if path.exists():
+                why = f" ({why_vcd()})" if path.suffix == ".vcd" else ""
+                progress.console.print(
+                    f"waves: {_shown(path)}{why}", highlight=False, markup=False, soft_wrap=True
+                )
+    return _explained(outcome)
 
 
 @contextlib.contextmanager
@@ -178,6 +188,15 @@ def _second_opinion(outcome: Outcome, error: DeviceError) -> list[str]:
     agrees = (found[0].error_class, found[0].index) == (error.error_class, error.index)
     where = "" if agrees else f" {found[0].error_class.name} at instruction {found[0].index}:"
     return [f"the static checker says:{where} {found[0].reason}"]
+
+
+def _window(args: argparse.Namespace) -> tuple[int, int | None] | None:
+    """The cycles to have in the waves; None: all."""
+    if (args.from_cycle, args.to_cycle) == (None, None):
+        return None
+    if not args.waves:
+        raise OptionError("--from-cycle and --to-cycle need --waves: they say what it writes")
+    return args.from_cycle or 0, args.to_cycle
 
 
 def _load(path: Path, bus_bits: int | None) -> Program:

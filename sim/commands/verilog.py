@@ -1,8 +1,8 @@
 """`vta verilog`: the core as Verilog."""
 
 import argparse
-from pathlib import Path
 
+from hw.places import build_directory
 from sim.build import build_verilog
 from sim.commands.common import add_config_arguments, chosen_config
 from sim.exit import Exit
@@ -19,13 +19,13 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=output_path, metavar="FILE",
-                        help="default: build/vta.v; - for the terminal")  # fmt: skip
+                        help="default: vta.v in build/; - for the terminal")  # fmt: skip
     add_config_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     config = chosen_config(args)
-    output = args.output or Path("build") / "vta.v"
+    output = args.output or build_directory() / "vta.v"
     if args.output is None:
         output.parent.mkdir(parents=True, exist_ok=True)
     check_output("--output", output)

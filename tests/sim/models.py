@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.build import BUILD, SOURCES
+from hw.places import build_directory
+from sim.build import SOURCES
 from sim.monitors import VIOLATION_LIMIT
 
 __all__ = ["INCR", "Axi", "Checkers", "Lite", "MemoryModel", "burst", "copy_of"]
@@ -67,7 +68,7 @@ def library() -> ctypes.CDLL:
                SOURCES / "checker.cpp"]  # fmt: skip
     headers = sorted(SOURCES.glob("*.h"))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in [*sources, *headers]))
-    target = BUILD / "models" / f"{digest.hexdigest()[:16]}.so"
+    target = build_directory() / "models" / f"{digest.hexdigest()[:16]}.so"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         half = target.with_suffix(f".{np.random.default_rng().integers(1 << 62)}")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from hw.config import Config
 from hw.isa import MEMORIES, Load, Store
-from sim.bench import baseline, buses, marginal, streams
+from sim.bench import baseline, buses, marginal, runner, streams
 from sim.bench.figures import Figure, print_figures
 from sim.bench.runner import PARTS, chosen_parts, run_benchmark
 from sim.bench.runs import BenchError, Runs
@@ -47,6 +48,46 @@ def test_benchmark_fails_where_a_cycle_is_lost(tmp_path: Path) -> None:
     assert not run_benchmark(console(), parts=["marginal"], baseline_path=path)
     path.write_text(json.dumps(held | {key: held[key] + 0.1}))
     assert run_benchmark(console(), parts=["marginal"], baseline_path=path)
+
+
+def test_what_cannot_run_is_named_first_and_the_rest_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(runs: Runs, quick: bool) -> Iterator[Figure]:
+        yield figure(1, name="made")
+        raise BenchError("3 bytes are wrong")
+
+    parts = {"waves": half, "half": half, "whole": lambda runs, quick: [figure(2, name="whole")]}
+    monkeypatch.setattr(runner, "PARTS", parts)
+    monkeypatch.setenv("VTA_HIDE_PACKAGES", "liblz4-dev")
+    out = Console(width=140, record=True, file=(tmp_path / "text").open("w"))
+    path = tmp_path / "figures.json"
+    arguments = {"json_path": path, "baseline_path": tmp_path / "none"}
+    assert not run_benchmark(out, parts=["half", "waves", "whole"], **arguments)
+    lines = out.export_text().splitlines()
+    assert lines[0].startswith("left out: waves: this machine lacks lz4.h")
+    assert lines[0].endswith("install liblz4-dev")
+    assert "failed: half: 3 bytes are wrong" in lines
+    found = json.loads(path.read_text())
+    assert [each["name"] for each in found["figures"]] == ["made", "whole"]
+    assert set(found["not_measured"]) == {"half", "waves"}
+    assert run_benchmark(out, parts=["waves", "whole"], **arguments), "what is left out is no fault"
+    assert not run_benchmark(out, parts=["waves"], **arguments), "nothing is measured"
+
+
+def test_an_interrupted_benchmark_keeps_its_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(runs: Runs, quick: bool) -> Iterator[Figure]:
+        raise KeyboardInterrupt
+        yield
+
+    parts = {"whole": lambda runs, quick: [figure(2)], "late": interrupted}
+    monkeypatch.setattr(runner, "PARTS", parts)
+    path = tmp_path / "figures.json"
+    with pytest.raises(KeyboardInterrupt):
+        run_benchmark(console(), parts=parts, json_path=path)
+    assert [each["ours"] for each in json.loads(path.read_text())["figures"]] == [2]
 
 
 def test_wrong_result_is_no_figure() -> None:

@@ -3,23 +3,23 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from hw import places
 from hw.config import Config
+from hw.places import build_directory
 from sim import build
 from sim.build import ROOT, BuildError, build_simulator, build_verilog
+from sim.cache import building
 
 
 def test_nothing_changed_costs_nothing() -> None:
     build_simulator(Config())
-    started = time.monotonic()
     again = build_simulator(Config(), progress=lambda text: pytest.fail(f"it does: {text}"))
     assert again.cached
-    assert time.monotonic() - started < 1
     assert os.access(again.path, os.X_OK)
 
 
@@ -34,20 +34,19 @@ def test_a_configuration_has_its_own_verilog() -> None:
 def test_the_verilog_is_reproducible(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     small = Config.preset("1x4")
     first = build_verilog(small).read_text()
-    monkeypatch.setattr(build, "BUILD", tmp_path)
+    monkeypatch.setenv("VTA_BUILD", str(tmp_path))
     assert build_verilog(small).read_text() == first
 
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
     """An empty cache, in which no step really runs: the commands that would."""
-    monkeypatch.setattr(build, "BUILD", tmp_path)
+    monkeypatch.setenv("VTA_BUILD", str(tmp_path))
     commands: list[list[str]] = []
 
-    def run(command: list, env: dict, log: Path, directory: Path) -> None:
-        commands.append([str(word) for word in command])
-        (directory / "obj").mkdir(exist_ok=True)
-        (directory / "obj" / "simulator").write_text("")
+    def run(name: str, command: list[str], env: dict, log: Path, directory: Path) -> None:
+        commands.append(command)
+        (directory / "simulator").write_text("")
 
     monkeypatch.setattr(build, "_run", run)
     return commands
@@ -64,7 +63,7 @@ def test_what_decides_is_in_the_key(steps: list[list[str]], tmp_path: Path) -> N
         build_simulator(Config(), verilog=_core(tmp_path)).path,
         build_simulator(Config(), verilog=_core(tmp_path, "module vta; wire a; endmodule")).path,
         build_simulator(Config(axi_data_bits=32), verilog=_core(tmp_path)).path,
-        build_simulator(Config(), verilog=_core(tmp_path), variant="waves").path,
+        build_simulator(Config(), verilog=_core(tmp_path), variant="waves_vcd").path,
         build_simulator(Config(), verilog=_core(tmp_path), variant="random").path,
     ]
     assert len(set(paths)) == 5
@@ -83,14 +82,14 @@ def test_sources_and_versions_decide_too(
 
 
 def test_a_step_that_fails_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "BUILD", tmp_path)
+    monkeypatch.setenv("VTA_BUILD", str(tmp_path))
     for _ in range(2):
         with pytest.raises(BuildError, match=r"^verilator failed: .*Error.* \(log: .*log\)$"):
             build_simulator(Config(), verilog=_core(tmp_path, "module vta; this is no Verilog"))
 
 
 def test_verilog_that_cannot_be_generated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(build, "BUILD", tmp_path)
+    monkeypatch.setenv("VTA_BUILD", str(tmp_path))
     monkeypatch.setattr(build, "GENERATE", "raise ValueError('no such core')")
     with pytest.raises(BuildError, match="failed: ValueError: no such core"):
         build_verilog(Config())
@@ -107,17 +106,144 @@ def test_a_machine_without_a_compiler(
 
 def test_two_processes_build_once(tmp_path: Path) -> None:
     """The second waits for the first, and finds its result."""
+    directory = tmp_path / "key"
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom sim.build import _building\n"
-        f"with _building(Path({str(tmp_path / 'key')!r})) as needed:\n"
-        "    time.sleep(1)\n    print(needed)\n"
+        "from pathlib import Path\nfrom sim.cache import building\n"
+        "say = lambda text: print(text, flush=True)\n"
+        f"with building(Path({str(directory)!r}), say) as needed:\n"
+        "    print(needed)\n"
     )
-    processes = [
-        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    outputs = sorted(process.communicate()[0].strip() for process in processes)
-    assert outputs == ["False", "True"]
+    with building(directory, lambda text: pytest.fail(f"nobody else builds: {text}")) as needed:
+        assert needed
+        second = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        assert second.stdout is not None
+        assert second.stdout.readline() == "waiting for another process, which builds key\n"
+    assert second.communicate()[0] == "False\n"
+
+
+def test_steps_that_outlive_their_process_hold_the_lock(tmp_path: Path) -> None:
+    """Otherwise a second build would stand in the directory that the first one's make fills."""
+    code = (
+        "import os, subprocess\nfrom pathlib import Path\nfrom sim.cache import building\n"
+        f"with building(Path({str(tmp_path / 'key')!r})):\n"
+        "    step = subprocess.Popen(['cat'], stdin=0, close_fds=False)\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    killed = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE)
+    assert killed.wait() == -9
+    assert killed.stdin is not None
+    waits: list[str] = []
+
+    def end_step(text: str) -> None:
+        waits.append(text)
+        killed.stdin.close()
+
+    with building(tmp_path / "key", end_step) as needed:
+        assert needed and len(waits) == 1
+
+
+# Machines and paths -------------------------------------------------------------------------------
+NO_TOOLS = {"PATH": "/nonexistent"}
+RUN = """
+from hw.config import Config
+from sim.device import RtlDevice
+from sw.generate import CORNERS
+program = CORNERS["store_stride"](Config())
+with RtlDevice(progress=lambda text: print("it builds:", text)) as device:
+    assert program.first_mismatch(device.run(program).memory) is None
+    print("it runs")
+"""
+
+
+def _python(code: str, **environment: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, check=False,
+                          env=os.environ | environment, capture_output=True)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_what_is_built_runs_without_compiler_and_make() -> None:
+    build_simulator(Config())
+    assert _python(RUN, **NO_TOOLS) == "it runs\n"
+
+
+def test_without_a_compiler_any_compilers_build_will_do(
+    steps: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    core = _core(tmp_path)
+    paths = []
+    for compiler in ("12.2.0\n", "13.1.0\n"):
+        monkeypatch.setattr(build, "compiler", lambda compiler=compiler: compiler)
+        paths.append(build_simulator(Config(), verilog=core).path)
+    assert len(set(paths)) == 2
+    monkeypatch.setattr(build, "compiler", lambda: "")
+    found = build_simulator(Config(), verilog=core)
+    assert found.cached and found.path in paths
+
+
+def _path_without(program: str, directory: Path) -> str:
+    """A PATH on which there is everything but one program."""
+    directory.mkdir()
+    for place in reversed(os.environ["PATH"].split(os.pathsep)):
+        for found in Path(place).glob("*"):
+            if not found.name.startswith(program):
+                (directory / found.name).unlink(missing_ok=True)
+                (directory / found.name).symlink_to(found)
+    return str(directory)
+
+
+def test_a_build_directory_with_a_space(tmp_path: Path) -> None:
+    """A real build, of the smallest core; without perl, which Verilator's start script needs."""
+    place = tmp_path / "a directory with a 'space' and $signs"
+    code = RUN.replace("Config()", "Config.preset('1x4')").replace(
+        "RtlDevice(", "RtlDevice(Config.preset('1x4'), "
+    )
+    path = _path_without("perl", tmp_path / "bin")
+    said = _python(code, VTA_BUILD=str(place), PATH=path).splitlines()
+    assert said[-1] == "it runs"
+    assert [text.split(": ")[-1].split()[0] for text in said[:-1]] == [
+        "generating", "Verilator", "compiling"
+    ]  # fmt: skip
+    assert len(list(place.glob("sim/*/simulator"))) == 1
+
+
+def test_no_path_of_the_checkout_is_in_a_command(
+    steps: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither Verilator nor make can have spaces in it."""
+    checkout = tmp_path / "a directory with a space"
+    checkout.symlink_to(ROOT)
+    (tmp_path / "a core").mkdir()
+    monkeypatch.setattr(build, "SOURCES", checkout / "sim")
+    for variant in build.VARIANTS:
+        if "fst" not in " ".join(build.VARIANTS[variant]):
+            core = _core(tmp_path / "a core")
+            build_simulator(Config(), verilog=core, variant=variant)
+    words = [word for command in steps for word in command]
+    assert len(words) > 100
+    assert [word for word in words if str(tmp_path) in word or str(ROOT) in word] == []
+
+
+def test_a_checkout_that_is_only_read_has_its_simulators(
+    steps: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    (checkout / "pyproject.toml").touch()
+    monkeypatch.setattr(places, "ROOT", checkout)
+    monkeypatch.delenv("VTA_BUILD")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    core = _core(tmp_path)
+    built = build_simulator(Config(), verilog=core)
+    assert built.path.is_relative_to(checkout / "build")
+    monkeypatch.setattr(places, "_writable", lambda path: not path.is_relative_to(checkout))
+    assert build_directory() == tmp_path / "cache" / "vta"
+    again = build_simulator(Config(), verilog=core)
+    assert (again.cached, again.path) == (True, built.path)
+    new = build_simulator(Config(axi_data_bits=32), verilog=core)
+    assert new.path.is_relative_to(tmp_path / "cache" / "vta")
 
 
 def test_no_combinational_loops() -> None:

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from hw.config import Config
+from hw.places import build_directory
 from sim import cli
 from sim.build import ROOT
 from sim.exit import Exit
-from sim.waves import WAVES
 from sw.generate import BAD, CORNERS
 from sw.golden import GoldenDevice
 from sw.program import Program, Result
@@ -106,7 +106,7 @@ def test_waves_of_each_program_have_a_file(
         files.append(tmp_path / f"{n}.npz")
         dataclasses.replace(Program.load(STREAM), name=name).save(files[-1])
     assert _vta(capsys, "run", *files, "--waves")[0] == Exit.OK
-    assert {path.parent for path in written} == {WAVES}
+    assert {path.parent for path in written} == {build_directory() / "waves"}
     assert [path.stem for path in written] == ["same", "_same", "same-2", "a_b"]
 
 
@@ -171,6 +171,8 @@ def test_timeline(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         (("run", STREAM, "--latency", 5000), "latency is 5000; it must be 1 to 4096"),
         (("run", STREAM, "--bus-bits", 48), "AXI_DATA_BITS is 48"),
         (("run", STREAM, "--device", "golden", "--stall", 0), "--stall needs --device rtl"),
+        (("run", STREAM, "--to-cycle", 5), "--from-cycle and --to-cycle need --waves"),
+        (("run", STREAM, "--waves", "--from-cycle", 9, "--to-cycle", 3), "waves is cycles 9 to 3"),
         (("run", STREAM, STREAM, "--timeline", "x"), "--timeline takes one bundle; 2 are given"),
         (("disasm", "missing.npz"), "missing.npz"),
         (("asm", ROOT / "README.nothing"), "README.nothing: No such file"),

@@ -41,7 +41,8 @@ def instructions(draw: st.DrawFn, config: Config) -> Instruction:
         return Raw(draw(st.integers(0, (1 << 125) - 1)) << 3 | draw(st.integers(5, 7)))
     cls = draw(st.sampled_from(CLASSES))
     table = [field for field in fields(config, cls.opcode) if field.name != "opcode"]
-    chosen = draw(st.sets(st.sampled_from(table)))
+    # A list, since a set of them has another order in each process.
+    chosen = draw(st.lists(st.sampled_from(table), unique=True))
     values = {field.name: draw(st.integers(*field.limits)) for field in chosen}
     reserved = 0
     if draw(st.booleans()):

@@ -13,11 +13,18 @@ from sw.compiler.nest import Dim
 ORIGIN = 4000  # DRAM element of the box's first element: padding may lie before it
 
 
+def dram_elements(dims: list[Dim]) -> int:
+    """Elements of a DRAM that ends with the box."""
+    return ORIGIN + 1 + sum((dim.extent - 1) * dim.strides[1] for dim in dims)
+
+
 def execute(transfers: list[Transfer], sram: np.ndarray, dram: np.ndarray) -> None:
     """isa.md section 4, on arrays of numbers; checks the field widths and the stated range."""
     for piece in transfers:
         i = piece.instruction
         assert max(i.x_size, i.y_size, i.x_stride) < 1 << 16
+        if i.x_size and i.y_size:
+            assert i.dram_base + (i.y_size - 1) * i.x_stride + i.x_size <= len(dram)
         if isinstance(i, Store):
             for y in range(i.y_size):
                 row = slice(i.dram_base + y * i.x_stride, i.dram_base + y * i.x_stride + i.x_size)
@@ -56,7 +63,7 @@ def boxes(draw: st.DrawFn) -> tuple[list[Dim], bool]:
 @given(boxes())
 def test_loads_are_the_copy(case: tuple[list[Dim], bool]) -> None:
     dims, fill = case
-    dram = np.arange(1, 20001)
+    dram = np.arange(1, 1 + dram_elements(dims))
     sram = np.full(3000, -1)
     execute(loads(dims, 7, ORIGIN, 2, fill=fill), sram, dram)
     box = set()
@@ -75,7 +82,7 @@ def test_loads_are_the_copy(case: tuple[list[Dim], bool]) -> None:
 @given(boxes())
 def test_stores_are_the_copy(case: tuple[list[Dim], bool]) -> None:
     dims = [Dim.of(dim.extent, *dim.strides) for dim in case[0]]
-    sram, dram = np.arange(1, 3001), np.zeros(20000, int)
+    sram, dram = np.arange(1, 3001), np.zeros(dram_elements(dims), int)
     wanted = dram.copy()
     execute(stores(dims, 7, ORIGIN, 4), sram, dram)
     for where in np.ndindex(*(dim.extent for dim in dims)):
@@ -84,6 +91,17 @@ def test_stores_are_the_copy(case: tuple[list[Dim], bool]) -> None:
             for side in (0, 1)
         )
         wanted[ORIGIN + element] = sram[7 + entry]
+    np.testing.assert_array_equal(dram, wanted)
+
+
+def test_rows_far_apart() -> None:
+    """Steps of 4 and 5832 elements reach behind element 20000."""
+    dims = [Dim.of(6, 1, 5832), Dim.of(4, 6, 4)]
+    sram, dram = np.arange(1, 101), np.zeros(dram_elements(dims), int)
+    execute(stores(dims, 7, ORIGIN, 4), sram, dram)
+    outer, inner = np.ogrid[:6, :4]
+    wanted = np.zeros_like(dram)
+    wanted[ORIGIN + 5832 * outer + 4 * inner] = sram[7 + outer + 6 * inner]
     np.testing.assert_array_equal(dram, wanted)
 
 
