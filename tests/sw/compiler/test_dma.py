@@ -78,6 +78,21 @@ def test_loads_are_the_copy(case: tuple[list[Dim], bool]) -> None:
     assert set(others) <= ({-1, 0} if fill else {-1})
 
 
+def test_rows_that_run_backward() -> None:
+    """SRAM backward, DRAM forward, and the other way round; with padding on the far side."""
+    for sides in ((-1, 1), (1, -1), (-1, -1)):
+        rows = Dim(5, (3 * sides[0], 7 * sides[1]), (1, 5))
+        sram, dram = np.full(40, -1), np.arange(8000)
+        pieces = loads([rows, Dim.of(3, 1, 1)], 20, ORIGIN, 2, fill=False)
+        execute(pieces, sram, dram)
+        wanted = np.full(40, -1)
+        for n in range(5):
+            first = ORIGIN + n * rows.strides[1]
+            row = np.arange(first, first + 3) if n else np.zeros(3, int)
+            wanted[20 + n * rows.strides[0] :][:3] = row
+        np.testing.assert_array_equal(sram, wanted)
+
+
 @settings(max_examples=100, deadline=None)
 @given(boxes())
 def test_stores_are_the_copy(case: tuple[list[Dim], bool]) -> None:

@@ -1,9 +1,11 @@
 """Emission: uops once each, generations where they do not fit, DRAM layout, source map."""
 
+import gc
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from tvm.script import tirx as T
 
 from hw.config import Config
 from hw.isa import Gemm, Load, MemoryType
@@ -75,6 +77,94 @@ def test_the_same_schedule_gives_the_same_bytes() -> None:
     first, second = (conv(Config()).program(seed=1) for _ in range(2))
     np.testing.assert_array_equal(first.memory, second.memory)
     assert first.source_map == second.source_map
+
+
+def test_tensors_may_be_called_as_the_code_is() -> None:
+    """insn and uop: the program's own segments get other names, and keep their bytes."""
+
+    @T.prim_func(s_tir=True)
+    def copy(insn: T.Buffer((4, 16), "int32"), uop: T.Buffer((4, 16), "int8")):
+        acc = T.alloc_buffer((4, 16), "int32", scope="local.acc")
+        for i, k in T.grid(4, 16):
+            with T.sblock("load"):
+                acc[i, k] = insn[i, k]
+        for i, k in T.grid(4, 16):
+            with T.sblock("store"):
+                uop[i, k] = T.Cast("int8", acc[i, k] + 1)
+
+    compiled = compile(copy, Config(), name="names")
+    data = np.arange(64, dtype=np.int32).reshape(4, 16)
+    program = compiled.program({"insn": data}, {"uop": (data + 1).astype(np.int8)})
+    roles = {name: segment.role for name, segment in program.segments.items()}
+    assert roles == {"insn_code": "insn", "uop_code": "uop", "insn": "bias", "uop": "output"}
+    assert check(program).errors == []
+    assert program.first_mismatch(GoldenDevice(seed=1).run(program).memory) is None
+
+
+@pytest.mark.parametrize("base", [1, 16, 0x10800, -4096, 1 << 32])
+def test_memory_bases_that_are_no_page(base: int) -> None:
+    kernel = operator("add").kernel(Config())
+    with pytest.raises(CompileError, match=r"memory_base is .*multiple of 0x1000 below 2\^32"):
+        compile(kernel.schedule, Config(), name="add", memory_base=base)
+
+
+def test_a_tensor_with_gaps_is_refused() -> None:
+    """Fault 04: rows of 16 values, 32 apart."""
+
+    @T.prim_func(s_tir=True)
+    def rows(handle: T.handle, out: T.Buffer((8, 16), "int8")):
+        a = T.match_buffer(handle, (8, 16), "int32", strides=(32, 1))
+        acc = T.alloc_buffer((8, 16), "int32", scope="local.acc")
+        for i, k in T.grid(8, 16):
+            with T.sblock("load"):
+                acc[i, k] = a[i, k]
+        for i, k in T.grid(8, 16):
+            with T.sblock("store"):
+                out[i, k] = T.Cast("int8", acc[i, k])
+
+    with pytest.raises(
+        CompileError, match=r"a has strides \[32, 1\] and shape \[8, 16\]: a tensor"
+    ):
+        compile(rows, Config(), name="rows")
+
+
+def test_accesses_outside_of_a_tensor_or_buffer() -> None:
+    @T.prim_func(s_tir=True)
+    def beyond(a: T.Buffer((4, 16), "int32"), out: T.Buffer((4, 16), "int8")):
+        acc = T.alloc_buffer((4, 16), "int32", scope="local.acc")
+        for i, k in T.grid(4, 16):
+            with T.sblock("load"):
+                acc[i, k] = a[i + 1, k]
+        for i, k in T.grid(4, 16):
+            with T.sblock("store"):
+                out[i, k] = T.Cast("int8", acc[i, k])
+
+    with pytest.raises(CompileError, match=r"it touches bytes 64 to 319 of a, which has 256"):
+        compile(beyond, Config(), name="beyond")
+
+    @T.prim_func(s_tir=True)
+    def outside(a: T.Buffer((4, 16), "int32"), out: T.Buffer((4, 16), "int8")):
+        acc = T.alloc_buffer((4, 16), "int32", scope="local.acc")
+        for i, k in T.grid(4, 16):
+            with T.sblock("load"):
+                acc[i + 1, k] = a[i, k]
+        for i, k in T.grid(4, 16):
+            with T.sblock("store"):
+                out[i, k] = T.Cast("int8", acc[i, k])
+
+    with pytest.raises(CompileError, match=r"it touches elements 1 to 4 of acc, which has 4"):
+        compile(outside, Config(), name="outside")
+
+
+def test_compiling_again_and_again_keeps_nothing() -> None:
+    """Objects alive after 12 compiles are those after 6."""
+    kernel = operator("add").kernel(Config())
+    alive = []
+    for _ in range(12):
+        compile(kernel.schedule, Config(), name="add")
+        gc.collect()
+        alive.append(len(gc.get_objects()))
+    assert alive[-1] <= alive[5] + 50, alive
 
 
 def test_addresses_beyond_32_bits_are_refused() -> None:

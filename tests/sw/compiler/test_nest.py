@@ -7,9 +7,7 @@ from hypothesis import strategies as st
 from sw.compiler.nest import Dim, LoopNest, entries, merge, plan
 
 dims = st.lists(
-    st.builds(
-        lambda n, a, b: Dim.of(n, a, b), st.integers(1, 9), st.integers(0, 20), st.integers(0, 20)
-    ),
+    st.builds(Dim.of, st.integers(1, 9), st.integers(-20, 20), st.integers(-20, 20)),
     max_size=4,
 )
 
@@ -40,6 +38,7 @@ def test_a_plan_is_the_nest(nest: list[Dim], max_iter: int, max_uops: int) -> No
     for loop in loops:
         assert max(loop.iter_out, loop.iter_in) <= max_iter
         assert len(loop.uops) <= max_uops
+        assert min(min(pair) for pair in loop.factors) >= 0  # unsigned fields
 
 
 @settings(max_examples=100, deadline=None)

@@ -1,0 +1,66 @@
+"""Epilogue stages with buffers of their own: in place where nothing needs the old value."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tvm import s_tir, te
+
+from hw.config import Config
+from hw.isa import Alu, Gemm
+from sw.compiler import SLOTS, CompileError, compile
+from tests.sw.compiler.support import run
+
+
+def stages(vectors: int, *, second: bool = False, tile: int | None = None) -> s_tir.Schedule:
+    """Shift, max and min, each a stage in ACC; with `second` acc itself is stored afterwards."""
+    shape = (vectors, 1, 16)
+    a: Any = te.placeholder(shape, "int32", "a")
+    acc: Any = te.compute(shape, lambda *i: a[i], name="acc")
+    shifted: Any = te.compute(shape, lambda *i: acc[i] >> 8, name="shifted")
+    largest: Any = te.compute(shape, lambda *i: te.max(shifted[i], 0), name="largest")
+    smallest: Any = te.compute(shape, lambda *i: te.min(largest[i], 127), name="smallest")
+    outputs: list[Any] = [te.compute(shape, lambda *i: smallest[i].astype("int8"), name="out")]
+    if second:
+        outputs.append(te.compute(shape, lambda *i: acc[i].astype("int8"), name="raw"))
+    sch = s_tir.Schedule(te.create_prim_func([a, *outputs]))
+    for name in ("acc", "shifted", "largest", "smallest"):
+        sch.set_scope(sch.get_sblock(name), 0, "local.acc")
+    if tile is not None:
+        outer, _ = sch.split(sch.get_loops(sch.get_sblock("out"))[0], [None, tile])
+        sch.annotate(outer, SLOTS, 2)
+        for name in ("smallest", "largest", "shifted", "acc"):
+            sch.compute_at(sch.get_sblock(name), outer, preserve_unit_loops=True)
+    return sch
+
+
+def check(sch: s_tir.Schedule, vectors: int, second: bool = False) -> list[Any]:
+    compiled = compile(sch, Config(), name="stages")
+    rng = np.random.default_rng(3)
+    a = rng.integers(-(1 << 15), 1 << 16, (vectors, 1, 16)).astype(np.int32)
+    outputs = run(compiled, {"a": a})
+    np.testing.assert_array_equal(outputs["out"], np.clip(a >> 8, 0, 127).astype(np.int8))
+    if second:
+        np.testing.assert_array_equal(outputs["raw"], a.astype(np.int8))
+    return [i for i in compiled.instructions if isinstance(i, (Alu, Gemm))]
+
+
+def test_the_tutorials_tile_fits_and_is_one_instruction_a_step() -> None:
+    """Fault 10: 8 x 7 x 14 vectors, 784 of 2048 entries instead of 3136; no copies."""
+    assert [type(i) for i in check(stages(784), 784)] == [Alu, Alu, Alu]
+
+
+@pytest.mark.parametrize("tile", [7, 16, 20])
+def test_tiles_in_turn(tile: int) -> None:
+    instructions = check(stages(100, tile=tile), 100)
+    assert len(instructions) == 3 * -(-100 // tile)
+
+
+def test_what_is_read_later_stays() -> None:
+    """acc is stored after all: the shift goes to a buffer of its own, by a reset and an ADD."""
+    assert len(check(stages(100, second=True), 100, second=True)) == 5
+
+
+def test_the_message_names_the_way_out() -> None:
+    with pytest.raises(CompileError, match=r"ACC has 2048 entries.*compute_inline"):
+        check(stages(1100, second=True), 1100)
