@@ -76,3 +76,12 @@ def test_parts_of_a_store_may_be_missing() -> None:
     assert not len(stray_bytes(program, memory))
     memory[FIRST + 5] = 8
     np.testing.assert_array_equal(stray_bytes(program, memory), [FIRST + 5])
+
+
+def test_of_very_many_uops_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the model gives up, a device may have done: better no answer than a wrong one."""
+    count = STORE + "alu add uop=0:1 loop=1,100 imm=1 push.next\n" + STORE_1
+    program = _program(count + TOO_FAR.format(flags=""))
+    assert _stray(program, FIRST, 5)
+    monkeypatch.setattr("sw.golden.aftermath.MOST_EXECUTIONS", 50)
+    assert not _stray(program, FIRST, 5)
