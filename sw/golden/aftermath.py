@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hw.isa import MEMORIES, ErrorClass, MemoryType, Store
+from hw.isa import MEMORIES, ErrorClass, MemoryType, Stage, Store
 from sw.golden.machine import Machine
 from sw.program import Program
 from sw.rules import is_nop
@@ -18,10 +18,12 @@ def stray_bytes(program: Program, memory: np.ndarray) -> np.ndarray:
     wrote there that may have run before the stop: int64, ascending.
 
     `memory` is what a device left, uint8 (memory_size,). A STORE may have run unless tokens order
-    it behind the instruction in error, or that one was refused at dispatch before it. Of a STORE
-    that ended in a bus error any part may be there. Only of a program without races, and without
-    reads before any write, is the answer worth something. Of one with very many uops there is none:
-    it is empty.
+    it behind the instruction in error, or that one was refused at dispatch before it. Where a
+    STORE ended in a bus error anything may be there (the static checker does not look for races of
+    an instruction in error), and what the STOREs behind it wrote, which do not wait for its
+    responses; but none of them pushes a token. Only of a program without races, and without reads
+    before any write, is the answer worth something. Of one with very many uops there is none: it is
+    empty.
     """
     machine = Machine(program, max_executions=MOST_EXECUTIONS)
     explained = memory == program.image()
@@ -35,13 +37,14 @@ def stray_bytes(program: Program, memory: np.ndarray) -> np.ndarray:
             machine.execute(index)
         except Stop as stop:
             if stop.error.error_class != ErrorClass.BUS_ERROR:
-                offsets = offsets[:0]
-            raise
-        finally:
-            there = offsets[memory[offsets] == values[: len(offsets)]]
-            explained[there] = True
+                raise
+            network.silent.add(Stage.STORE)
+            explained[offsets] = True
+        else:
+            explained[offsets[memory[offsets] == values]] = True
 
-    StageNetwork(program.config, machine.instructions, execute).run(drain=True)
+    network = StageNetwork(program.config, machine.instructions, execute)
+    network.run(drain=True)
     if machine.counters["acc_writes"] > MOST_EXECUTIONS:
         return np.zeros(0, np.int64)
     return np.flatnonzero(~explained)
