@@ -8,6 +8,8 @@ from sw.program import Program
 
 __all__ = ["undefined", "warnings_of"]
 
+MOST_EXECUTIONS = 1 << 26  # of uops, some 20 seconds
+
 
 def warnings_of(program: Program) -> list[Warning]:
     """The static checker's warnings, and the golden model's where the checker cannot see.
@@ -18,7 +20,7 @@ def warnings_of(program: Program) -> list[Warning]:
     warnings = check(program).warnings
     if any(warning.kind == "unknown" for warning in warnings):
         known = {warning.text for warning in warnings}
-        for text in GoldenDevice().run(program).warnings:
+        for text in GoldenDevice().run(program, max_cycles=MOST_EXECUTIONS).warnings:
             if text not in known:
                 warnings.append(Warning("unwritten", None, text))
     return warnings

@@ -77,6 +77,8 @@ class StageNetwork:
         self._finished = False  # FINISH was dispatched
         self._fetching = True
         self.retired = 0
+        self.silent: set[Stage] = set()
+        """Stages whose instructions push nothing any more."""
         self.tokens: dict[Channel, deque[int]] = {
             (a, b): deque() for a in STAGES for b in STAGES if abs(a - b) == 1
         }
@@ -177,7 +179,8 @@ class StageNetwork:
             queue.stuck = True
             self._execute(queue.entries[0], pushers)
             queue.stuck = False
-            queue.pushes = self._channels(queue, "push")
+            silent = queue.stage in self.silent
+            queue.pushes = [] if silent else self._channels(queue, "push")
             queue.started = True
         for channel in [c for c in queue.pushes if self._has_room(c)]:
             self.tokens[channel].append(queue.entries[0])

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--latency", type=int, default=16, metavar="N", help="of the memory: 1 to 4096 cycles (16)")
     add("--bus-bits", type=int, metavar="N", help="AXI data width (default: the bundle's)")
     add("--stall", type=int, metavar="SEED", help="hold the bus's channels back at random")
-    add("--poison", type=int, metavar="SEED", help="fill the scratchpads with random bytes first")
+    add("--poison", type=int, metavar="SEED", help="random bytes in the scratchpads, not zeros")
     add("--allow-unchecked", action="store_true",
         help=f"exit with 0, not {Exit.UNCHECKED}, where a bundle expects nothing")  # fmt: skip
     add("--max-cycles", type=int, metavar="N", help="stop a run after N cycles")

@@ -15,6 +15,7 @@ def run_and_compare(
     device: RtlDevice, program: Program, options: RunOptions, *, whole: bool = False
 ) -> RtlResult:
     """Run a legal program; compare what it expects, with `whole` all of DRAM with the model's."""
+    assert whole or program.expected, f"{program.name} expects nothing: the run would show nothing"
     result = device.run(program, options=options)
     what = f"{program.name}, {options}"
     assert result.error is None, f"{what}: {result.error} {result.details}"

@@ -122,6 +122,25 @@ def test_random_weights_saturate_and_round_as_plain_loops_do() -> None:
         np.testing.assert_array_equal(result[0], data)
 
 
+def test_random_weights_that_clip_little_round_as_plain_loops_do() -> None:
+    """Weights from the depth of each sum, a bias that lifts it: most results lie between."""
+    rng = np.random.default_rng(6)
+    layers = []
+    for layer in LAYERS:
+        limit = round(100 / np.prod(layer.weight_shape[1:]) ** 0.5)
+        weight = rng.integers(-limit, limit + 1, layer.weight_shape).astype(np.int8)
+        bias = rng.integers(2000, 6000, layer.outputs).astype(np.int32)
+        layers.append(network.QuantizedLayer(layer, weight, bias, (6, 3, 3)))
+    image = rng.integers(0, 17, (1, 8, 8)).astype(np.uint8)
+    results = network.golden_activations(image, tuple(layers))
+    data = image.astype(np.int64) * 4
+    for entry, result in zip(layers, results, strict=True):
+        clipped = np.mean((result == 127) | (result == 0))
+        assert clipped < 0.5, f"{entry.layer.name}: {clipped:.0%} are clipped"
+        data = plain_layer(entry, data)
+        np.testing.assert_array_equal(result[0], data)
+
+
 def test_int8_results_are_near_the_float_ones() -> None:
     images = network.test_images()[0]
     floating, integer = network.float_activations(images), network.golden_activations(images)
