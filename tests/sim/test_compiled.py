@@ -1,0 +1,58 @@
+"""Random schedules and loop nests on the core, with latencies and stalls, against LLVM."""
+
+from collections.abc import Callable
+
+import pytest
+
+from hw.config import Config
+from sim.device import RtlDevice
+from sw.compiler import CompileError
+from tests.sim.programs import run_and_compare
+from tests.sim.test_core import CONFIGS, random_options
+from tests.sw.compiler.random_nests import RandomNests, on_llvm, overflows, random_inputs
+from tests.sw.compiler.random_schedules import RandomSchedule
+from tests.sw.compiler.test_random import Example, compiled
+
+Devices = Callable[[Config], RtlDevice]
+SEEDS = range(100_000, 100_010)  # others than the golden device's
+MANY_SEEDS = range(100_010, 100_100)
+
+
+def run_on_core(rtl: Devices, make: Callable[[int, Config], Example], seeds: range) -> None:
+    """What compiles gives LLVM's bytes; more than half of the seeds do."""
+    compared = 0
+    for seed in seeds:
+        for name, config in CONFIGS.items():
+            example = make(seed, config)
+            try:
+                stream = compiled(example)
+            except CompileError:
+                continue
+            inputs = random_inputs(example.function, seed)
+            outputs = [tensor.name for tensor in stream.dram if tensor.role == "output"]
+            for output in outputs:
+                inputs[output][:] = 0
+            if isinstance(example, RandomNests) and overflows(example.source, inputs):
+                continue
+            print(f"seed {seed}, {name}")
+            found = on_llvm(example.function, inputs)
+            tensors = {n: array for n, array in inputs.items() if n not in outputs}
+            program = stream.program(tensors, {n: found[n] for n in outputs})
+            run_and_compare(rtl(config), program, random_options(seed))
+            compared += 1
+    assert compared > len(seeds) * len(CONFIGS) // 2
+
+
+@pytest.mark.parametrize("make", [RandomNests, RandomSchedule])
+def test_random_programs_of_the_compiler(
+    rtl: Devices, make: Callable[[int, Config], Example]
+) -> None:
+    run_on_core(rtl, make, SEEDS)
+
+
+@pytest.mark.regress
+@pytest.mark.parametrize("make", [RandomNests, RandomSchedule])
+def test_more_random_programs_of_the_compiler(
+    rtl: Devices, make: Callable[[int, Config], Example]
+) -> None:
+    run_on_core(rtl, make, MANY_SEEDS)
