@@ -25,12 +25,12 @@ from sw.compiler.walk import Leaf, Step, Walk
 __all__ = ["Folded", "Instance", "LeafFolder", "NotABox"]
 
 
-class NotABox(Exception):
+class NotABox(CompileError):
     """The guard or padding of a nest leaves no box; `loops` are the positions it depends on."""
 
-    def __init__(self, error: CompileError, loops: tuple[int, ...]) -> None:
-        super().__init__(str(error))
-        self.error, self.loops = error, loops
+    def __init__(self, reason: str, loops: tuple[int, ...]) -> None:
+        super().__init__(reason)
+        self.loops = loops
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +206,7 @@ class LeafFolder(LeafAccess):
         volume = prod(b - a if w > 1 else 1 for (a, b), w in zip(box, wide, strict=True))
         if mask.any() and volume != int(mask.sum()):
             raise NotABox(
-                self.error("the iterations that its guard or padding lets through are no box"),
+                str(self.error("the iterations that its guard or padding lets through are no box")),
                 tuple(n for n, size in enumerate(mask.shape) if size > 1),
             )
         return box

@@ -131,7 +131,7 @@ class Executions:
     def _first_free(self, folder: LeafFolder, nest: NotABox) -> tuple[int, ...]:
         """The outermost of the loops that the guard depends on; at least two of them do."""
         if len(nest.loops) < 2:
-            raise nest.error from nest
+            raise nest
         self._note(folder.leaf.nest[nest.loops[0]][0], "its guard or padding leaves no box")
         return nest.loops[:1]
 

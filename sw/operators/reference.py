@@ -12,6 +12,7 @@ import tvm
 import tvm_ffi
 from tvm import ir, tirx
 
+from hw.errors import VtaError
 from sw.compiler import GEMM, RESET
 from sw.compiler.lower import single_function
 
@@ -22,7 +23,7 @@ Outputs = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 INT32_BITS = 32
 
 
-class NoReference(ValueError):
+class NoReference(VtaError, ValueError):
     """A schedule that LLVM cannot compute, or not as VTA does; the reason, in one line."""
 
 

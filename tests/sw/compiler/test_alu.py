@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tvm import te, tirx
+from tvm import s_tir, te, tirx
 
+from hw.config import Config
 from hw.isa import Alu, AluOpcode, Gemm
-from sw.compiler import CompileError
+from sw.compiler import CompileError, compile
 from tests.sw.compiler.support import compile_functions, run
 
 Numbers = dict[str, np.ndarray]
@@ -166,3 +167,55 @@ def test_what_the_alu_lacks_is_named() -> None:
     ):
         with pytest.raises(CompileError, match=message):
             compile_functions(("a",), {"x": function})
+
+
+SHIFTS: dict[str, Callable[[Any, Any], Any]] = {
+    "select": lambda x, s: tirx.Select(s >= 0, x >> s, x << -s),
+    "select, less": lambda x, s: tirx.Select(s < 0, x << (0 - s), x >> s),
+    "select, swapped": lambda x, s: tirx.Select(tirx.const(0, "int32") <= s, x >> s, x << -s),
+    "if_then_else": lambda x, s: tirx.if_then_else(s >= 0, x >> s, x << -s),
+}
+
+
+@pytest.mark.parametrize("form", SHIFTS.values(), ids=SHIFTS)
+def test_a_shift_by_a_signed_tensor(form: Callable[[Any, Any], Any]) -> None:
+    """Right by what is positive, left by what is negative: what SHR does with a tensor operand."""
+    compiled = compile_functions(("x", "s"), {"out": form})
+    assert alu(compiled) == [AluOpcode.SHR]
+    x = np.random.default_rng(4).integers(-5000, 5000, (6, 16)).astype(np.int32)
+    s = np.random.default_rng(5).integers(-9, 10, (6, 16)).astype(np.int32)
+    wanted = np.where(s >= 0, x >> np.maximum(s, 0), x << np.maximum(-s, 0)).astype(np.int8)
+    np.testing.assert_array_equal(run(compiled, {"x": x, "s": s})["out"], wanted)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda x, s: tirx.Select(s >= 0, x << -s, x >> s),  # the wrong way round
+        lambda x, s: tirx.Select(s >= 1, x >> s, x << -s),  # another limit
+        lambda x, s: tirx.Select(x >= 0, x >> s, x << -s),  # another condition
+        lambda x, s: tirx.Select(s >= 0, x >> s, x << s),  # another amount
+        lambda x, s: tirx.Select(s >= 0, x, s),
+    ],
+)
+def test_other_choices_are_refused(form: Callable[[Any, Any], Any]) -> None:
+    with pytest.raises(CompileError, match="is nothing the ALU computes"):
+        compile_functions(("x", "s"), {"out": form})
+
+
+@pytest.mark.parametrize("value", [1, -1, 32767, 32768, -32768, -32769, 65535, 65536, 0x7FFF8000,
+                                   -(1 << 31), (1 << 31) - 1, -65536, 12345678])  # fmt: skip
+def test_constants_of_any_size(value: int) -> None:
+    """Bits 0 to 7, 12 to 19 and 24 to 31 of a constant, made from 16-bit immediates."""
+    shape = (6, 16)
+    acc: Any = te.compute(shape, lambda *i: tirx.const(value, "int32"), name="acc")
+    outs = [
+        te.compute(shape, lambda *i: (acc[i] >> n).astype("int8"), name=f"out{n}")  # noqa: B023
+        for n in (0, 12, 24)
+    ]
+    sch = s_tir.Schedule(te.create_prim_func(outs))
+    sch.set_scope("acc", 0, "local.acc")
+    results = run(compile(sch, Config(), name="constant"), {})
+    for n in (0, 12, 24):
+        wanted = np.full(shape, value >> n, np.int64).astype(np.int8)
+        np.testing.assert_array_equal(results[f"out{n}"], wanted)
