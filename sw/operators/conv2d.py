@@ -49,6 +49,12 @@ class Conv2d:
                 f"the padded data, {self.height + 2 * self.padding} x "
                 f"{self.width + 2 * self.padding}"
             )
+        longest = max(self.height, self.width) + 2 * self.padding
+        if self.stride > longest:
+            raise OperatorError(
+                f"conv2d: stride is {self.stride}; more than the padded data, {longest}, is no "
+                f"other convolution: write {longest} or less"
+            )
         check_depth("conv2d", self.channels * self.kernel_height * self.kernel_width)
 
     @property

@@ -134,3 +134,5 @@ def test_a_plane_of_padding_is_a_load_without_data() -> None:
 def test_wrong_shapes_are_named() -> None:
     with pytest.raises(OperatorError, match="larger than the padded data, 2 x 2"):
         conv2d.build(Config(), height=2, width=2, channels=1, outputs=1, padding=0)
+    with pytest.raises(OperatorError, match="stride is 9; more than the padded data, 4"):
+        conv2d.build(Config(), height=2, width=2, channels=1, outputs=1, padding=1, stride=9)
