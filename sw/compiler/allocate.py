@@ -75,7 +75,7 @@ class _Scratchpads:
             memory = SCOPE_MEMORY[allocation.scope]
             block = config.block
             element = block * (block if memory is MemoryType.WGT else config.batch)
-            size = -(-allocation.size // element)
+            size = allocation.elements(element)
             slots = min(allocation.slots, allocation.instances)
             base = self._take(memory, allocation.buffer.name, size, slots)
             self.bases[allocation.buffer] = (base, size, slots)

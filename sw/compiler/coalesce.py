@@ -93,7 +93,7 @@ def _takes_over(facts: Sequence[tuple[Instance, frozenset[int]]], target: Any, s
                 continue
             number = instance.step.instances[operand.buffer]
             allocation = folder.walk.allocations[operand.buffer]
-            size = -(-allocation.size // operand.element)
+            size = allocation.elements(operand.element)
             slot = slots.setdefault(number % allocation.slots, _Slot(np.zeros(size, bool)))
             entries = touched_entries(instance, n)
             if not slot.enter(number):

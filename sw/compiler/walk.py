@@ -50,6 +50,10 @@ class Allocation:
     slots: int
     instances: int = 0
 
+    def elements(self, element: int) -> int:
+        """Elements of `element` values that it takes on chip; the last one may be cut off."""
+        return -(-self.size // element)
+
 
 @dataclass(frozen=True)
 class Step:
