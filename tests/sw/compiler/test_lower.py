@@ -101,3 +101,14 @@ def test_an_intrinsic_that_cannot_be_run() -> None:
 @pytest.mark.parametrize("form", ["unit_loop", "fused"])
 def test_the_seeds_intrinsics_are_true(form: str) -> None:
     check_descriptions(operator("seed").kernel(Config(), form=form).schedule, Config())
+
+
+def test_a_parameter_of_a_type_that_no_bundle_has() -> None:
+    @T.prim_func(s_tir=True)
+    def function(a: T.Buffer((1, 16), "bfloat16"), out: T.Buffer((1, 16), "int8")):
+        for i, k in T.grid(1, 16):
+            with T.sblock("store"):
+                out[i, k] = T.int8(3)
+
+    with pytest.raises(CompileError, match="a is bfloat16; a tensor in DRAM is int8, uint8"):
+        compile(function, Config(), name="unused")
