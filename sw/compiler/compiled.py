@@ -8,7 +8,7 @@ import numpy as np
 
 from hw.config import Config
 from hw.isa import INSTRUCTION_BYTES, Instruction, MemoryType
-from sw.compiler.allocate import Operation, allocate
+from sw.compiler.allocate import Operation, allocate, check_sizes
 from sw.compiler.coalesce import coalesce
 from sw.compiler.descriptions import check_descriptions
 from sw.compiler.emit import PAGE, DramTensor, Stream, emit
@@ -213,6 +213,7 @@ def compile(
     lowered = lower(schedule)
     progress("unroll loops")
     found = walk(lowered)
+    check_sizes(found, config)
     progress("fold")
     instances = Executions(found, config).all()
     check_initialized(instances)

@@ -137,3 +137,12 @@ def main(a: T.Buffer((2, 16), "int32"), out: T.Buffer((2, 16), "int8")):
     a = np.arange(32, dtype=np.int32).reshape(2, 16)
     stream = compile(tvm.script.from_source(source, {"T": T}), Config(), name="odd")
     np.testing.assert_array_equal(run(stream, {"a": a})["out"], a)
+
+
+def test_a_buffer_far_too_large_is_refused_before_it_is_folded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Arrays over the elements of an untiled tensor took all of the machine's memory."""
+    monkeypatch.setattr("sw.compiler.compiled.Executions", lambda *_: pytest.fail("folded"))
+    with pytest.raises(CompileError, match=r"ACC has 2048 entries.* needs 67108864 \(copy"):
+        compile(copied((1 << 26, 16), lambda *i: i), Config(), name="large")
