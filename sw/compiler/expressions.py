@@ -75,7 +75,10 @@ def evaluate(expr: Any, env: dict[Any, Any]) -> Any:
         return env[expr]
     operation = _BINARY.get(type(expr))
     if operation is not None:
-        return operation(evaluate(expr.a, env), evaluate(expr.b, env))
+        left, right = evaluate(expr.a, env), evaluate(expr.b, env)
+        if isinstance(expr, (tirx.FloorDiv, tirx.FloorMod)) and not np.all(right):
+            raise CompileError(f"{expr} divides by zero")
+        return operation(left, right)
     if isinstance(expr, tirx.Cast):
         return _kept(evaluate(expr.value, env), expr)
     if isinstance(expr, tirx.Not):

@@ -26,3 +26,12 @@ def test_casts_that_keep_every_value() -> None:
 def test_casts_that_change_values_are_refused(cast: Any) -> None:
     with pytest.raises(CompileError, match="the cast changes values, or is to an unsigned type"):
         evaluate(cast, {I: VALUES})
+
+
+@pytest.mark.parametrize("divisor", [I, I - 4])
+def test_a_division_by_zero_is_refused(divisor: Any) -> None:
+    for division in (tirx.FloorDiv(I, divisor), tirx.FloorMod(I, divisor)):
+        with pytest.raises(CompileError, match="divides by zero"):
+            evaluate(division, {I: VALUES})
+        with pytest.raises(CompileError, match="divides by zero"):
+            evaluate(tirx.FloorDiv(I, tirx.Sub(I, I)), {I: 3})
