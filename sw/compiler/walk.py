@@ -105,7 +105,8 @@ def text(stmt: Any) -> str:
     A marker is shortened to ``vta.gemm(acc[i], inp[j], wgt[k])``.
     """
     call: Any = getattr(stmt, "value", None)
-    if isinstance(stmt, tirx.Evaluate) and all(map(is_access_pointer, call.args[1:])):
+    arguments = getattr(call, "args", ()) if isinstance(stmt, tirx.Evaluate) else ()
+    if arguments and all(map(is_access_pointer, arguments[1:])):
         operands = (f"{data_variable(p.args[1]).name}[{p.args[2]}]" for p in call.args[1:])
         return f"{getattr(call.args[0], 'value', call.args[0])}({', '.join(operands)})"
     return " ".join(str(stmt).strip().split("\n")[-1].split())[:300]
@@ -125,6 +126,17 @@ def _extent(loop: Any, env: dict[Any, int]) -> int:
     if evaluate(loop.min, env) != 0:
         raise CompileError(f"loop {loop.loop_var.name} starts at {loop.min}; it must start at 0")
     return int(evaluate(loop.extent, env))
+
+
+def _slots(loop: Any) -> int:
+    """How many slots an allocation directly inside `loop` takes turns in."""
+    slots = loop.annotations.get(SLOTS, DEFAULT_SLOTS)
+    slots = constant(slots) if isinstance(slots, tirx.IntImm) else slots
+    if not isinstance(slots, int) or slots < 1:
+        raise CompileError(
+            f"{SLOTS} of loop {loop.loop_var.name} is {slots}: at least 1, and an integer"
+        )
+    return slots
 
 
 def _is_static(loop: Any) -> bool:
@@ -147,9 +159,7 @@ class _Walker:
         elif (leaf := self._leaf(stmt, outer)) is not None:
             self.result.steps.append(Step(leaf, dict(env), self._instances()))
         elif isinstance(stmt, tirx.For):
-            inner = int(stmt.annotations.get(SLOTS, DEFAULT_SLOTS))
-            if inner < 1:
-                raise CompileError(f"{SLOTS} of loop {stmt.loop_var.name} is {inner}: at least 1")
+            inner = _slots(stmt)
             self.result.unrolled.setdefault(stmt.loop_var, _why_unrolled(stmt))
             for value in range(_extent(stmt, env)):
                 env[stmt.loop_var] = value

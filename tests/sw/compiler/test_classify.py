@@ -97,6 +97,12 @@ def test_markers_with_wrong_operands(call: str, message: str) -> None:
         compile(marker(call), Config(), name="marker")
 
 
+def test_a_value_that_nothing_takes() -> None:
+    source = HEAD.format(dtype="int32") + "    T.evaluate(acc[0, 0])\n" + STORE
+    with pytest.raises(CompileError, match=r"acc.*only the markers vta.gemm and vta.reset may be"):
+        compile(tvm.script.from_source(source, {"T": T}), Config(), name="value")
+
+
 @pytest.mark.parametrize("preset", ["1x8", "2x16", "1x32"])
 def test_the_intrinsics_of_another_configuration(preset: str) -> None:
     """docs/seed.md's 16 x 16 intrinsic is nothing for another BATCH or BLOCK."""

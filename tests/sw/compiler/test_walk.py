@@ -40,6 +40,14 @@ def test_allocations_take_turns_in_their_slots(slots: int | None) -> None:
     assert acc_bases(sch) == [n % used for n in range(6)]
 
 
+@pytest.mark.parametrize("slots", ["two", 1.5])
+def test_slots_that_are_no_integer(slots: Any) -> None:
+    sch, loop = rows()
+    sch.annotate(loop, SLOTS, slots)
+    with pytest.raises(CompileError, match=rf"vta.slots of loop .* is .*{slots}.*an integer"):
+        compile(sch, Config(), name="rows")
+
+
 def test_no_slots_is_an_error() -> None:
     sch, loop = rows()
     sch.annotate(loop, SLOTS, 0)
