@@ -157,7 +157,8 @@ class _Walker:
         elif isinstance(stmt, tirx.AllocBuffer):
             self._allocate(stmt, slots)
         elif (leaf := self._leaf(stmt, outer)) is not None:
-            self.result.steps.append(Step(leaf, dict(env), self._instances()))
+            if all(extent > 0 for _, extent in leaf.nest):
+                self.result.steps.append(Step(leaf, dict(env), self._instances()))
         elif isinstance(stmt, tirx.For):
             inner = _slots(stmt)
             self.result.unrolled.setdefault(stmt.loop_var, _why_unrolled(stmt))
