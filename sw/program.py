@@ -30,8 +30,8 @@ from sw.bundle import (
 from sw.codec import decode_all
 
 __all__ = [
-    "IMAGE_LIMIT", "MAX_CYCLES", "BundleError", "Device", "DeviceError", "Mismatch", "Program",
-    "Registers", "Result", "Segment",
+    "DTYPES", "IMAGE_LIMIT", "MAX_CYCLES", "BundleError", "Device", "DeviceError", "Mismatch",
+    "Program", "Registers", "Result", "Segment",
 ]  # fmt: skip
 
 MEMORY_LIMIT = 1 << 32  # bytes: addresses have 32 bits
@@ -39,6 +39,7 @@ MAX_CYCLES = 1 << 62
 RANK_LIMIT = 32  # axes of a tensor
 DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16",
           "float32", "float64", "bool")  # fmt: skip
+"""What a segment may hold; the core itself reads int8 and int32 only."""
 VERSION_1_STATISTICS = ("uop_depth_used_max",)  # key of the config that is a statistic
 
 

@@ -18,9 +18,9 @@ from sw.compiler.classify import SCOPE_MEMORY
 from sw.compiler.errors import CompileError
 from sw.compiler.fold import Instance
 from sw.compiler.operations import Macro, Template, Touch
-from sw.compiler.walk import Step, Walk
+from sw.compiler.walk import Allocation, Step, Walk
 
-__all__ = ["Access", "DramRef", "Operation", "allocate"]
+__all__ = ["Access", "DramRef", "Operation", "allocate", "check_sizes"]
 
 DEPTHS = {
     MemoryType.INP: "inp_depth",
@@ -72,10 +72,7 @@ class _Scratchpads:
         self.bases: dict[Any, tuple[int, int, int]] = {}  # buffer: base, size, slots
         self.temporaries: dict[tuple[Any, int], tuple[int, int]] = {}
         for allocation in walk.allocations.values():
-            memory = SCOPE_MEMORY[allocation.scope]
-            block = config.block
-            element = block * (block if memory is MemoryType.WGT else config.batch)
-            size = -(-allocation.size // element)
+            memory, size = _size(allocation, config)
             slots = min(allocation.slots, allocation.instances)
             base = self._take(memory, allocation.buffer.name, size, slots)
             self.bases[allocation.buffer] = (base, size, slots)
@@ -99,16 +96,37 @@ class _Scratchpads:
 
     def check(self) -> None:
         for memory, taken in self.next.items():
-            depth = getattr(self.config, DEPTHS[memory])
-            if taken > depth:
-                what = ", ".join(
-                    f"{name} {slots} x {size}" for name, size, slots in self.used[memory]
-                )
-                raise CompileError(
-                    f"{memory.name} has {depth} entries, the schedule needs {taken} ({what}): "
-                    "choose smaller tiles or fewer slots, and inline what need not be stored "
-                    "(compute_inline)"
-                )
+            what = (f"{name} {slots} x {size}" for name, size, slots in self.used[memory])
+            _check_fits(memory, taken, ", ".join(what), self.config)
+
+
+def _size(allocation: Allocation, config: Config) -> tuple[MemoryType, int]:
+    """The memory that a buffer is in, and its elements."""
+    memory, block = SCOPE_MEMORY[allocation.scope], config.block
+    element = block * (block if memory is MemoryType.WGT else config.batch)
+    return memory, allocation.elements(element)
+
+
+def _check_fits(memory: MemoryType, taken: int, what: str, config: Config) -> None:
+    depth = getattr(config, DEPTHS[memory])
+    if taken > depth:
+        raise CompileError(
+            f"{memory.name} has {depth} entries, the schedule needs {taken} ({what}): choose "
+            "smaller tiles or fewer slots, and inline what need not be stored (compute_inline)"
+        )
+
+
+def check_sizes(walk: Walk, config: Config) -> None:
+    """Refuse a buffer that is larger than its memory before much work is spent on it.
+
+    Raises
+    ------
+    CompileError
+        as `allocate`, where one slot of one buffer is too large.
+    """
+    for allocation in walk.allocations.values():
+        memory, size = _size(allocation, config)
+        _check_fits(memory, size, f"{allocation.buffer.name} 1 x {size}", config)
 
 
 def allocate(

@@ -117,6 +117,11 @@ class LeafAccess:
     def _operand(self, view: Any, index: Any, *, dram_type: MemoryType | None = None) -> Operand:
         buffer = self.walk.buffer(view)
         allocation = self.walk.allocations.get(buffer)
+        if allocation is not None and str(view.dtype) != str(buffer.dtype):
+            raise self.error(
+                f"{view.name} is a view of {buffer.name} as {view.dtype}; {buffer.name} is "
+                f"{buffer.dtype}: on chip a buffer has one type"
+            )
         memory = dram_type if allocation is None else SCOPE_MEMORY[allocation.scope]
         if memory is None:
             raise self.error(f"{view.name} is in DRAM, here it must be in an SRAM scope")

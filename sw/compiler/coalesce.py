@@ -87,26 +87,24 @@ def _takes_over(facts: Sequence[tuple[Instance, frozenset[int]]], target: Any, s
             continue
         moves = folder.operands[0].buffer.same_as(target) and _source(instance, dead) is not None
         moves = moves and _source(instance, dead).same_as(source)
+        now = instance.step.instances
         for n in instance.used:
             operand = folder.operands[n]
             if not (operand.buffer.same_as(target) or operand.buffer.same_as(source)):
                 continue
-            number = instance.step.instances[operand.buffer]
+            number = now[operand.buffer]
             allocation = folder.walk.allocations[operand.buffer]
-            size = -(-allocation.size // operand.element)
+            size = allocation.elements(operand.element)
             slot = slots.setdefault(number % allocation.slots, _Slot(np.zeros(size, bool)))
             entries = touched_entries(instance, n)
             if not slot.enter(number):
                 return False
             if operand.buffer.same_as(source) and slot.taken[entries].any():
                 return False
-            if operand.buffer.same_as(target) and not (moves or slot.taken[entries].all()):
-                return False
+            if operand.buffer.same_as(target):
+                if now[source] != number or not (moves or slot.taken[entries].all()):
+                    return False
         if moves:
-            number = instance.step.instances[target]
-            if number != instance.step.instances[source]:
-                return False
-            slots[number % folder.walk.allocations[target].slots].taken[
-                touched_entries(instance, 0)
-            ] = True
+            slot = slots[now[target] % folder.walk.allocations[target].slots]
+            slot.taken[touched_entries(instance, 0)] = True
     return True

@@ -8,7 +8,7 @@ import numpy as np
 
 from hw.config import Config
 from hw.isa import INSTRUCTION_BYTES, Instruction, MemoryType
-from sw.compiler.allocate import Operation, allocate
+from sw.compiler.allocate import Operation, allocate, check_sizes
 from sw.compiler.coalesce import coalesce
 from sw.compiler.descriptions import check_descriptions
 from sw.compiler.emit import PAGE, DramTensor, Stream, emit
@@ -23,7 +23,7 @@ from sw.compiler.order import just_in_time
 from sw.compiler.tokens import assign
 from sw.compiler.walk import Walk, walk
 from sw.layout import pack, packed_shape
-from sw.program import Program, Registers, Segment
+from sw.program import DTYPES, Program, Registers, Segment
 from sw.progress import Progress, quiet
 
 __all__ = ["Compiled", "TensorSpec", "compile"]
@@ -213,6 +213,7 @@ def compile(
     lowered = lower(schedule)
     progress("unroll loops")
     found = walk(lowered)
+    check_sizes(found, config)
     progress("fold")
     instances = Executions(found, config).all()
     check_initialized(instances)
@@ -236,8 +237,12 @@ def compile(
     return Compiled(name, config, stream, dram, specs, memory_base, description)
 
 
-def _check_dense(param: Any) -> None:
+def _check_tensor(param: Any) -> None:
     """A tensor lies in DRAM row by row, without gaps, from its first byte on."""
+    if str(param.dtype) not in DTYPES:
+        raise CompileError(
+            f"{param.name} is {param.dtype}; a tensor in DRAM is {', '.join(DTYPES)}"
+        )
     dense, size = [], 1
     for extent in reversed([int(extent) for extent in param.shape]):
         dense.append(size)
@@ -268,7 +273,7 @@ def _dram(
             used.setdefault(operation.dram.buffer, set()).add(operation.dram.memory)
     result = []
     for param in found.params:
-        _check_dense(param)
+        _check_tensor(param)
         kinds = used.get(param, set())
         if MemoryType.OUT in kinds and len(kinds) > 1:
             raise CompileError(

@@ -93,6 +93,7 @@ def _pieces(dims: list[Dim], sram: int, dram: int, memory: int, fill: bool) -> I
     if dims and dims[-1].strides[0] == 1 and (dims[-1].strides[1] == 1 or dims[-1].extent == 1):
         x = dims.pop()
     y = Dim.of(1, x.extent, 0)
+    fill = fill and _nested([*dims, x])
     last = len(dims) - 1  # the gaps of any other dim hold data of the ones within
     pitches = [n for n, dim in enumerate(dims) if _row_fits(dim, x, fill and n == last)]
     if pitches:
@@ -106,6 +107,16 @@ def _pieces(dims: list[Dim], sram: int, dram: int, memory: int, fill: bool) -> I
             at = [a + n * s for a, s in zip(at, dim.strides, strict=True)]
             padded |= not dim.valid[0] <= n < dim.valid[1]
         yield from _zeros(rows, at[0], memory) if padded else _split(rows, at[0], at[1], memory)
+
+
+def _nested(dims: list[Dim]) -> bool:
+    """Does each dim step over all that the dims after it reach? Else gaps hold other rows' data."""
+    reach = 0
+    for dim in reversed(dims):
+        if dim.extent > 1 and dim.strides[0] <= reach:
+            return False
+        reach += (dim.extent - 1) * dim.strides[0]
+    return True
 
 
 def _row_fits(dim: Dim, x: Dim, fill: bool) -> bool:

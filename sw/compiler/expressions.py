@@ -75,15 +75,29 @@ def evaluate(expr: Any, env: dict[Any, Any]) -> Any:
         return env[expr]
     operation = _BINARY.get(type(expr))
     if operation is not None:
-        return operation(evaluate(expr.a, env), evaluate(expr.b, env))
+        left, right = evaluate(expr.a, env), evaluate(expr.b, env)
+        if isinstance(expr, (tirx.FloorDiv, tirx.FloorMod)) and not np.all(right):
+            raise CompileError(f"{expr} divides by zero")
+        return operation(left, right)
     if isinstance(expr, tirx.Cast):
-        return evaluate(expr.value, env)
+        return _kept(evaluate(expr.value, env), expr)
     if isinstance(expr, tirx.Not):
         return np.logical_not(evaluate(expr.a, env))
     if isinstance(expr, tirx.Select):
         parts = (evaluate(e, env) for e in (expr.condition, expr.true_value, expr.false_value))
         return np.where(*parts)
     raise CompileError(f"cannot evaluate {expr} ({type(expr).__name__}) at compile time")
+
+
+def _kept(value: Any, cast: Any) -> Any:
+    """`value`, which `cast` must not change; unsigned types wrap in ways that no index should."""
+    dtype = np.dtype(dtype_of(cast))
+    if dtype.kind not in "ib" or not np.array_equal(np.asarray(value).astype(dtype), value):
+        raise CompileError(
+            f"{cast} is no index that VTA's compiler follows: the cast changes values, or is to "
+            "an unsigned type or a float. Compute indices and conditions in int32"
+        )
+    return value
 
 
 def conjuncts(condition: Any) -> list[Any]:

@@ -161,7 +161,7 @@ class LeafFolder(LeafAccess):
             if allocation is None:
                 continue
             first, last = folded.spans[n]
-            size = -(-allocation.size // operand.element)
+            size = allocation.elements(operand.element)
             if offsets[n] + first < 0 or offsets[n] + last >= size:
                 raise self.error(
                     f"it touches elements {offsets[n] + first} to {offsets[n] + last} of "

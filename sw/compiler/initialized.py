@@ -35,7 +35,7 @@ def check_initialized(instances: Sequence[Instance]) -> None:
                 continue
             key = operand.buffer, instance.step.instances[operand.buffer]
             if key not in written:
-                written[key] = np.zeros(-(-allocation.size // operand.element), bool)
+                written[key] = np.zeros(allocation.elements(operand.element), bool)
             entries = touched_entries(instance, n)
             if n in _read(instance) and not written[key][entries].all():
                 missing = entries[~written[key][entries]]

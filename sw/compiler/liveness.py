@@ -49,7 +49,7 @@ def _dead(
         if allocation is None or operand.memory not in (MemoryType.ACC, MemoryType.ACC_8BIT):
             continue
         key = (operand.buffer, instance.step.instances[operand.buffer])
-        state = live.setdefault(key, np.zeros(allocation.size // operand.element, bool))
+        state = live.setdefault(key, np.zeros(allocation.elements(operand.element), bool))
         touched.append((n, state, touched_entries(instance, n)))
     if touched and touched[0][0] == 0:  # the destination: what it held before is not needed
         _, state, where = touched[0]

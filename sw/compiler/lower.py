@@ -64,12 +64,13 @@ def lower(source: Any) -> Lowered:
     Raises
     ------
     CompileError
-        for anything else, for a parameter that is no buffer or whose shape is not static, and where
-        TVM cannot lower it.
+        for anything else, for a parameter that is no buffer, whose shape is not static, or whose
+        name another one has, and where TVM cannot lower it.
     """
     function: Any = single_function(source).with_attr("global_symbol", "main")
     for param in function.params:
         _check_parameter(param)
+    _check_names([param.name for param in function.params])
     try:
         passes = tvm.transform.Sequential([make() for make in PASSES])
         lowered = passes(ir.IRModule({"main": function}))["main"]
@@ -79,6 +80,15 @@ def lower(source: Any) -> Lowered:
         what = f"TVM cannot lower it: {' '.join(found.lines)}"
         raise CompileError(f"{what}\n  hint: {advice}" if advice else what) from error
     return Lowered(tuple(lowered.params), lowered.body)
+
+
+def _check_names(names: list[str]) -> None:
+    """Tensors are given, and laid out in DRAM, by name."""
+    for name in names:
+        if names.count(name) > 1:
+            raise CompileError(
+                f"{names.count(name)} parameters are named {name}: give each a name of its own"
+            )
 
 
 def _check_parameter(param: Any) -> None:

@@ -164,7 +164,7 @@ def _stays_inside(instance: Instance, macro: Macro) -> bool:
     if allocation is None:
         return True
     ends = [int(touch.entries[-1]) for t in macro.templates for touch in t.touches if touch.write]
-    return instance.offsets[0] + max(ends, default=0) < -(-allocation.size // target.element)
+    return instance.offsets[0] + max(ends, default=0) < allocation.elements(target.element)
 
 
 def _with_temporaries(

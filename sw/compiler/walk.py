@@ -50,6 +50,10 @@ class Allocation:
     slots: int
     instances: int = 0
 
+    def elements(self, element: int) -> int:
+        """Elements of `element` values that it takes on chip; the last one may be cut off."""
+        return -(-self.size // element)
+
 
 @dataclass(frozen=True)
 class Step:
@@ -101,7 +105,8 @@ def text(stmt: Any) -> str:
     A marker is shortened to ``vta.gemm(acc[i], inp[j], wgt[k])``.
     """
     call: Any = getattr(stmt, "value", None)
-    if isinstance(stmt, tirx.Evaluate) and all(map(is_access_pointer, call.args[1:])):
+    arguments = getattr(call, "args", ()) if isinstance(stmt, tirx.Evaluate) else ()
+    if arguments and all(map(is_access_pointer, arguments[1:])):
         operands = (f"{data_variable(p.args[1]).name}[{p.args[2]}]" for p in call.args[1:])
         return f"{getattr(call.args[0], 'value', call.args[0])}({', '.join(operands)})"
     return " ".join(str(stmt).strip().split("\n")[-1].split())[:300]
@@ -123,6 +128,17 @@ def _extent(loop: Any, env: dict[Any, int]) -> int:
     return int(evaluate(loop.extent, env))
 
 
+def _slots(loop: Any) -> int:
+    """How many slots an allocation directly inside `loop` takes turns in."""
+    slots = loop.annotations.get(SLOTS, DEFAULT_SLOTS)
+    slots = constant(slots) if isinstance(slots, tirx.IntImm) else slots
+    if not isinstance(slots, int) or slots < 1:
+        raise CompileError(
+            f"{SLOTS} of loop {loop.loop_var.name} is {slots}: at least 1, and an integer"
+        )
+    return slots
+
+
 def _is_static(loop: Any) -> bool:
     return constant(loop.min) is not None and constant(loop.extent) is not None
 
@@ -141,11 +157,10 @@ class _Walker:
         elif isinstance(stmt, tirx.AllocBuffer):
             self._allocate(stmt, slots)
         elif (leaf := self._leaf(stmt, outer)) is not None:
-            self.result.steps.append(Step(leaf, dict(env), self._instances()))
+            if all(extent > 0 for _, extent in leaf.nest):
+                self.result.steps.append(Step(leaf, dict(env), self._instances()))
         elif isinstance(stmt, tirx.For):
-            inner = int(stmt.annotations.get(SLOTS, DEFAULT_SLOTS))
-            if inner < 1:
-                raise CompileError(f"{SLOTS} of loop {stmt.loop_var.name} is {inner}: at least 1")
+            inner = _slots(stmt)
             self.result.unrolled.setdefault(stmt.loop_var, _why_unrolled(stmt))
             for value in range(_extent(stmt, env)):
                 env[stmt.loop_var] = value

@@ -224,9 +224,13 @@ class _Script:
     prim_func = staticmethod(lambda **_: lambda function: function)
     grid = staticmethod(lambda *extents: product(*map(range, extents)))
     unroll = staticmethod(range)
+    serial = staticmethod(lambda extent, **_: range(extent))
+    reads = writes = staticmethod(lambda *_: None)
+    Select = staticmethod(lambda condition, value, other: value if condition else other)
+    shift_left = staticmethod(lambda value, amount: value << max(amount, 0))
     sblock = staticmethod(lambda _: nullcontext())
-    min, max = staticmethod(min), staticmethod(max)
-    shift_right = staticmethod(lambda value, amount: value >> amount)
+    min, max, int8 = staticmethod(min), staticmethod(max), staticmethod(int)
+    shift_right = staticmethod(lambda value, amount: value >> max(amount, 0))
     Buffer = staticmethod(lambda *_: None)
 
     def __init__(self) -> None:
@@ -254,6 +258,10 @@ class _Watched(dict[Any, int]):
     def __setitem__(self, key: Any, value: int) -> None:
         self.script.largest = max(self.script.largest, abs(value))
         super().__setitem__(key, value)
+
+    def __getitem__(self, key: Any) -> int:
+        region = any(isinstance(part, slice) for part in key)  # of T.reads or T.writes
+        return 0 if region else super().__getitem__(key)
 
 
 def overflows(source: str, inputs: dict[str, np.ndarray]) -> bool:

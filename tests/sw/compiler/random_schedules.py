@@ -298,8 +298,10 @@ class RandomSchedule:
             self._try(
                 lambda copy=copy, loop=loop: sch.compute_at(copy, loop, preserve_unit_loops=True)
             )
-        init = sch.decompose_reduction(block, self.choice(places[-2:]))
+        init = self._try(lambda: sch.decompose_reduction(block, self.choice(places[-2:])))
         self.function = sch.mod["main"]
+        if init is None:
+            return
         gemm, reset = register(self.config)
         self._try(lambda: tensorize(sch, i, gemm))  # an unrolled loop, for example, is no match
         self._try(lambda: tensorize(sch, sch.get_loops(init)[-2], reset))

@@ -97,6 +97,12 @@ def test_markers_with_wrong_operands(call: str, message: str) -> None:
         compile(marker(call), Config(), name="marker")
 
 
+def test_a_value_that_nothing_takes() -> None:
+    source = HEAD.format(dtype="int32") + "    T.evaluate(acc[0, 0])\n" + STORE
+    with pytest.raises(CompileError, match=r"acc.*only the markers vta.gemm and vta.reset may be"):
+        compile(tvm.script.from_source(source, {"T": T}), Config(), name="value")
+
+
 @pytest.mark.parametrize("preset", ["1x8", "2x16", "1x32"])
 def test_the_intrinsics_of_another_configuration(preset: str) -> None:
     """docs/seed.md's 16 x 16 intrinsic is nothing for another BATCH or BLOCK."""
@@ -119,3 +125,18 @@ def test_a_product_that_is_not_tensorized() -> None:
     tensorize(sch, sch.get_loops(init)[-2], register(Config())[1])
     with pytest.raises(CompileError, match=r"A_local_inp\[.*local.inp, which only GEMM reads"):
         compile(sch, Config(), name="seed")
+
+
+def test_a_view_of_another_type() -> None:
+    """Its indices count other values than the accumulator's."""
+    source = f"""{HEAD.format(dtype="int32")}
+    view = T.decl_buffer((8, 64), "int8", data=acc.data, scope="local.acc")
+    for i, l in T.grid(8, 16):
+        with T.sblock("load"):
+            acc[i, l] = a[i, l]
+    for i, l in T.grid(8, 16):
+        with T.sblock("view"):
+            view[i, l] = T.int8(0)
+{STORE}"""
+    with pytest.raises(CompileError, match="view is a view of acc as int8; acc is int32"):
+        compile(tvm.script.from_source(source, {"T": T}), Config(), name="view")

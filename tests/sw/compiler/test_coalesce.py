@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tvm import s_tir, te
+from tvm.script import tirx as T
 
 from hw.config import Config
 from hw.isa import Alu, Gemm
@@ -64,3 +65,42 @@ def test_what_is_read_later_stays() -> None:
 def test_the_message_names_the_way_out() -> None:
     with pytest.raises(CompileError, match=r"ACC has 2048 entries.*compute_inline"):
         check(stages(1100, second=True), 1100)
+
+
+def test_a_source_that_is_allocated_again_while_the_target_lives() -> None:
+    """Both buffers have two instances, but not at the same time."""
+
+    @T.prim_func(s_tir=True)
+    def function(
+        a: T.Buffer((4, 16), "int32"), o: T.Buffer((2, 16), "int8"), u: T.Buffer((2, 16), "int8")
+    ):
+        for q in range(2):
+            with T.sblock("outer"):
+                T.reads(a[0:4, 0:16])
+                T.writes(o[0:2, 0:16], u[0:2, 0:16])
+                target = T.alloc_buffer((2, 16), "int32", scope="local.acc")
+                for p in range(2 - 2 * q):
+                    with T.sblock("inner"):
+                        T.reads(a[0:4, 0:16])
+                        T.writes(target[0:2, 0:16], u[0:2, 0:16])
+                        source = T.alloc_buffer((2, 16), "int32", scope="local.acc")
+                        for i, j in T.grid(2, 16):
+                            with T.sblock("load"):
+                                source[i, j] = a[p * 2 + i, j]
+                        if p == 0:
+                            for i, j in T.grid(2, 16):
+                                with T.sblock("add"):
+                                    target[i, j] = source[i, j] + 1
+                        if p == 1:
+                            for i, j in T.grid(2, 16):
+                                with T.sblock("second"):
+                                    u[i, j] = T.Cast("int8", source[i, j])
+                if q == 0:
+                    for i, j in T.grid(2, 16):
+                        with T.sblock("first"):
+                            o[i, j] = T.Cast("int8", target[i, j])
+
+    a = np.arange(64, dtype=np.int32).reshape(4, 16)
+    outputs = run(compile(function, Config(), name="instances"), {"a": a})
+    np.testing.assert_array_equal(outputs["o"], (a[:2] + 1).astype(np.int8))
+    np.testing.assert_array_equal(outputs["u"], a[2:].astype(np.int8))

@@ -152,3 +152,10 @@ def test_more_rows_of_padding_than_a_field_holds() -> None:
 def test_wider_padding_than_a_field_holds_is_an_error() -> None:
     with pytest.raises(CompileError, match="a row is padded by 20 and 0 elements; LOAD pads 15"):
         loads([Dim(30, (1, 1), (20, 30))], 0, ORIGIN, 2, fill=False)
+
+
+def test_rows_woven_into_each_other_are_not_filled_over() -> None:
+    """Entries 0, 2, 4 and 3, 5, 7: the gap before 5 is the place of 4."""
+    sram, dims = np.full(12, -1), [Dim.of(2, 3, 3), Dim.of(3, 2, 1)]
+    execute(loads(dims, 0, ORIGIN, 2, fill=True), sram, np.arange(20000))
+    np.testing.assert_array_equal(sram[[0, 2, 4, 3, 5, 7]], ORIGIN + np.arange(6))

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tvm
 from tvm import s_tir, te, tirx
 from tvm.script import tirx as T
 
@@ -118,3 +119,30 @@ def test_a_condition_becomes_padding() -> None:
     np.testing.assert_array_equal(result[4:], values)
     (load,) = (i for i in compiled.instructions if isinstance(i, Load))
     assert (load.y_pad_0, load.y_size, load.x_size) == (1, 1, 4)
+
+
+def test_a_buffer_that_ends_within_an_element() -> None:
+    """TVM does not look at bounds; on chip a buffer takes whole elements."""
+    source = """
+@T.prim_func(s_tir=True)
+def main(a: T.Buffer((2, 16), "int32"), out: T.Buffer((2, 16), "int8")):
+    acc = T.alloc_buffer((24,), "int32", scope="local.acc")
+    for i, l in T.grid(2, 16):
+        with T.sblock("load"):
+            acc[i * 16 + l] = a[i, l]
+    for i, l in T.grid(2, 16):
+        with T.sblock("store"):
+            out[i, l] = T.Cast("int8", acc[i * 16 + l])
+"""
+    a = np.arange(32, dtype=np.int32).reshape(2, 16)
+    stream = compile(tvm.script.from_source(source, {"T": T}), Config(), name="odd")
+    np.testing.assert_array_equal(run(stream, {"a": a})["out"], a)
+
+
+def test_a_buffer_far_too_large_is_refused_before_it_is_folded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Arrays over the elements of an untiled tensor took all of the machine's memory."""
+    monkeypatch.setattr("sw.compiler.compiled.Executions", lambda *_: pytest.fail("folded"))
+    with pytest.raises(CompileError, match=r"ACC has 2048 entries.* needs 67108864 \(copy"):
+        compile(copied((1 << 26, 16), lambda *i: i), Config(), name="large")

@@ -101,3 +101,28 @@ def test_an_intrinsic_that_cannot_be_run() -> None:
 @pytest.mark.parametrize("form", ["unit_loop", "fused"])
 def test_the_seeds_intrinsics_are_true(form: str) -> None:
     check_descriptions(operator("seed").kernel(Config(), form=form).schedule, Config())
+
+
+def test_a_parameter_of_a_type_that_no_bundle_has() -> None:
+    @T.prim_func(s_tir=True)
+    def function(a: T.Buffer((1, 16), "bfloat16"), out: T.Buffer((1, 16), "int8")):
+        for i, k in T.grid(1, 16):
+            with T.sblock("store"):
+                out[i, k] = T.int8(3)
+
+    with pytest.raises(CompileError, match="a is bfloat16; a tensor in DRAM is int8, uint8"):
+        compile(function, Config(), name="unused")
+
+
+def test_two_parameters_of_one_name() -> None:
+    """Tensors are given and laid out by name: both would lie at one address."""
+    a: Any = te.placeholder((1, 16), "int32", "a")
+    b: Any = te.placeholder((1, 16), "int32", "a")
+    total: Any = te.compute((1, 16), lambda *i: a[i], name="total")
+    other: Any = te.compute((1, 16), lambda *i: b[i], name="other")
+    out = te.compute((1, 16), lambda *i: (total[i] - other[i]).astype("int8"), name="out")
+    sch = s_tir.Schedule(te.create_prim_func([a, b, out]))
+    for name in ("total", "other"):
+        sch.set_scope(sch.get_sblock(name), 0, "local.acc")
+    with pytest.raises(CompileError, match="2 parameters are named a: give each a name of its own"):
+        compile(sch, Config(), name="names")

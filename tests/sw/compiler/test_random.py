@@ -1,7 +1,8 @@
-"""Random schedules and random loop nests: what LLVM computes, or a CompileError. Nothing else."""
+"""Random schedules, loop nests and tiles: what LLVM computes, or a CompileError. Nothing else."""
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hw.config import PRESETS, Config
 from sw.compiler import Compiled, CompileError, compile
 from tests.sw.compiler.random_nests import RandomNests, on_llvm, overflows, random_inputs
 from tests.sw.compiler.random_schedules import RandomSchedule
+from tests.sw.compiler.random_tiles import RandomTiles
 from tests.sw.compiler.support import run
 
 CHUNK = 25
@@ -20,6 +22,20 @@ def configuration(seed: int) -> Config:
     return Config.preset(sorted(PRESETS)[seed % len(PRESETS)])
 
 
+def small_configuration(seed: int) -> Config:
+    """A preset with little of something: uops, accumulators, tokens, places in queues."""
+    rng = np.random.default_rng(seed)
+    config = configuration(seed)
+    log_acc_element = config.log_batch + config.log_block + 2
+    limits = {
+        "log_uop_buff_size": int(rng.integers(3, 8)),
+        "log_acc_buff_size": log_acc_element + int(rng.integers(5, 8)),
+        "token_capacity": int(rng.integers(1, 4)),
+        "queue_depth": int(rng.integers(1, 4)),
+    }
+    return replace(config, **{k: v for k, v in limits.items() if rng.random() < 0.5})
+
+
 def nests(seed: int) -> RandomNests:
     return RandomNests(seed, configuration(seed))
 
@@ -28,8 +44,12 @@ def schedules(seed: int) -> RandomSchedule:
     return RandomSchedule(seed, configuration(seed))
 
 
+def tiles(seed: int) -> RandomTiles:
+    return RandomTiles(seed, small_configuration(seed) if seed % 2 else configuration(seed))
+
+
 def compiled(example: Example) -> Compiled:
-    source = example.function if isinstance(example, RandomNests) else example.schedule
+    source = getattr(example, "schedule", None) or example.function
     return compile(source, example.config, name="random")
 
 
@@ -64,14 +84,18 @@ def check_chunk(make: Callable[[int], Example], seeds: range) -> None:
     assert counts["right"] > len(seeds) // 2, counts
 
 
-@pytest.mark.parametrize("make", [nests, schedules])
-@pytest.mark.parametrize("chunk", range(8))
+QUICK = {nests: 8, schedules: 8, tiles: 3}  # chunks in make test; the rest is for make regress
+CHUNKS = 100
+
+
+@pytest.mark.parametrize("make, chunk", [(m, n) for m, few in QUICK.items() for n in range(few)])
 def test_random_programs_are_right_or_refused(make: Callable[[int], Example], chunk: int) -> None:
     check_chunk(make, range(chunk * CHUNK, (chunk + 1) * CHUNK))
 
 
 @pytest.mark.regress
-@pytest.mark.parametrize("make", [nests, schedules])
-@pytest.mark.parametrize("chunk", range(8, 100))
+@pytest.mark.parametrize(
+    "make, chunk", [(m, n) for m, few in QUICK.items() for n in range(few, CHUNKS)]
+)
 def test_thousands_of_random_programs(make: Callable[[int], Example], chunk: int) -> None:
     check_chunk(make, range(chunk * CHUNK, (chunk + 1) * CHUNK))

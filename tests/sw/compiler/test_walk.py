@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from tvm import s_tir, te
+from tvm.script import tirx as T
 
 from hw.config import Config
 from hw.isa import Load, MemoryType
@@ -40,6 +41,14 @@ def test_allocations_take_turns_in_their_slots(slots: int | None) -> None:
     assert acc_bases(sch) == [n % used for n in range(6)]
 
 
+@pytest.mark.parametrize("slots", ["two", 1.5])
+def test_slots_that_are_no_integer(slots: Any) -> None:
+    sch, loop = rows()
+    sch.annotate(loop, SLOTS, slots)
+    with pytest.raises(CompileError, match=rf"vta.slots of loop .* is .*{slots}.*an integer"):
+        compile(sch, Config(), name="rows")
+
+
 def test_no_slots_is_an_error() -> None:
     sch, loop = rows()
     sch.annotate(loop, SLOTS, 0)
@@ -72,3 +81,19 @@ def test_tiles_that_do_not_divide_leave_nothing_out_and_nothing_twice() -> None:
     sch.compute_at(block, outer, preserve_unit_loops=True)
     instructions = compile(sch, Config(), name="rows").instructions
     assert [i.x_size for i in instructions if isinstance(i, Load)] == [4, 2]
+
+
+def test_a_nest_of_no_iterations_is_no_step() -> None:
+    @T.prim_func(s_tir=True)
+    def function(a: T.Buffer((4, 16), "int32"), out: T.Buffer((4, 16), "int8")):
+        with T.sblock("tile"):
+            T.reads()
+            T.writes()
+            empty = T.alloc_buffer((0, 16), "int32", scope="local.acc")
+            for i, j in T.grid(0, 16):
+                empty[i, j] = a[i, j]
+            for i, j in T.grid(0, 16):
+                out[i, j] = T.Cast("int8", empty[i, j])
+
+    assert walk(lower(function)).steps == []
+    assert len(compile(function, Config(), name="nothing").instructions) == 1
