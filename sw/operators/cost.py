@@ -1,9 +1,9 @@
 """Cycles of a tiling: a lower bound, and a small model of the core.
 
 The model has one read channel, one compute stage and one write channel, buffers in rotation,
-resets at 32 entries a cycle and an epilogue that folds into one pass. That pass runs beside the
-next tile's GEMM where this leaves it cycles of ACC's ports (`run_length`). For the tiles
-chosen it is within 0.4% of the RTL on ResNet's 3 x 3 layers and within 3% on the 1 x 1 ones.
+resets at a row of zero flags a cycle and an epilogue that folds into one pass. That pass runs
+beside the next tile's GEMM where this leaves it cycles of ACC's ports (`run_length`). How close it
+comes to the RTL on ResNet's layers stands in docs/operators.md, which a test keeps true.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,6 @@ from hw.isa import INSTRUCTION_BYTES
 
 __all__ = ["GemmShape", "Tiling", "bound", "estimate", "lower_bound", "run_length"]
 
-RESET_LANES = 32  # entries a cycle of a contiguous reset
 ISSUE = 1  # cycles an instruction of the compute stage costs beyond its uops
 STEP = 4  # cycles between dependent instructions of different stages (a token round trip)
 LATENCY = 16  # cycles of a first read
@@ -136,7 +135,7 @@ def _costs(shape: GemmShape, tiling: Tiling, config: Config, pitch: Tiling) -> _
         weights=_beats(tiling.outputs * tiling.inputs * shape.taps * config.wgt_bytes, config),
         gemm=acc * tiling.inputs * shape.taps,
         alu=acc if shape.alu else 0,
-        reset=-(-acc // RESET_LANES) if dense else acc,
+        reset=-(-acc // config.zero_row) if dense else acc,
         store=_beats(acc * config.out_bytes, config),
         run=run_length(shape, tiling),
     )
@@ -223,7 +222,7 @@ def estimate(shape: GemmShape, tiling: Tiling, config: Config) -> int:
             read = max(read, kept[0])
         kept_beats = {"inputs": cost.inputs, "weights": cost.weights}.get(tiling.keep, 0)
         beats = fetch + cost.inputs + cost.weights - kept_beats
-        compute = max(compute, stored[0]) + taken + cost.reset
+        compute = max(compute, stored[0]) + taken + cost.reset + ISSUE
         for _ in range(steps):
             read = max(read + (kept_beats if fresh else 0), loaded[0]) + beats
             compute = max(compute, read + STEP) + cost.gemm + ISSUE

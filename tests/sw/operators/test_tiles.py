@@ -5,11 +5,12 @@ from itertools import product
 import numpy as np
 import pytest
 
-from hw.config import Config
+from hw.config import ZERO_FLAGS, Config
 from hw.isa import Gemm
 from sw.codec import decode_all, unpack_uops
 from sw.compiler import CompileError
 from sw.operators import Kernel, conv2d, matmul
+from sw.operators.cost import _costs as costs
 from sw.operators.cost import lower_bound, run_length
 from sw.operators.tiles import KEEP, GemmShape, Tiling, bound, choose, estimate, fits
 
@@ -95,6 +96,19 @@ def test_an_alu_pass_hides_behind_gemm_with_long_runs() -> None:
 
     assert extra(Tiling(4, 2, 14, 1, "weights")) > 0.9
     assert 0 < extra(Tiling(4, 2, 14, 4, "weights")) < 0.5
+
+
+@pytest.mark.parametrize("bits", [64, 256])
+def test_a_reset_takes_the_rows_of_zero_flags_that_the_core_has(bits: int) -> None:
+    config = Config(axi_data_bits=bits)
+    row = config.zero_row
+    assert row == ZERO_FLAGS * {64: 1, 256: 2}[bits]
+
+    def reset(rows: int) -> int:
+        shape, tiling = GemmShape(1, 1, 1, rows, row), Tiling(1, rows, row, 1)
+        return costs(shape, tiling, config, tiling).reset
+
+    assert [reset(rows) for rows in (1, 4)] == [1, 4]
 
 
 def test_narrow_tiles_where_full_width_does_not_fit() -> None:
