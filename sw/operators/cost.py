@@ -13,8 +13,9 @@ from math import prod
 
 from hw.config import Config
 from hw.isa import INSTRUCTION_BYTES
+from sw.bound import bound
 
-__all__ = ["GemmShape", "Tiling", "bound", "estimate", "lower_bound", "run_length"]
+__all__ = ["GemmShape", "Tiling", "demand", "estimate", "lower_bound", "run_length"]
 
 ISSUE = 1  # cycles an instruction of the compute stage costs beyond its uops
 STEP = 4  # cycles between dependent instructions of different stages (a token round trip)
@@ -282,8 +283,8 @@ def _tiles(shape: GemmShape, tiling: Tiling, config: Config) -> Iterator[tuple[b
                 yield n == 0, costs(outputs, plane)
 
 
-def bound(shape: GemmShape, config: Config, *, input_elements: int) -> dict[str, int]:
-    """Cycles that the shape itself asks for: each tensor moved once (mappings.md's bound).
+def demand(shape: GemmShape, config: Config, *, input_elements: int) -> dict[str, int]:
+    """What the shape itself asks for, in cycles, each tensor moved once, and its bound.
 
     Arguments
     ---------
@@ -291,7 +292,8 @@ def bound(shape: GemmShape, config: Config, *, input_elements: int) -> dict[str,
 
     Returns
     -------
-    Cycles by cause (gemm, alu, reads, writes), and their "bound".
+    Cycles by cause (gemm, alu, reads, writes), their `sw.bound` ("bound"), and "with_alu": the same
+    where the ALU passes and the loads of the compute stage do not hide beside GEMM.
     """
     vectors = shape.vectors
     gemm = vectors * shape.inputs * shape.taps
@@ -300,11 +302,11 @@ def bound(shape: GemmShape, config: Config, *, input_elements: int) -> dict[str,
     weights = shape.outputs * shape.inputs * shape.taps * config.wgt_bytes
     reads = _beats(input_elements * config.inp_bytes + weights + bias, config)
     writes = _beats(vectors * config.out_bytes, config)
-    compute = gemm + alu + _beats(bias, config)
     return {
         "gemm": gemm,
         "alu": alu,
         "reads": reads,
         "writes": writes,
-        "bound": max(compute, reads, writes),
+        "bound": bound(gemm=gemm, passes=alu, reads=reads, writes=writes),
+        "with_alu": max(gemm + alu + _beats(bias, config), reads, writes),
     }
