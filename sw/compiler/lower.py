@@ -64,8 +64,8 @@ def lower(source: Any) -> Lowered:
     Raises
     ------
     CompileError
-        for anything else, for a parameter that is no buffer or whose shape is not static, and where
-        TVM cannot lower it.
+        for anything else, for a parameter that is not a buffer or whose shape is not static, and
+        where TVM cannot lower it.
     """
     function: Any = single_function(source).with_attr("global_symbol", "main")
     for param in function.params:
@@ -83,7 +83,7 @@ def lower(source: Any) -> Lowered:
 
 def _check_parameter(param: Any) -> None:
     if not tirx.is_buffer_var(param):
-        raise CompileError(f"parameter {param} is no buffer: VTA takes tensors only")
+        raise CompileError(f"parameter {param} is not a buffer: VTA takes tensors only")
     for axis, extent in enumerate(param.shape):
         if not isinstance(extent, tirx.IntImm):
             shape = ", ".join(map(str, param.shape))
