@@ -284,7 +284,7 @@ def _tiles(shape: GemmShape, tiling: Tiling, config: Config) -> Iterator[tuple[b
 
 
 def demand(shape: GemmShape, config: Config, *, input_elements: int) -> dict[str, int]:
-    """What the shape itself asks for, in cycles, each tensor moved once, and its bound.
+    """What the shape itself asks for, in cycles, and its bound; every tensor is moved once, whole.
 
     Arguments
     ---------
