@@ -1,11 +1,14 @@
 """Figures in README.md and docs/ are those of the baselines and constants; none is unwatched."""
 
 import re
+import runpy
 from functools import cache
+from pathlib import Path
 
 import pytest
 
 from sim.build import ROOT
+from sim.cli import main
 from sim.documents import PAGES, Claim, claims, differences, rewritten, unclaimed
 from sim.documents.claim import ClaimError
 
@@ -65,3 +68,57 @@ def test_a_figure_without_a_claim_is_found() -> None:
 def test_a_claim_stands_in_its_page_once(page: str) -> None:
     with pytest.raises(ClaimError, match=re.escape("change the page, or sim/documents/claims.py")):
         CLAIM.match(page)
+
+
+# What a reader can copy ---------------------------------------------------------------------------
+LONG = ("docs/performance.md", "docs/fpga.md")  # these measure for minutes: only understood
+
+
+def commands(page: str) -> list[str]:
+    """The `vta` command lines of a page, without their comments."""
+    return [
+        line.partition("  #")[0].removeprefix(".venv/bin/").removeprefix("vta ").strip()
+        for block in re.findall(r"^```\n(.*?)^```$", text(page), re.DOTALL | re.MULTILINE)
+        for line in block.splitlines()
+        if re.match(r"(\.venv/bin/)?vta ", line)
+    ]
+
+
+def listings(page: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", text(page), re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/operators.md", "docs/recipes.md", "docs/seed.md"]
+)
+def test_the_commands_of_a_page_run(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("max_pool", "my_schedule"):
+        found = [each for each in listings(page) if "def build(config):" in each]
+        Path(f"{name}.py").write_text(found[0] if found else "")
+    assert len(commands(page)) > 1
+    for command in commands(page):
+        assert main(command.split()) == 0, f"{command}: {capsys.readouterr().err}"
+
+
+@pytest.mark.parametrize("page", LONG)
+def test_the_long_commands_of_a_page_are_understood(
+    page: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert len(commands(page)) > 2
+    for command in commands(page):
+        with pytest.raises(SystemExit) as end:
+            main([*command.split(), "--help"])
+        assert end.value.code == 0, f"{command}: {capsys.readouterr().err}"
+
+
+@pytest.mark.parametrize("page", ["docs/debugging.md", "docs/digits.md"])
+def test_the_listings_of_a_page_run(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    path = tmp_path / "listing.py"
+    path.write_text("\n".join(listings(page)))
+    runpy.run_path(str(path))
