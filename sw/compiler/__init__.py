@@ -19,7 +19,8 @@ emit          uops, DRAM addresses, FINISH, encoding
 ============  =================================================================================
 
 `compiled.compile` runs them. `expressions` evaluates indices and conditions for all of them;
-`hints` and `reasons` make TVM's own errors readable.
+`intrinsics` has the markers and their descriptions; `hints` and `reasons` make TVM's own errors
+readable; `errors` has what is raised.
 
 >>> compiled = compile(schedule, Config(), name="matmul")          # doctest: +SKIP
 >>> program = compiled.program({"A": a, "B": b}, {"D": a @ b.T})   # doctest: +SKIP
