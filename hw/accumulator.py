@@ -5,28 +5,19 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.bits import log2, sign_extended
-from hw.config import Config
+from hw.config import ZERO_FLAGS, Config
 from hw.isa import MemoryType
 from hw.loader import lanes_of, parts_of, write_layout
 from hw.scratchpad import bank_writes
 
 __all__ = [
-    "FLAGS", "AccumulatorScratchpad", "ZeroFlags", "execute_ports", "flag_row_elements",
-    "out_ports",
+    "AccumulatorScratchpad", "ZeroFlags", "execute_ports", "out_ports",
 ]  # fmt: skip
-
-FLAGS = 64
-"""Zero flags of one bank that a reset can set in a cycle."""
-
-
-def flag_row_elements(config: Config) -> int:
-    """ACC elements whose zero flags a reset can set in one cycle: a row, aligned to its size."""
-    return FLAGS * lanes_of(config, MemoryType.OUT)
 
 
 def execute_ports(config: Config) -> dict[str, wiring.Member]:
     """The ports of ACC that the execution pipeline drives, seen from the scratchpad."""
-    row = flag_row_elements(config)
+    row = config.zero_row
     address = range(config.acc_depth)
     return {
         "en": In(1),
@@ -70,12 +61,12 @@ class ZeroFlags(wiring.Component):
     """
 
     def __init__(self, *, depth: int, ports: int) -> None:
-        self._rows = max(1, depth // FLAGS)
+        self._rows = max(1, depth // ZERO_FLAGS)
         self._ports = ports
         super().__init__({
             "en": In(1),
             "row": In(range(self._rows)),
-            "mask": In(FLAGS),
+            "mask": In(ZERO_FLAGS),
             "value": In(1),
             "read": In(1).array(ports),
             "addr": In(16).array(ports),
@@ -84,7 +75,7 @@ class ZeroFlags(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.flags = flags = memory.Memory(shape=FLAGS, depth=self._rows, init=[])
+        m.submodules.flags = flags = memory.Memory(shape=ZERO_FLAGS, depth=self._rows, init=[])
         write = flags.write_port()
         old = flags.read_port(domain="comb")
         m.d.comb += [
@@ -95,11 +86,11 @@ class ZeroFlags(wiring.Component):
         ]
         for n in range(self._ports):
             read = flags.read_port(domain="comb")
-            m.d.comb += read.addr.eq(self.addr[n] >> log2(FLAGS))
-            column = self.addr[n][: log2(FLAGS)]
+            m.d.comb += read.addr.eq(self.addr[n] >> log2(ZERO_FLAGS))
+            column = self.addr[n][: log2(ZERO_FLAGS)]
             if n == self._ports - 1:
-                flags_read = Signal(FLAGS, name=f"flags_{n}")
-                column_read = Signal(log2(FLAGS), name=f"column_{n}")
+                flags_read = Signal(ZERO_FLAGS, name=f"flags_{n}")
+                column_read = Signal(log2(ZERO_FLAGS), name=f"column_{n}")
                 with m.If(self.read[n]):
                     m.d.sync += [flags_read.eq(read.data), column_read.eq(column)]
                 m.d.comb += self.flag[n].eq(flags_read.bit_select(column_read, 1))
@@ -122,7 +113,7 @@ class AccumulatorScratchpad(wiring.Component):
     load: writes of LOAD ACC and ACC_8BIT (`write_layout`).
     en, addr, value: in, write one element of BATCH x BLOCK int32.
     busy_next: in, `en` or `reset_en` in the next cycle.
-    reset_en, reset_row, reset_mask: in, set zero flags of a row of `flag_row_elements` entries.
+    reset_en, reset_row, reset_mask: in, set zero flags of a row of `Config.zero_row` entries.
     d_en, d_addr, s_en, s_addr: in; d_data, s_data: out, elements, zero instead while d_zero,
         s_zero: where they are used, that costs nothing.
     out_en, out_pos: in; out_data: out, the OUT elements of one bus beat (or the one element).
@@ -171,11 +162,11 @@ class AccumulatorScratchpad(wiring.Component):
                 ),
                 write_out.en.eq(write.en),
                 flags.en.eq(write.en | self.reset_en),
-                flags.row.eq(Mux(self.reset_en, self.reset_row, row >> log2(FLAGS))),
+                flags.row.eq(Mux(self.reset_en, self.reset_row, row >> log2(ZERO_FLAGS))),
                 flags.mask.eq(Mux(
                     self.reset_en,
-                    Cat(self.reset_mask[bank + self._lanes * f] for f in range(FLAGS)),
-                    1 << row[: log2(FLAGS)],
+                    Cat(self.reset_mask[bank + self._lanes * f] for f in range(ZERO_FLAGS)),
+                    1 << row[: log2(ZERO_FLAGS)],
                 )),
                 flags.value.eq(self.reset_en | (load.zero & ~self.en)),
             ]  # fmt: skip

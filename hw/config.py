@@ -14,7 +14,10 @@ from typing import Any
 
 from hw.errors import VtaError, quoted, shown
 
-__all__ = ["KEYS", "PRESETS", "Config", "ConfigError"]
+__all__ = ["KEYS", "PRESETS", "ZERO_FLAGS", "Config", "ConfigError"]
+
+ZERO_FLAGS = 64
+"""Zero flags of one bank of ACC that a reset can set in a cycle."""
 
 
 class ConfigError(VtaError, ValueError):
@@ -173,6 +176,11 @@ class Config:
     @cached_property
     def beat_bytes(self) -> int:
         return self.axi_data_bits // 8
+
+    @cached_property
+    def zero_row(self) -> int:
+        """ACC elements whose zero flags a reset can set in a cycle: a row, aligned to its size."""
+        return ZERO_FLAGS * max(1, self.beat_bytes // self.out_bytes)
 
     # Depths in elements ---------------------------------------------------------------------
     @cached_property

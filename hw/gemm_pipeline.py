@@ -4,7 +4,6 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.accumulator import flag_row_elements
 from hw.bits import sign_extended
 from hw.bus import ErrorPort
 from hw.config import Config
@@ -67,7 +66,7 @@ class GemmPipeline(wiring.Component):
     def __init__(self, config: Config) -> None:
         self._config = config
         address, bits = config.log_acc_depth, 8 * config.acc_bytes
-        row = flag_row_elements(config)
+        row = config.zero_row
         super().__init__({
             "i": In(stream.Signature(step_layout(config))),
             **operand_ports(config),
@@ -212,7 +211,7 @@ class GemmPipeline(wiring.Component):
 
     def _write(self, m: Module, valid: list, steps: list, results: list) -> None:
         """Cycle 5: one element, or a row of zero flags."""
-        row = flag_row_elements(self._config)
+        row = self._config.zero_row
         row_bits = row.bit_length() - 1
         flags = [valid[n] & (steps[n].carried.kind == Kind.FLAG_RESET) for n in range(STAGES)]
         starts, ends = Signal(), Signal()  # in this row; the mask is found two cycles ahead

@@ -4,7 +4,6 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.accumulator import flag_row_elements
 from hw.alu import chain_layout, extend
 from hw.analyse import Turn, analysed_layout
 from hw.bits import log2
@@ -244,7 +243,7 @@ class Issue(wiring.Component):
         alu, gemm = self._views[Opcode.ALU], self._views[Opcode.GEMM]
         _, first = extend(m, Signal(chain_layout(), name="empty_chain"), alu)
         flags = gemm.reset_reg & new.dense & ~is_alu
-        row = flag_row_elements(self._config)
+        row = self._config.zero_row
         row_bits = log2(row)
         rows = (new.dst_max >> row_bits) - (new.dst >> row_bits) + 1
         kind = Mux(flags, Kind.FLAG_RESET, Mux(gemm.reset_reg, Kind.RESET, Kind.GEMM))

@@ -1,7 +1,7 @@
 """The `vta` command: one subcommand a module of `sim.commands`.
 
 `sim.exit` says what the exit status means. An error of the user is one message on standard
-error; any exception that is no `VtaError` is a bug of this package and shows as one.
+error; any exception that is not a `VtaError` is a bug of this package and shows as one.
 """
 
 import argparse

@@ -10,10 +10,11 @@ from rich.table import Table
 
 from hw.registers import COUNTERS
 from sim import output
+from sw.bound import bound
 from sw.check import Warning
 from sw.program import Program, Result
 
-__all__ = ["Outcome", "bound", "print_outcomes", "print_split", "write_json"]
+__all__ = ["Outcome", "print_outcomes", "print_split", "run_bound", "write_json"]
 
 EVENTS = tuple(counter.name for counter in COUNTERS if counter.group == "events")
 SHARE_SHOWN = 0.005  # of the cycles: smaller shares are left out of the table
@@ -78,7 +79,7 @@ class Outcome:
             "first_mismatch": None if mismatch is None or error else vars(mismatch),
             "instructions": self.program.registers.insn_count,
             "cycles": result.cycles if result else None,
-            "bound": bound(result) or None if result else None,
+            "bound": run_bound(result) or None if result else None,
             "counters": result.counters if result else {},
             "stalled": getattr(result, "stalled", {}),
             "warnings": self.warnings,
@@ -124,7 +125,7 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
     return (
         *head,
         str(cycles),
-        str(bound(result) or "-"),
+        str(run_bound(result) or "-"),
         f"{counters.get('gemm_uops', 0) / cycles:.1%}",
         f"{beats * program.config.beat_bytes / cycles:.2f}",
         other_cycles(result),
@@ -132,15 +133,15 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
     )
 
 
-def bound(result: Result) -> int:
-    """Cycles below which no core with these ports runs what was run, from its own counters.
-
-    The largest of: beats on each bus channel, GEMM uops (one a cycle), and passes of the ALU and
-    of resets (one a cycle; folded ones shared theirs).
-    """
+def run_bound(result: Result) -> int:
+    """The bound (`sw.bound`) of what was run, from its own counters; 0 without any."""
     counts = {name: result.counters.get(name, 0) for name in EVENTS}
-    passes = counts["alu_uops"] + counts["reset_uops"] - counts["folded_uops"]
-    return max(counts["read_beats"], counts["write_beats"], counts["gemm_uops"], passes)
+    return bound(
+        gemm=counts["gemm_uops"],
+        passes=counts["alu_uops"] + counts["reset_uops"] - counts["folded_uops"],
+        reads=counts["read_beats"],
+        writes=counts["write_beats"],
+    )
 
 
 def print_split(console: Console, outcome: Outcome) -> None:

@@ -8,7 +8,6 @@ the MAC array multiplies by a unit matrix, and the ALU adds.
 from amaranth.hdl import Array, Assert, Assume, Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In
 
-from hw.accumulator import flag_row_elements
 from hw.alu import FirstOp
 from hw.alu_pipeline import AluPipeline
 from hw.formal.prove import Properties
@@ -122,7 +121,7 @@ class GemmPipelineProperties(Properties):
             Assert(~dut.en | (valid & ~flags)),
             Assert(dut.reset_en == flags),
             Assert(~flags | (dut.reset_mask[:2] == mask)),
-            Assert(~flags | ~dut.reset_mask[2 : flag_row_elements(CONFIG)].any()),
+            Assert(~flags | ~dut.reset_mask[2 : CONFIG.zero_row].any()),
             Assert(~dut.en | ((dut.addr == old.dst) & (dut.value[:BITS] == expected))),
             Assert(
                 ~(valid & ~flags & ~dut.en) | (next_adds & (steps[WRITE_CYCLE - 1].dst == old.dst))

@@ -43,7 +43,7 @@ def read(path: Path = PATH) -> dict[str, float]:
     try:
         found = json.loads(path.read_text())
     except json.JSONDecodeError as error:
-        raise BaselineError(f"{path}: no JSON: {error}; {MEND}") from error
+        raise BaselineError(f"{path}: not JSON: {error}; {MEND}") from error
     numbers = isinstance(found, dict) and all(
         isinstance(value, int | float) for value in found.values()
     )

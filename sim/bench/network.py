@@ -32,18 +32,14 @@ def compile_layer(
 
 def layer_figure(layer: Layer, kernel: "Kernel", result: RtlResult, *, group: str) -> Figure:
     """Cycles of a layer; the bound of its own shapes and the use of the MACs beside."""
-    from sw.operators.cost import bound
-
     config, cycles = kernel.config, cycles_of(result)
-    data = kernel.tensors["data"].spec.shape
-    elements = -(-data[0] // config.batch) * -(-data[1] // config.block) * data[2] * data[3]
-    least = bound(kernel.notes["shape"], config, input_elements=elements)
+    least = kernel.notes["conv"].demand(config, bias=True, alu=True)
     use = kernel.macs / (cycles * config.batch * config.block**2)
     return Figure(
         group=group, name=layer.name, ours=cycles, fixed=True,
-        note=f"bound {least['bound']} ({cycles / least['bound']:.3f}), MAC only {least['gemm']}, "
-        f"MAC use {use:.1%}",
-        detail={"bound": least, "mac_use": use, "counters": result.counters,
+        note=f"bound {least['bound']} ({cycles / least['bound']:.3f}), "
+        f"{least['with_alu']} where the ALU does not hide, MAC use {use:.1%}",
+        detail={"demand": least, "mac_use": use, "counters": result.counters,
                 "tiling": vars(kernel.notes["tiling"])},
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from hw.errors import VtaError
 from sim import output
-from sim.bench import baseline, buses, marginal, network, speed, streams
+from sim.bench import baseline, buses, marginal, network, pages, speed, streams
 from sim.bench.figures import Figure, print_figures
 from sim.bench.runs import Runs
 from sim.progress import Progress
@@ -27,6 +27,8 @@ PARTS: dict[str, Part] = {  # name: called with the devices, and whether to be q
     "marginal": lambda runs, quick: marginal.costs(runs),
     "sweep": lambda runs, quick: streams.sweep(runs, quick=quick),
     "stalls": lambda runs, quick: streams.stalls(runs, quick=quick),
+    "seed": lambda runs, quick: pages.seed(runs),
+    "digits": lambda runs, quick: pages.digits(runs),
     "network": lambda runs, quick: network.resnet18(runs),
     "buses": lambda runs, quick: buses.bus_use(runs),
     "wide": lambda runs, quick: buses.layers(runs),
@@ -38,7 +40,7 @@ PARTS: dict[str, Part] = {  # name: called with the devices, and whether to be q
 }
 LACKS: dict[str, Callable[[], str]] = {"waves": speed.lacks_fst}
 """What a part lacks on this machine; empty where it can run."""
-QUICK = ("streams", "marginal", "sweep", "stalls")
+QUICK = ("streams", "marginal", "sweep", "stalls", "seed", "digits")
 SLOW = ("build",)  # only where it is asked for
 PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "soft_wrap": True}
 

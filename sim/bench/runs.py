@@ -88,7 +88,7 @@ def with_golden(program: Program) -> Program:
     golden = _golden()
     result = golden.run(program)
     if result.error is not None or result.warnings:
-        raise BenchError(f"{program.name} is no good benchmark: {result.error or result.warnings}")
+        raise BenchError(f"{program.name} cannot be a benchmark: {result.error or result.warnings}")
     program.expected = [(program.memory_base, result.memory)]
     return program
 

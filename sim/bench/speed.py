@@ -1,4 +1,4 @@
-"""The simulation's own speed: cycles of a CPU second in pairs, and what a user waits for."""
+"""The simulation's own speed: cycles per CPU second in pairs, and what a user waits for."""
 
 import os
 import statistics
@@ -47,7 +47,7 @@ def cpu_seconds(process: SimulatorProcess) -> float:
 
 
 def measure(device: RtlDevice, program: Program, options: RunOptions) -> float:
-    """Mcycle of a CPU second, from loading the program to its result compared."""
+    """Mcycle per CPU second, from loading the program to its result compared."""
     process = device.start()
     started = cpu_seconds(process)
     result = device.run(program, options=options)
@@ -55,7 +55,7 @@ def measure(device: RtlDevice, program: Program, options: RunOptions) -> float:
     return cycles_of(result) / (cpu_seconds(process) - started) / 1e6
 
 
-# Cycles of a CPU second ---------------------------------------------------------------------------
+# Cycles per CPU second ----------------------------------------------------------------------------
 def rates(runs: Runs) -> Iterator[Figure]:
     """Under cocotb, beside the plain loop, with everything on."""
     program = streams.load(STREAM)
@@ -172,6 +172,8 @@ def _build_step(step: str, name: str, directory: str) -> Figure:
 
 def _figure(name: str, value: float, note: str, values: list[float]) -> Figure:
     speed = SPEED[name]
+    if speed.stated is not None:
+        note += f"; the documentation says {speed.stated:g}"
     return Figure(
         group="simulation", name=name, ours=round(value, 4), unit=speed.unit, must=speed.must,
         anchor=speed.anchor, aims=() if speed.aim is None else (speed.aim,), higher=speed.higher,

@@ -30,7 +30,7 @@ def add_json_argument(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def result_console(json_path: Path | None = None) -> Console:
-    """Where tables go, wide enough for them where it is no terminal; not where the JSON goes."""
+    """Where tables go, wide enough for them where it is not a terminal; not where the JSON goes."""
     stderr = json_path == STANDARD_OUTPUT
     console = Console(stderr=stderr)
     return console if console.is_terminal else Console(width=OUTPUT_WIDTH, stderr=stderr)

@@ -32,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE",
                         help="the operator's parameters")  # fmt: skip
     parser.add_argument("--list", action="store_true", help="list operators and parameters")
-    parser.add_argument("--seed", type=int, default=0, help="of the random tensors (default 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the random tensors (default 0)"
+    )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: NAME.npz")
     add_config_arguments(parser)
 

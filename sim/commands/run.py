@@ -40,9 +40,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("files", nargs="+", type=Path, metavar="FILE", help="stream bundle (.npz)")
     add("--device", choices=("rtl", "golden"), default="rtl", help=DEVICE_HELP)
-    add("--latency", type=int, default=16, metavar="N", help="of the memory: 1 to 4096 cycles (16)")
+    add(
+        "--latency",
+        type=int,
+        default=16,
+        metavar="N",
+        help="latency of the memory, 1 to 4096 cycles (default 16)",
+    )
     add("--bus-bits", type=int, metavar="N", help="AXI data width (default: the bundle's)")
-    add("--stall", type=int, metavar="SEED", help="hold the bus's channels back at random")
+    add("--stall", type=int, metavar="SEED", help="let the bus's channels stall at random")
     add("--poison", type=int, metavar="SEED", help="random bytes in the scratchpads, not zeros")
     add("--allow-unchecked", action="store_true",
         help=f"exit with 0, not {Exit.UNCHECKED}, where a bundle expects nothing")  # fmt: skip
@@ -52,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--timeline", type=Path, metavar="FILE", help="write when each instruction ran (Perfetto)")
     add("--waves", action="store_true", help="write waves of each run: FST, or VCD (make check)")
     for name, what in (("from", "first"), ("to", "last")):
-        add(f"--{name}-cycle", type=int, metavar="N", help=f"the {what} cycle that the waves have")
+        add(f"--{name}-cycle", type=int, metavar="N", help=f"{what} cycle to write to the waves")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -43,7 +43,7 @@ MAX_SEED = (1 << 31) - 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--flow", choices=tuple(FLOWS), help="only this one (default: all)")
     parser.add_argument("--seed", type=int, default=SEED, metavar="N",
-                        help=f"of the placement (default {SEED})")  # fmt: skip
+                        help=f"seed of the placement (default {SEED})")  # fmt: skip
     parser.add_argument("--update", action="store_true",
                         help="make the figures the baseline, whatever they are")  # fmt: skip
     add_json_argument(parser, "the figures")

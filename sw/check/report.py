@@ -10,7 +10,7 @@ __all__ = ["Report", "Warning"]
 
 @dataclass(frozen=True)
 class Warning:
-    """Something that is no error, but hardly meant.
+    """Something that is not an error, but hardly intended.
 
     `kind` is "race" (two stages touch the same entry or byte in no order that tokens give),
     "unwritten" (a scratchpad entry is read that nothing wrote), "segment" (DRAM outside every

@@ -122,7 +122,7 @@ def _terms(expr: Any, kind: Any) -> list[tuple[Any, bool]]:
 
 
 def accumulation(expr: Any, places: Sequence[int]) -> list[tuple[Any, bool]] | None:
-    """The terms of ``place 0 = op(place 0, term, ...)``, or None where `expr` is no such update.
+    """The terms of ``place 0 = op(place 0, term, ...)``, or None for other expressions.
 
     op is ADD, MUL, MIN or MAX, and no other term reads place 0. A term comes with a flag: it is
     subtracted. Place 0 itself is among them, where it appears. The order in which a nest makes
@@ -191,7 +191,7 @@ class _Planner:
         if type(expr) in _OPERATORS and dtype_of(expr) == "int32":
             return self.operator(expr)
         raise CompileError(
-            f"{type(expr).__name__} in {str(expr)[:200]!r} is nothing the ALU computes; it has "
+            f"{type(expr).__name__} in {str(expr)[:200]!r} is not what the ALU computes; it has "
             "add, subtract, multiply, min, max and shifts on int32"
         )
 
@@ -246,7 +246,7 @@ class _Planner:
     def immediate(self, op: AluOpcode, place: int, number: int, expr: Any) -> int:
         if number not in IMM:
             raise CompileError(
-                f"constant {number} in {str(expr)[:200]!r} is no signed 16-bit immediate "
+                f"constant {number} in {str(expr)[:200]!r} does not fit a signed 16-bit immediate "
                 f"({IMM.start} to {IMM.stop - 1}): pass it as a tensor"
             )
         self.plan.steps.append(AluStep(op, place, imm=number))

@@ -168,9 +168,9 @@ class LeafAccess:
         before, after = np.dtype(dtype_of(cast.value)), np.dtype(dtype_of(cast))
         if not np.can_cast(before, after) or after.kind != "i":
             raise self.error(
-                f"the cast from {before} to {after} is nothing a LOAD does: it moves int8 or int32 "
-                "as they are, or extends int8's sign to int32. Cast on the host, or after the "
-                "LOAD by shifts"
+                f"the cast from {before} to {after} is not what a LOAD does: it moves int8 or "
+                "int32 as they are, or extends int8's sign to int32. Cast on the host, or "
+                "after the LOAD by shifts"
             )
 
     def _load(self, store: Any, value: Any) -> str:

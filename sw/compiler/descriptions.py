@@ -50,7 +50,7 @@ def check_descriptions(source: Any, config: Config) -> None:
 
 def _check(name: str, intrinsic: Any, config: Config) -> None:
     found = _marker(intrinsic.impl)
-    if found is None:  # `sw.compiler.classify` names what is no marker
+    if found is None:  # `sw.compiler.classify` names what is not a marker
         return
     marker, operands = found
     wanted = {GEMM: ("int32", "int8", "int8"), RESET: ("int32",)}.get(marker)

@@ -117,7 +117,7 @@ def conjuncts(condition: Any) -> list[Any]:
         low, high = (condition.a, condition.b) if kind is tirx.LE else (condition.b, condition.a)
         return [high - low]
     raise CompileError(
-        f"condition {condition} is no conjunction of comparisons: VTA clips and pads boxes only"
+        f"condition {condition} is not a conjunction of comparisons: VTA clips and pads boxes only"
     )
 
 

@@ -117,7 +117,7 @@ class LeafFolder(LeafAccess):
         for operand, (offset, _) in zip(self.operands, at, strict=True):
             if offset % operand.element:
                 raise self.error(
-                    f"{operand.buffer.name} is accessed at value {offset}, which is no whole "
+                    f"{operand.buffer.name} is accessed at value {offset}, which is not a whole "
                     f"element of {operand.element}"
                 )
             offsets.append(offset // operand.element)
@@ -206,7 +206,11 @@ class LeafFolder(LeafAccess):
         volume = prod(b - a if w > 1 else 1 for (a, b), w in zip(box, wide, strict=True))
         if mask.any() and volume != int(mask.sum()):
             raise NotABox(
-                str(self.error("the iterations that its guard or padding lets through are no box")),
+                str(
+                    self.error(
+                        "the iterations that its guard or padding lets through do not form a box"
+                    )
+                ),
                 tuple(n for n, size in enumerate(mask.shape) if size > 1),
             )
         return box

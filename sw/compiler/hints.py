@@ -30,8 +30,8 @@ HINTS: tuple[tuple[str, str, str], ...] = (
      ("a tile does not divide its axis, so a guard stands round the block: tensorize with "
       "sw.compiler.tensorize(sch, loop, name), which leaves the guard outside")),
     ("decompose_reduction", r"violates condition #1",
-     ("the block has no initial value to split off: it is decomposed already, or is no sum over a "
-      "te.reduce_axis")),
+     ("the block has no initial value to split off: it is decomposed already, or is not a sum over "
+      "a te.reduce_axis")),
     ("decompose_reduction", r"higher than all the loops related to reduce",
      ("a reduction loop stands outside the one given: give the outermost reduction loop, or "
       "reorder first")),

@@ -64,7 +64,7 @@ def lower(source: Any) -> Lowered:
     Raises
     ------
     CompileError
-        for anything else, for a parameter that is no buffer, whose shape is not static, or whose
+        for anything else, for a parameter that is not a buffer, whose shape is not static, or whose
         name another one has, and where TVM cannot lower it.
     """
     function: Any = single_function(source).with_attr("global_symbol", "main")
@@ -93,7 +93,7 @@ def _check_names(names: list[str]) -> None:
 
 def _check_parameter(param: Any) -> None:
     if not tirx.is_buffer_var(param):
-        raise CompileError(f"parameter {param} is no buffer: VTA takes tensors only")
+        raise CompileError(f"parameter {param} is not a buffer: VTA takes tensors only")
     for axis, extent in enumerate(param.shape):
         if not isinstance(extent, tirx.IntImm):
             shape = ", ".join(map(str, param.shape))

@@ -25,7 +25,7 @@ class Region:
 
     @property
     def extents(self) -> tuple[int, ...]:
-        """Extents of the axes that are ranges; 0 where one is no number."""
+        """Extents of the axes that are ranges; 0 where one is not a number."""
         found = (re.fullmatch(r"(.*?):(?:\1 \+ )?(\d+)", index) for index in self.indices)
         return tuple(
             int(match[2]) - (int(match[1]) if match[1].isdigit() else 0) if match else 0

@@ -209,7 +209,7 @@ class _Walker:
         return allocation
 
     def _leaf(self, stmt: Any, outer: tuple[Any, ...]) -> Leaf | None:
-        """The leaf that `stmt` is, or None where it is no perfect nest round one statement."""
+        """The leaf that `stmt` is, or None where it is not a perfect nest round one statement."""
         if stmt not in self.result.leaves:
             self.result.leaves[stmt] = _find_leaf(stmt, outer)
         return self.result.leaves[stmt]
@@ -238,7 +238,7 @@ def _find_leaf(stmt: Any, outer: tuple[Any, ...]) -> Leaf | None:
 
 
 def _why_unrolled(loop: Any) -> str:
-    """Why `loop` is no part of a nest round one statement, in words that follow "loop x is"."""
+    """Why `loop` is not part of a nest round one statement, in words that follow "loop x is"."""
     stmt = loop
     while True:
         if isinstance(stmt, tirx.For):

@@ -95,7 +95,9 @@ class Stream:
         raw = np.array(values, order="C").reshape(-1).view(np.uint8)  # a copy
         nbytes = MEMORIES[type].element_bytes(self.config)
         if len(raw) % nbytes:
-            raise ValueError(f"{self.name}: {len(raw)} bytes are no whole {type.name} elements")
+            raise ValueError(
+                f"{self.name}: {len(raw)} bytes are not a whole number of {type.name} elements"
+            )
         element = self.reserve(type, len(raw) // nbytes, skip=skip)
         self._data.append((self.address(type, element), raw))
         return element

@@ -244,7 +244,7 @@ def demo(
 
 def _table(runs: list[LayerRun]) -> Table:
     """A line a layer, summed over the groups. MAC use: GEMM uops a cycle; of these products the
-    useful ones are no filling of channels.
+    useful ones leave out what only fills up channels.
     """
     table = Table(box=None, pad_edge=False)
     for name in ("layer", "programs", "instructions", "cycles", "MAC use", "useful", "match"):

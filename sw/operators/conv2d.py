@@ -14,6 +14,7 @@ from tvm import s_tir, te, tirx
 
 from hw.config import Config
 from sw.compiler import SLOTS, TensorSpec, register, tensorize
+from sw.operators.cost import demand
 from sw.operators.epilogue import PARAMETERS, Epilogue, check_depth
 from sw.operators.operator import (
     Kernel,
@@ -84,6 +85,12 @@ class Conv2d:
             bias=bias,
             alu=alu,
         )
+
+    def demand(self, config: Config, *, bias: bool, alu: bool) -> dict[str, int]:
+        """Cycles that the convolution asks of a configuration's ports, and its bound."""
+        shape = self.blocked(config, bias=bias, alu=alu)
+        elements = shape.images * shape.inputs * self.height * self.width
+        return demand(shape, config, input_elements=elements)
 
 
 def golden(data: np.ndarray, weight: np.ndarray, stride: int, padding: int) -> np.ndarray:

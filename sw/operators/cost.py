@@ -1,9 +1,9 @@
 """Cycles of a tiling: a lower bound, and a small model of the core.
 
 The model has one read channel, one compute stage and one write channel, buffers in rotation,
-resets at 32 entries a cycle and an epilogue that folds into one pass. That pass runs beside the
-next tile's GEMM where this leaves it cycles of ACC's ports (`run_length`). For the tiles
-chosen it is within 0.4% of the RTL on ResNet's 3 x 3 layers and within 3% on the 1 x 1 ones.
+resets at a row of zero flags a cycle and an epilogue that folds into one pass. That pass runs
+beside the next tile's GEMM where this leaves it cycles of ACC's ports (`run_length`). How close it
+comes to the RTL on ResNet's layers stands in docs/operators.md, which a test keeps true.
 """
 
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ from math import prod
 
 from hw.config import Config
 from hw.isa import INSTRUCTION_BYTES
+from sw.bound import bound
 
-__all__ = ["GemmShape", "Tiling", "bound", "estimate", "lower_bound", "run_length"]
+__all__ = ["GemmShape", "Tiling", "demand", "estimate", "lower_bound", "run_length"]
 
-RESET_LANES = 32  # entries a cycle of a contiguous reset
 ISSUE = 1  # cycles an instruction of the compute stage costs beyond its uops
 STEP = 4  # cycles between dependent instructions of different stages (a token round trip)
 LATENCY = 16  # cycles of a first read
@@ -136,7 +136,7 @@ def _costs(shape: GemmShape, tiling: Tiling, config: Config, pitch: Tiling) -> _
         weights=_beats(tiling.outputs * tiling.inputs * shape.taps * config.wgt_bytes, config),
         gemm=acc * tiling.inputs * shape.taps,
         alu=acc if shape.alu else 0,
-        reset=-(-acc // RESET_LANES) if dense else acc,
+        reset=-(-acc // config.zero_row) if dense else acc,
         store=_beats(acc * config.out_bytes, config),
         run=run_length(shape, tiling),
     )
@@ -223,7 +223,7 @@ def estimate(shape: GemmShape, tiling: Tiling, config: Config) -> int:
             read = max(read, kept[0])
         kept_beats = {"inputs": cost.inputs, "weights": cost.weights}.get(tiling.keep, 0)
         beats = fetch + cost.inputs + cost.weights - kept_beats
-        compute = max(compute, stored[0]) + taken + cost.reset
+        compute = max(compute, stored[0]) + taken + cost.reset + ISSUE
         for _ in range(steps):
             read = max(read + (kept_beats if fresh else 0), loaded[0]) + beats
             compute = max(compute, read + STEP) + cost.gemm + ISSUE
@@ -283,8 +283,8 @@ def _tiles(shape: GemmShape, tiling: Tiling, config: Config) -> Iterator[tuple[b
                 yield n == 0, costs(outputs, plane)
 
 
-def bound(shape: GemmShape, config: Config, *, input_elements: int) -> dict[str, int]:
-    """Cycles that the shape itself asks for: each tensor moved once (mappings.md's bound).
+def demand(shape: GemmShape, config: Config, *, input_elements: int) -> dict[str, int]:
+    """What the shape itself asks for, in cycles, and its bound; every tensor is moved once, whole.
 
     Arguments
     ---------
@@ -292,7 +292,8 @@ def bound(shape: GemmShape, config: Config, *, input_elements: int) -> dict[str,
 
     Returns
     -------
-    Cycles by cause (gemm, alu, reads, writes), and their "bound".
+    Cycles by cause (gemm, alu, reads, writes), their `sw.bound` ("bound"), and "with_alu": the same
+    where the ALU passes and the loads of the compute stage do not hide beside GEMM.
     """
     vectors = shape.vectors
     gemm = vectors * shape.inputs * shape.taps
@@ -301,11 +302,11 @@ def bound(shape: GemmShape, config: Config, *, input_elements: int) -> dict[str,
     weights = shape.outputs * shape.inputs * shape.taps * config.wgt_bytes
     reads = _beats(input_elements * config.inp_bytes + weights + bias, config)
     writes = _beats(vectors * config.out_bytes, config)
-    compute = gemm + alu + _beats(bias, config)
     return {
         "gemm": gemm,
         "alu": alu,
         "reads": reads,
         "writes": writes,
-        "bound": max(compute, reads, writes),
+        "bound": bound(gemm=gemm, passes=alu, reads=reads, writes=writes),
+        "with_alu": max(gemm + alu + _beats(bias, config), reads, writes),
     }

@@ -54,7 +54,7 @@ def on_llvm(schedule: Any) -> Outputs:
     Raises
     ------
     NoReference
-        where LLVM refuses the schedule, or it calls what is no marker.
+        where LLVM refuses the schedule, or it calls what is not a marker.
     """
     function = _without_markers(single_function(schedule)).with_attr("global_symbol", "main")
     try:

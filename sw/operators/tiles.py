@@ -14,13 +14,12 @@ from tvm import s_tir
 
 from hw.config import Config
 from sw.compiler import CompileError
-from sw.operators.cost import Counts, GemmShape, Tiling, bound, estimate, lower_bound
+from sw.operators.cost import Counts, GemmShape, Tiling, estimate, lower_bound
 
 __all__ = [
     "KEEP",
     "GemmShape",
     "Tiling",
-    "bound",
     "by_step",
     "choose",
     "estimate",

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from hw.accumulator import AccumulatorScratchpad, flag_row_elements
+from hw.accumulator import AccumulatorScratchpad
 from hw.config import Config
 from hw.isa import MEMORIES, MemoryType
 from hw.loader import lanes_of, parts_of
@@ -67,7 +67,7 @@ def random_loads(rng: random.Random, config: Config) -> list[dict]:
 def set_pipeline(ctx, dut, rng: random.Random, reference: Reference, what: str) -> None:
     """A write, a reset of a row of flags, or nothing from the pipeline; `reference` follows."""
     config = reference.config
-    row = flag_row_elements(config)
+    row = config.zero_row
     ctx.set(dut.en, what == "write")
     ctx.set(dut.reset_en, what == "reset")
     if what == "write":

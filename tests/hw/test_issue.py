@@ -6,7 +6,6 @@ import random
 import numpy as np
 import pytest
 
-from hw.accumulator import flag_row_elements
 from hw.analyse import Turn
 from hw.isa import (
     Alu,
@@ -231,7 +230,7 @@ ROWS = small(log_acc_buff_size=14)  # an ACC of 16 rows of zero flags
 )
 def test_flag_resets_loop_over_their_rows(base: int, limit: int) -> None:
     """A loop from the row of `base` to that of ``limit - 1``, a row of zero flags a round."""
-    row = flag_row_elements(ROWS)
+    row = ROWS.zero_row
     assert row == 64
     dut = Issue(ROWS)
     # Loops of its own, all different from those it gets.

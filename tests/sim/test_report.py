@@ -9,7 +9,7 @@ from rich.console import Console
 from hw.config import Config
 from hw.isa import ErrorClass
 from hw.registers import COUNTERS
-from sim.report import Outcome, bound, other_cycles, print_outcomes, print_split, write_json
+from sim.report import Outcome, other_cycles, print_outcomes, print_split, run_bound, write_json
 from sw.generate import CORNERS
 from sw.golden import GoldenDevice
 from sw.program import DeviceError, Program, Result
@@ -50,7 +50,7 @@ def test_the_bound_is_the_port_that_is_used_most() -> None:
         ({"gemm_uops": 12, "alu_uops": 9, "reset_uops": 4, "folded_uops": 2}, 12),
         ({"gemm_uops": 10, "alu_uops": 9, "reset_uops": 4, "folded_uops": 2}, 11),
     ):
-        assert bound(_result(program, counters=counters)) == least
+        assert run_bound(_result(program, counters=counters)) == least
 
 
 def test_the_split_adds_up() -> None:

@@ -1,5 +1,9 @@
 """Generated documentation is up to date, and says what the tables say."""
 
+import re
+from pathlib import Path
+
+import sw.compiler
 from hw.config import KEYS
 from hw.registers import REGISTERS
 from sw.docs import MEANINGS, PATH, isa_page
@@ -7,6 +11,14 @@ from sw.docs import MEANINGS, PATH, isa_page
 
 def test_the_committed_page_is_up_to_date() -> None:
     assert PATH.read_text(encoding="utf-8") == isa_page(), "run: python -m sw.docs"
+
+
+def test_the_compilers_table_has_every_module() -> None:
+    names = {path.stem for path in Path(str(sw.compiler.__file__)).parent.glob("[a-z]*.py")}
+    said = set(
+        re.findall(r"^(\w+)  |`(?:sw\.compiler\.)?(\w+)[`.]", sw.compiler.__doc__ or "", re.M)
+    )
+    assert names - {name for pair in said for name in pair} == set()
 
 
 def test_everything_is_there() -> None:

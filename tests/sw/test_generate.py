@@ -184,5 +184,5 @@ def test_streams_by_hand_keep_their_data() -> None:
     program = stream.program()
     start = dram * 64 - program.memory_base
     np.testing.assert_array_equal(program.memory[start : start + 64].view(np.int32), np.arange(16))
-    with pytest.raises(ValueError, match="copy: 12 bytes are no whole ACC elements"):
+    with pytest.raises(ValueError, match="copy: 12 bytes are not a whole number of ACC elements"):
         stream.place(MemoryType.ACC, np.zeros(3, np.int32))

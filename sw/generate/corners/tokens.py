@@ -201,7 +201,7 @@ def finish_waits_for_its_token(stream: Stream, rng: np.random.Generator) -> None
 
 @corner
 def tokens_left_over(stream: Stream, rng: np.random.Generator) -> None:
-    """Tokens left over at FINISH are no error; launch clears them, so that the next run of the
+    """Tokens left over at FINISH are not an error; launch clears them, so that the next run of the
     same stream is not helped by them."""
     data = acc_values(stream, rng, 4)
     stream.load_new(MemoryType.ACC, data, 0)

@@ -161,9 +161,9 @@ def test_a_square_is_in_place() -> None:
 
 def test_what_the_alu_lacks_is_named() -> None:
     for function, message in (
-        (lambda a: a + 40000, "constant 40000 in .* is no signed 16-bit immediate"),
-        (lambda a: tirx.bitwise_and(a, a), "BitwiseAnd .* is nothing the ALU computes"),
-        (lambda a: tirx.floordiv(a, tirx.const(3, "int32")), "FloorDiv .* is nothing"),
+        (lambda a: a + 40000, "constant 40000 in .* does not fit a signed 16-bit immediate"),
+        (lambda a: tirx.bitwise_and(a, a), "BitwiseAnd .* is not what the ALU computes"),
+        (lambda a: tirx.floordiv(a, tirx.const(3, "int32")), "FloorDiv .* is not what the ALU"),
     ):
         with pytest.raises(CompileError, match=message):
             compile_functions(("a",), {"x": function})

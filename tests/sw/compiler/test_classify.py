@@ -49,7 +49,7 @@ def test_casts_that_keep_every_value(value: str, dtype: str) -> None:
 ])  # fmt: skip
 def test_casts_that_a_load_would_drop(value: str, dtype: str, cast: str) -> None:
     """Fault 03."""
-    with pytest.raises(CompileError, match=rf"acc\[.*the cast from .*{cast} is nothing a LOAD"):
+    with pytest.raises(CompileError, match=rf"acc\[.*the cast from .*{cast} is not what a LOAD"):
         compile(function(value, dtype), Config(), name="copy")
 
 

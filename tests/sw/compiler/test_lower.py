@@ -39,7 +39,7 @@ def test_a_scalar_parameter_is_refused() -> None:
             with T.sblock("store"):
                 out[i, k] = T.Cast("int8", a[i, k] + n)
 
-    with pytest.raises(CompileError, match="parameter n is no buffer"):
+    with pytest.raises(CompileError, match="parameter n is not a buffer"):
         compile(scaled, Config(), name="scaled")
 
 

@@ -46,7 +46,7 @@ def build(config):
     B = te.placeholder((16, 16, 16, 16), name="B", dtype="int8")
     C = te.compute(
         (1, 16, 1, 16),
-        lambda I, J, i, j: te.sum(  # noqa: E741
+        lambda I, J, i, j: te.sum(
             A[I, K, i, k].astype("int32") * B[J, K, j, k].astype("int32"), axis=[K, k]
         ),
         name="C",
@@ -57,7 +57,7 @@ def build(config):
     sch.set_scope(block, 0, "local.acc")
     a_copy = sch.cache_read(block, 0, "local.inp")
     b_copy = sch.cache_read(block, 1, "local.wgt")
-    I, J, i, j, K, k = sch.get_loops(block)  # noqa: E741
+    I, J, i, j, K, k = sch.get_loops(block)
     sch.reorder(I, J, K, i, j, k)
     sch.compute_at(a_copy, K, preserve_unit_loops=True)
     sch.compute_at(b_copy, K, preserve_unit_loops=True)

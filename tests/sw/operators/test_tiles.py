@@ -5,13 +5,14 @@ from itertools import product
 import numpy as np
 import pytest
 
-from hw.config import Config
+from hw.config import ZERO_FLAGS, Config
 from hw.isa import Gemm
 from sw.codec import decode_all, unpack_uops
 from sw.compiler import CompileError
 from sw.operators import Kernel, conv2d, matmul
-from sw.operators.cost import lower_bound, run_length
-from sw.operators.tiles import KEEP, GemmShape, Tiling, bound, choose, estimate, fits
+from sw.operators.cost import _costs as costs
+from sw.operators.cost import demand, lower_bound, run_length
+from sw.operators.tiles import KEEP, GemmShape, Tiling, choose, estimate, fits
 
 SHAPES = (
     GemmShape(1, 4, 4, 14, 14, (3, 3), (1, 1), bias=True),
@@ -97,6 +98,19 @@ def test_an_alu_pass_hides_behind_gemm_with_long_runs() -> None:
     assert 0 < extra(Tiling(4, 2, 14, 4, "weights")) < 0.5
 
 
+@pytest.mark.parametrize("bits", [64, 256])
+def test_a_reset_takes_the_rows_of_zero_flags_that_the_core_has(bits: int) -> None:
+    config = Config(axi_data_bits=bits)
+    row = config.zero_row
+    assert row == ZERO_FLAGS * {64: 1, 256: 2}[bits]
+
+    def reset(rows: int) -> int:
+        shape, tiling = GemmShape(1, 1, 1, rows, row), Tiling(1, rows, row, 1)
+        return costs(shape, tiling, config, tiling).reset
+
+    assert [reset(rows) for rows in (1, 4)] == [1, 4]
+
+
 def test_narrow_tiles_where_full_width_does_not_fit() -> None:
     shape = GemmShape(1, 4, 4, 8, 600, (3, 3))
     tiling = choose(shape, Config())
@@ -107,11 +121,12 @@ def test_narrow_tiles_where_full_width_does_not_fit() -> None:
 def test_bound_of_c2() -> None:
     """451,584 GEMM uops and 12,544 vectors: mappings.md's figures for C2."""
     shape = GemmShape(1, 4, 4, 56, 56, (3, 3), (1, 1), bias=True)
-    figures = bound(shape, Config(), input_elements=4 * 56 * 56)
+    figures = demand(shape, Config(), input_elements=4 * 56 * 56)
     assert (figures["gemm"], figures["alu"]) == (451584, 12544)
     assert figures["reads"] == 4 * 56 * 56 * 2 + 144 * 32 + 4 * 8
     assert figures["writes"] == 25088
-    assert figures["bound"] == 451584 + 12544 + 32
+    assert figures["bound"] == 451584
+    assert figures["with_alu"] == 451584 + 12544 + 32
 
 
 def test_nothing_fits() -> None:

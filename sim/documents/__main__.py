@@ -1,0 +1,22 @@
+"""``python -m sim.documents``: write the figures into README.md and docs/."""
+
+import sys
+
+from sim.build import ROOT
+from sim.documents import PAGES, claims, rewritten
+
+
+def main() -> int:
+    found = claims()
+    for page in PAGES:
+        path = ROOT / page
+        before = path.read_text(encoding="utf-8")
+        after = rewritten(before, [claim for claim in found if claim.page == page])
+        if after != before:
+            path.write_text(after, encoding="utf-8")
+            print(f"{page}: written")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
