@@ -1,8 +1,9 @@
 """A schedule must not read what it has not written since the buffer was allocated.
 
 Such a value is undefined: on LLVM it is whatever memory holds, on VTA what an earlier tile left in
-the same slot. No user means that; TVM itself makes such a program where `tensorize` (blockize)
-meets a producer that computes overlapping rows: it changes the loops, without a word.
+the same slot. No user means that; TVM itself makes such a program, without a word, where
+`tensorize` (blockize) meets a producer computed at a loop of its reader: it changes the rows of one
+that computes overlapping rows, and drops the guard of a split that does not divide.
 """
 
 from collections.abc import Sequence
@@ -42,8 +43,9 @@ def check_initialized(instances: Sequence[Instance]) -> None:
                 raise instance.folder.error(
                     f"it reads element {missing[0]} of {operand.buffer.name} "
                     f"({instance.where()}), which nothing has written since the buffer was "
-                    "allocated. If a producer that computes overlapping rows is tensorized, "
-                    "compute it at a loop further out"
+                    "allocated. If what writes it is tensorized inside a loop of its reader "
+                    "(compute_at), TVM may have changed its rows or dropped a guard: compute it "
+                    "at a loop further out, and split by factors that divide"
                 )
             if n == 0:
                 written[key][entries] = True

@@ -17,8 +17,9 @@ import numpy as np
 
 from hw.config import Config
 from sw.compiler.alu import accumulation
+from sw.compiler.errors import CompileError
 from sw.compiler.fold import Instance, LeafFolder, NotABox
-from sw.compiler.walk import Leaf, Step, Walk
+from sw.compiler.walk import Leaf, Step, Walk, text
 
 __all__ = ["Executions", "is_injective"]
 
@@ -57,7 +58,17 @@ class Executions:
 
     def all(self) -> list[Instance]:
         """The executions of every step of the walk, in order; raises as `of`."""
-        return [instance for step in self.walk.steps for instance in self.of(step)]
+        return [instance for step in self.walk.steps for instance in self._named(step)]
+
+    def _named(self, step: Step) -> Iterator[Instance]:
+        """`of`; errors that do not begin with the statement get it."""
+        try:
+            yield from self.of(step)
+        except CompileError as error:
+            statement = text(step.leaf.statement)
+            if str(error).startswith(statement):
+                raise
+            raise CompileError(f"{statement}: {error}") from error
 
     def of(self, step: Step) -> Iterator[Instance]:
         """The executions that together are `step`, in order.
