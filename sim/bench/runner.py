@@ -13,7 +13,7 @@ from rich.console import Console
 
 from hw.errors import VtaError
 from sim import output
-from sim.bench import baseline, buses, marginal, network, pages, speed, streams
+from sim.bench import baseline, buses, marginal, mechanisms, network, pages, speed, streams
 from sim.bench.figures import Figure, print_figures
 from sim.bench.runs import Runs
 from sim.progress import Progress
@@ -32,6 +32,7 @@ PARTS: dict[str, Part] = {  # name: called with the devices, and whether to be q
     "network": lambda runs, quick: network.resnet18(runs),
     "buses": lambda runs, quick: buses.bus_use(runs),
     "wide": lambda runs, quick: buses.layers(runs),
+    "mechanisms": lambda runs, quick: mechanisms.costs(runs),
     "speed": lambda runs, quick: speed.rates(runs),
     "waves": lambda runs, quick: speed.waves(runs),
     "waiting": lambda runs, quick: speed.waiting(runs),
@@ -42,6 +43,7 @@ LACKS: dict[str, Callable[[], str]] = {"waves": speed.lacks_fst}
 """What a part lacks on this machine; empty where it can run."""
 QUICK = ("streams", "marginal", "sweep", "stalls", "seed", "digits")
 SLOW = ("build",)  # only where it is asked for
+NAMED = ("mechanisms",)  # only where it is named: it builds cores that nothing else needs
 PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "soft_wrap": True}
 
 
@@ -53,7 +55,8 @@ def chosen_parts(
         return [name for name in PARTS if name in named]
     if quick:
         return list(QUICK)
-    return [name for name in PARTS if build or name not in SLOW]
+    usual = [name for name in PARTS if name not in NAMED]
+    return [name for name in usual if build or name not in SLOW]
 
 
 def run_benchmark(

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+import hw.mechanisms
+from hw import analyse
 from hw.config import Config
 from hw.isa import MEMORIES, Load, Store
-from sim.bench import baseline, buses, marginal, pages, runner, streams
+from hw.issue import Issue
+from sim.bench import baseline, buses, marginal, mechanisms, pages, runner, streams
 from sim.bench.figures import Figure, print_figures
 from sim.bench.runner import PARTS, chosen_parts, run_benchmark
 from sim.bench.runs import BenchError, Runs
@@ -55,7 +58,7 @@ def test_quick_benchmark_is_the_baseline(tmp_path: Path) -> None:
 
 @pytest.mark.regress
 def test_the_other_cycles_are_the_baseline(tmp_path: Path) -> None:
-    parts = ("network", "buses", "wide")
+    parts = ("network", "buses", "wide", "mechanisms")
     groups = assert_the_baseline(tmp_path, *(f"--part={part}" for part in parts))
     assert groups == {key.partition("/")[0] for key in baseline.read()} - QUICK_GROUPS
 
@@ -121,6 +124,25 @@ def test_wrong_result_is_no_figure() -> None:
         program.expected = []
         with pytest.raises(BenchError, match="expects nothing"):
             runs.run(program)
+
+
+def test_each_mechanism_has_a_core_without_it() -> None:
+    assert set(mechanisms.MECHANISMS) == set(hw.mechanisms.MECHANISMS)
+
+
+def test_a_core_without_a_mechanism_differs_and_the_core_stays_as_it_is() -> None:
+    """Each replacement is there while the core is generated, and gone after that."""
+    before = (Issue._same_loops, Issue._beside_alu, Issue._behind_gemm, analyse.WORTH_FLAGS)
+
+    def now() -> tuple[object, ...]:
+        return Issue._same_loops, Issue._beside_alu, Issue._behind_gemm, analyse.WORTH_FLAGS
+
+    for name in mechanisms.MECHANISMS:
+        with hw.mechanisms.without(name):
+            assert sum(a != b for a, b in zip(now(), before, strict=True)) == 1, name
+        assert now() == before
+    with hw.mechanisms.without(""):
+        assert now() == before
 
 
 # Baseline -----------------------------------------------------------------------------------------
@@ -246,7 +268,8 @@ def test_bus_transfers_are_whole_beats(bits: int) -> None:
 
 def test_parts() -> None:
     assert set(chosen_parts(quick=True)) < set(chosen_parts()) < set(chosen_parts(build=True))
-    assert chosen_parts(build=True) == list(PARTS)
+    assert chosen_parts(build=True) == [name for name in PARTS if name != "mechanisms"]
+    assert chosen_parts(("mechanisms",)) == ["mechanisms"]
     assert chosen_parts(("wide", "streams")) == ["streams", "wide"]
 
 
