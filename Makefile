@@ -8,6 +8,7 @@ JOBS ?= 2
 ARGS ?=
 
 RUN := .venv/bin/python
+VTA := .venv/bin/vta
 ENVIRONMENT := .venv/environment.stamp
 PYTEST := $(RUN) -m pytest -n $(JOBS) $(ARGS)
 
@@ -16,7 +17,7 @@ PYTEST := $(RUN) -m pytest -n $(JOBS) $(ARGS)
 
 .PHONY: sim
 sim: $(ENVIRONMENT) ## The main job: TVM-scheduled streams on the core, compared with NumPy
-	$(RUN) -m sim.demo
+	$(VTA) demo
 
 .PHONY: test
 test: $(ENVIRONMENT) ## The test suite; JUnit in build/test.xml
@@ -44,19 +45,19 @@ format: $(ENVIRONMENT) ## Format the sources and repair what lint can repair
 
 .PHONY: bench
 bench: $(ENVIRONMENT) ## Cycles of the benchmark streams
-	$(RUN) -m sim.bench
+	$(VTA) bench
 
 .PHONY: verilog
 verilog: $(ENVIRONMENT) ## The core as Verilog
-	$(RUN) -m sim.cli verilog
+	$(VTA) verilog
 
 .PHONY: synth
 synth: .venv/environment-fpga.stamp ## Area and timing of the core on an FPGA
-	$(RUN) -m sim.cli synth
+	$(VTA) synth
 
 .PHONY: formal
 formal: .venv/environment-formal.stamp ## Formal proofs of units of the core
-	$(RUN) -m hw.formal
+	$(VTA) formal
 
 .PHONY: environment
 environment: $(ENVIRONMENT) ## Only the environment: .venv from requirements.lock

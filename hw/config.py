@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hw.errors import VtaError, quoted, shown
+from vta.hw.errors import VtaError, quoted, shown
 
 __all__ = ["KEYS", "PRESETS", "ZERO_FLAGS", "Config", "ConfigError"]
 

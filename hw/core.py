@@ -4,11 +4,11 @@ from amaranth.hdl import Cat, Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect
 
-from hw.bus import Axi4, AxiLite
-from hw.config import Config
-from hw.control import BASES, Control
-from hw.engine import EVENT_PORTS, STAGES, Engine
-from hw.registers import COUNTERS
+from vta.hw.config import Config
+from vta.hw.engine import EVENT_PORTS, STAGES, Engine
+from vta.hw.frontend.control import BASES, Control
+from vta.hw.registers import COUNTERS
+from vta.hw.transfers.bus import Axi4, AxiLite
 
 __all__ = ["Core"]
 
@@ -18,7 +18,7 @@ class Core(wiring.Component):
 
     Members
     -------
-    m_axi: AXI4 master to DRAM. s_axi: AXI4-Lite slave with the registers of `hw.registers`.
+    m_axi: AXI4 master to DRAM. s_axi: AXI4-Lite slave with the registers of `vta.hw.registers`.
     irq: out, level. finish: out, the finish flag.
     event_*: out, which instruction starts or retires in each stage, and the stages' states.
     """

@@ -4,21 +4,21 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from hw.bus import ADDRESS_BITS, Axi4, ErrorPort, passed_on
-from hw.compute import ComputeStage
-from hw.config import Config
-from hw.control import BASES
-from hw.counters import EVENTS, Counters
-from hw.dma import READ_CHANNELS, ReadDma
-from hw.fetch import Fetch
-from hw.isa import INDEX_BITS, ErrorClass, MemoryType
-from hw.load import LoadStage
-from hw.queue import CommandQueue
-from hw.registers import COUNTERS, StageState
-from hw.scratchpad import Scratchpad
-from hw.store import StoreStage
-from hw.storer import WRITE_CHANNELS
-from hw.tokens import TokenCounter
+from vta.hw.compute.compute import ComputeStage
+from vta.hw.config import Config
+from vta.hw.frontend.control import BASES
+from vta.hw.frontend.counters import EVENTS, Counters
+from vta.hw.frontend.fetch import Fetch
+from vta.hw.frontend.queue import CommandQueue
+from vta.hw.frontend.tokens import TokenCounter
+from vta.hw.isa import INDEX_BITS, ErrorClass, MemoryType
+from vta.hw.library.scratchpad import Scratchpad
+from vta.hw.registers import COUNTERS, StageState
+from vta.hw.transfers.bus import ADDRESS_BITS, Axi4, ErrorPort, passed_on
+from vta.hw.transfers.dma import READ_CHANNELS, ReadDma
+from vta.hw.transfers.load import LoadStage
+from vta.hw.transfers.store import StoreStage
+from vta.hw.transfers.storer import WRITE_CHANNELS
 
 __all__ = ["EVENT_PORTS", "STAGES", "Engine"]
 

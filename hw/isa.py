@@ -14,8 +14,8 @@ from typing import ClassVar
 from amaranth.hdl import Shape
 from amaranth.lib import data, enum
 
-from hw.config import Config
-from hw.errors import VtaError
+from vta.hw.config import Config
+from vta.hw.errors import VtaError
 
 __all__ = [
     "INDEX_BITS", "INSTRUCTION_BYTES", "MEMORIES", "Alu", "AluOpcode", "ErrorClass", "Field",

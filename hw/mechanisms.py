@@ -11,8 +11,8 @@ from unittest.mock import patch
 
 from amaranth.hdl import Const, Module, Value
 
-from hw import analyse
-from hw.issue import Issue
+from vta.hw.compute import analyse
+from vta.hw.compute.issue import Issue
 
 __all__ = ["MECHANISMS", "without"]
 

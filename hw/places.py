@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from hw.errors import VtaError
+from vta.hw.errors import VtaError
 
 __all__ = ["PlaceError", "build_directory", "build_places"]
 

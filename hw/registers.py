@@ -1,6 +1,6 @@
 """The register map and the event counters: one table each.
 
-The AXI4-Lite block (`hw/control.py`), the driver (`sim/driver.py`), reports and the documentation
+The AXI4-Lite block (`hw/frontend/control.py`), the driver (`sim/driver.py`), reports and the documentation
 derive from these tables.
 """
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from amaranth.lib import enum
 
-from hw.config import Config
+from vta.hw.config import Config
 
 __all__ = ["COUNTERS", "IDENTIFICATION", "REGISTERS", "STAGE_STATES", "VERSION", "Counter",
            "Register", "StageState", "address_of", "configuration_words"]  # fmt: skip

@@ -1,9 +1,6 @@
-"""Verilog of a core: ``python -m hw.verilog`` or `vta verilog`."""
+"""Verilog of a core, as `vta verilog` writes it."""
 
-import argparse
 import os
-import sys
-from pathlib import Path
 
 from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
@@ -11,8 +8,8 @@ from amaranth.hdl import Value
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 
-from hw.config import PRESETS, Config
-from hw.core import Core
+from vta.hw.config import Config
+from vta.hw.core import Core
 
 __all__ = ["convert", "generate", "to_rtlil"]
 
@@ -71,23 +68,3 @@ def generate(config: Config) -> str:
     os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
     yosys = find_yosys(lambda version: version >= (0, 40))
     return yosys.run(["-q", "-"], script, ignore_warnings=True)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("--preset", choices=PRESETS, default="1x16", help="BATCHxBLOCK")
-    source.add_argument("--config", type=Path, help="a vta_config.json")
-    parser.add_argument("-o", "--output", type=Path, help="file to write; default: print")
-    options = parser.parse_args(arguments)
-    config = Config.from_json(options.config) if options.config else Config.preset(options.preset)
-    text = generate(config)
-    if options.output is None:
-        sys.stdout.write(text)
-    else:
-        options.output.write_text(text)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

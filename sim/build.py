@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from hw.config import Config
-from hw.places import build_directory
-from sim import decoder
-from sim.cache import Progress, building, content_key, find
-from sim.toolchain import (
+from vta.hw.config import Config
+from vta.hw.places import build_directory
+from vta.sim import decoder
+from vta.sim.cache import Progress, building, content_key, find
+from vta.sim.toolchain import (
     BuildError,
     check_machine,
     cocotb_libraries,
@@ -33,15 +33,15 @@ from sim.toolchain import (
 __all__ = ["BuildError", "Simulator", "build_simulator", "build_verilog", "built_simulator"]
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = Path(__file__).resolve().parent
-BARE_LOOP = "bench/bench.cpp"
+SOURCES = Path(__file__).resolve().parent / "native"
+BARE_LOOP = "bench.cpp"
 JOBS = 2
 
 GENERATE = """
 import json, sys
-from hw.config import Config
-from hw.mechanisms import without
-from hw.verilog import generate
+from vta.hw.config import Config
+from vta.hw.mechanisms import without
+from vta.hw.verilog import generate
 keys, mechanism = json.load(sys.stdin)
 with without(mechanism):
     sys.stdout.write(generate(Config.from_dict(keys)))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hw.places import build_places
+from vta.hw.places import build_places
 
 __all__ = ["Progress", "building", "content_key", "find"]
 

@@ -1,6 +1,6 @@
-"""The `vta` command: one subcommand a module of `sim.commands`.
+"""The `vta` command: one subcommand a module of `vta.sim.commands`.
 
-`sim.exit` says what the exit status means. An error of the user is one message on standard
+`vta.sim.exit` says what the exit status means. An error of the user is one message on standard
 error; any exception that is not a `VtaError` is a bug of this package and shows as one.
 """
 
@@ -16,15 +16,15 @@ from collections.abc import Iterator
 from importlib import import_module
 from types import ModuleType
 
-from hw.errors import VtaError
-from hw.packages import package_version
-from hw.registers import VERSION
-from sim.exit import Exit
-from sw.bundle import FORMAT_VERSION
+from vta.hw.errors import VtaError
+from vta.hw.packages import package_version
+from vta.hw.registers import VERSION
+from vta.sim.exit import Exit
+from vta.sw.bundle import FORMAT_VERSION
 
 __all__ = ["main"]
 
-COMMANDS = {  # name: module of sim.commands
+COMMANDS = {  # name: module of vta.sim.commands
     "run": "run",
     "asm": "asm",
     "disasm": "disasm",
@@ -34,6 +34,8 @@ COMMANDS = {  # name: module of sim.commands
     "verilog": "verilog",
     "synth": "synth",
     "bench": "bench",
+    "demo": "demo",
+    "formal": "formal",
 }
 EXAMPLES = (
     "vta compile matmul rows=16 -o matmul.npz",
@@ -48,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     arguments = sys.argv[1:] if arguments is None else arguments
-    modules = {name: import_module(f"sim.commands.{file}") for name, file in COMMANDS.items()}
+    modules = {name: import_module(f"vta.sim.commands.{file}") for name, file in COMMANDS.items()}
     parser = _parser(modules)
     if not arguments:
         parser.print_help(sys.stderr)
@@ -153,6 +155,3 @@ def _bug(arguments: list[str]) -> int:
     )
     return Exit.BUG
 
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,8 +1,8 @@
 """The SystemVerilog that names states and instructions in waves, from the tables."""
 
-from hw.config import Config
-from hw.isa import AluOpcode, Field, MemoryType, Opcode, fields
-from hw.registers import StageState
+from vta.hw.config import Config
+from vta.hw.isa import AluOpcode, Field, MemoryType, Opcode, fields
+from vta.hw.registers import StageState
 
 __all__ = ["FILE_NAME", "INSTRUCTION_NAMES", "decoder"]
 

@@ -5,7 +5,6 @@ NumPy's result for the operators compiled here, with the recorded one for the re
 The end is the handwritten-digit network on real images.
 """
 
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,17 +12,17 @@ from typing import Any
 
 from rich.console import Console
 
-from hw.config import Config
-from sim.build import ROOT
-from sim.commands.common import result_console
-from sim.commands.run import run_one
-from sim.device import RtlDevice
-from sim.options import RunOptions
-from sim.progress import Progress
-from sim.report import Outcome, print_outcomes
-from sw.program import Program
+from vta.hw.config import Config
+from vta.sim.build import ROOT
+from vta.sim.commands.common import result_console
+from vta.sim.commands.run import run_one
+from vta.sim.device import RtlDevice
+from vta.sim.options import RunOptions
+from vta.sim.progress import Progress
+from vta.sim.report import Outcome, print_outcomes
+from vta.sw.program import Program
 
-__all__ = ["OPERATORS", "main"]
+__all__ = ["OPERATORS", "run_demo"]
 
 STREAMS = ROOT / "tests" / "streams"
 REQUANTIZE = {"shift": 8, "low": 0, "high": 127}
@@ -41,8 +40,8 @@ OPERATORS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("shift_right", "shift_right", {"columns": 1024, "constant": 4}),
     ("relu", "relu", {"columns": 1024}),
     ("clip", "clip", {"columns": 1024, "low": -20, "high": 100}),
-    ("seed_unit_loop", "seed", {"form": "unit_loop"}),
-    ("seed_fused", "seed", {"form": "fused"}),
+    ("simple_matmul_unit_loop", "simple_matmul", {"form": "unit_loop"}),
+    ("simple_matmul_fused", "simple_matmul", {"form": "fused"}),
     ("matmul_1x1024x1024", "matmul", {"rows": 1, "inner": 1024, "columns": 1024, **REQUANTIZE}),
     (
         "conv2d_14x14x256",
@@ -63,7 +62,7 @@ OPERATORS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 )  # fmt: skip
 
 
-def main() -> int:
+def run_demo() -> int:
     """Run everything; 0 if all of it matches."""
     console, started = result_console(), time.monotonic()
     config = Config()
@@ -91,7 +90,7 @@ def _outcomes(device: RtlDevice, config: Config, progress: Progress) -> Iterator
 def _programs(config: Config, progress: Progress) -> Iterator[Program]:
     """The compiled operators with random tensors, then the reference streams."""
     progress.step("loading TVM")
-    from sw.operators import operator
+    from vta.sw.operators import operator
 
     for name, chosen, parameters in OPERATORS:
         progress.note(f"{name}: compiling")
@@ -104,11 +103,8 @@ def _programs(config: Config, progress: Progress) -> Iterator[Program]:
 def _digits(device: RtlDevice, console: Console, progress: Progress) -> bool:
     """The digits network on its test images; True if it does as well as it should."""
     progress.note("the digits network: compiling")
-    from sw.models.digits import demo
+    from vta.sw.models.digits import demo
 
     progress.clear()
     return demo(device, console)
 
-
-if __name__ == "__main__":
-    sys.exit(main())

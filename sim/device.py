@@ -7,20 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
-from hw.config import Config
-from hw.errors import check_range
-from hw.isa import MEMORIES, ErrorClass, MemoryType
-from hw.registers import COUNTERS, address_of
-from sim.build import build_simulator
-from sim.cache import Progress
-from sim.diagnosis import diagnose, explain_early_finish, explain_error
-from sim.limits import cycle_limit
-from sim.monitors import Wake
-from sim.options import RunOptions, messages
-from sim.poison import poison_program
-from sim.process import SimulationError, SimulatorProcess
-from sim.timeline import read_events
-from sw.program import MAX_CYCLES, BundleError, DeviceError, Program, Result
+from vta.hw.config import Config
+from vta.hw.errors import check_range
+from vta.hw.isa import MEMORIES, ErrorClass, MemoryType
+from vta.hw.registers import COUNTERS, address_of
+from vta.sim.build import build_simulator
+from vta.sim.cache import Progress
+from vta.sim.diagnosis import diagnose, explain_early_finish, explain_error
+from vta.sim.limits import cycle_limit
+from vta.sim.monitors import Wake
+from vta.sim.options import RunOptions, messages
+from vta.sim.poison import poison_program
+from vta.sim.process import SimulationError, SimulatorProcess
+from vta.sim.timeline import read_events
+from vta.sw.program import MAX_CYCLES, BundleError, DeviceError, Program, Result
 
 __all__ = ["Hang", "ProtocolViolation", "RtlDevice", "RtlResult"]
 

@@ -7,12 +7,12 @@ pop takes the nth push, both in program order.
 
 from dataclasses import dataclass
 
-from hw.errors import shown
-from hw.isa import ErrorClass, Instruction, Stage
-from hw.registers import STAGE_STATES, StageState
-from sw.assembler import format_instruction
-from sw.program import Program
-from sw.rules import stage_of
+from vta.hw.errors import shown
+from vta.hw.isa import ErrorClass, Instruction, Stage
+from vta.hw.registers import STAGE_STATES, StageState
+from vta.sw.assembler import format_instruction
+from vta.sw.program import Program
+from vta.sw.rules import stage_of
 
 __all__ = ["describe_instruction", "diagnose", "explain_early_finish", "explain_error"]
 
@@ -91,7 +91,7 @@ def _value(value: object) -> str:
 def diagnose(program: Program, values: dict[str, int]) -> list[str]:
     """Lines that say what fetch and each stage do, and for whom they wait.
 
-    `values` maps the names of hw.registers.REGISTERS to what was read: the indices, the stages'
+    `values` maps the names of vta.hw.registers.REGISTERS to what was read: the indices, the stages'
     states, the tokens.
     """
     view = _View(program, program.instructions(), values)

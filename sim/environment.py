@@ -37,6 +37,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 OLDEST_PYTHON = (3, 11)
 LOCK_TOOL = "pip-tools==7.6.2"
+FOLDERS = ("hw", "sw", "sim")  # of the checkout: imported as vta.hw, vta.sw, vta.sim
 EXTRAS = ("formal", "fpga", "train")
 
 PROGRAMS = (
@@ -52,7 +53,7 @@ COMMAND = """#!/bin/sh
 ' '''
 import sys
 
-from sim.cli import main
+from vta.sim.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())
@@ -211,10 +212,15 @@ def _install(name: str) -> None:
 
 
 def _link_sources() -> None:
-    """Put the checkout on the environment's module path, and the `vta` command into its bin."""
+    """Link the checkout's folders into the environment's package `vta`, and add the command."""
     for library in VENV.glob("lib/python3.*/site-packages"):
-        # Relative to the .pth file, so that the checkout can move.
-        (library / "vta.pth").write_text(os.path.relpath(ROOT, library) + "\n")
+        package = library / "vta"
+        package.mkdir(exist_ok=True)
+        for name in FOLDERS:
+            link = package / name
+            link.unlink(missing_ok=True)
+            link.symlink_to(os.path.relpath(ROOT / name, package))  # the checkout can move
+        (library / "vta.pth").unlink(missing_ok=True)  # of an older environment
     command = VENV / "bin" / "vta"
     command.write_text(COMMAND)
     command.chmod(0o755)

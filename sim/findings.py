@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from sw.check import Warning, check
-from sw.golden import GoldenDevice
-from sw.program import Program
+from vta.sw.check import Warning, check
+from vta.sw.golden import GoldenDevice
+from vta.sw.program import Program
 
 __all__ = ["undefined", "warnings_of"]
 

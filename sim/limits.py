@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from hw.isa import INSTRUCTION_BYTES, Field, Opcode, fields
-from sim.options import RunOptions
-from sw.program import MAX_CYCLES, Program
+from vta.hw.isa import INSTRUCTION_BYTES, Field, Opcode, fields
+from vta.sim.options import RunOptions
+from vta.sw.program import MAX_CYCLES, Program
 
 __all__ = ["cycle_limit"]
 

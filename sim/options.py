@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hw.errors import OptionError, check_range
+from vta.hw.errors import OptionError, check_range
 
 __all__ = ["SEED_LIMIT", "Fault", "RunOptions"]
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hw.errors import OptionError
+from vta.hw.errors import OptionError
 
 __all__ = [
     "STANDARD_OUTPUT", "check_output", "file_names", "output_path", "write_json", "write_text",

@@ -7,10 +7,10 @@ waits until every queue is empty.
 
 import numpy as np
 
-from hw.config import Config
-from hw.isa import MEMORIES, Finish, Load, MemoryType
-from sw.codec import encode_all
-from sw.program import Program, Registers
+from vta.hw.config import Config
+from vta.hw.isa import MEMORIES, Finish, Load, MemoryType
+from vta.sw.codec import encode_all
+from vta.sw.program import Program, Registers
 
 __all__ = ["poison_program"]
 

@@ -10,20 +10,23 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from cocotb_tools import config as cocotb_config
 
-from hw.errors import VtaError
-from sim.build import ROOT, Simulator
-from sim.messages import receive, send
-from sim.rundirs import RunDirectory
-from sim.toolchain import cocotb_libraries, libpython
+from vta.hw.errors import VtaError
+from vta.sim.build import ROOT, Simulator
+from vta.sim.messages import receive, send
+from vta.sim.rundirs import RunDirectory
+from vta.sim.toolchain import cocotb_libraries, libpython
 
 __all__ = ["SimulationError", "SimulatorCrash", "SimulatorProcess", "cocotb_environment"]
 
-SERVER = "sim.testbench"
+SERVER = "vta.sim.testbench"
+IMPORTS = (ROOT, Path(__file__).absolute().parents[2])
+"""Where a simulator's Python finds what it runs: tests in the checkout, and the package `vta`."""
 LOG_LINES = 12
 CLOSE_SECONDS = 20  # to write the end of its waves
 SHARE_WORDS = 2
@@ -146,7 +149,7 @@ class SimulatorProcess:
 def cocotb_environment(module: str) -> dict[str, str]:
     """The variables that tell a simulator which cocotb tests to run, and where Python is."""
     env = dict(os.environ)
-    path = [str(ROOT), *filter(None, [env.get("PYTHONPATH")])]
+    path = [*map(str, IMPORTS), *filter(None, [env.get("PYTHONPATH")])]
     libraries = [str(cocotb_libraries()), *filter(None, [env.get("LD_LIBRARY_PATH")])]
     env |= {
         "COCOTB_TEST_MODULES": module,

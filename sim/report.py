@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hw.registers import COUNTERS
-from sim import output
-from sw.bound import bound
-from sw.check import Warning
-from sw.program import Program, Result
+from vta.hw.registers import COUNTERS
+from vta.sim import output
+from vta.sw.bound import bound
+from vta.sw.check import Warning
+from vta.sw.program import Program, Result
 
 __all__ = ["Outcome", "print_outcomes", "print_split", "run_bound", "write_json"]
 
@@ -134,7 +134,7 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
 
 
 def run_bound(result: Result) -> int:
-    """The bound (`sw.bound`) of what was run, from its own counters; 0 without any."""
+    """The bound (`vta.sw.bound`) of what was run, from its own counters; 0 without any."""
     counts = {name: result.counters.get(name, 0) for name in EVENTS}
     return bound(
         gemm=counts["gemm_uops"],

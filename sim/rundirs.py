@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from hw.places import build_directory
+from vta.hw.places import build_directory
 
 __all__ = ["RunDirectory"]
 

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sim.diagnosis import describe_instruction
-from sim.findings import undefined, warnings_of
-from sw.check import Warning
-from sw.golden import GoldenDevice, stray_bytes
-from sw.layout import LayoutError, index_at
-from sw.program import Mismatch, Program, Segment
+from vta.sim.diagnosis import describe_instruction
+from vta.sim.findings import undefined, warnings_of
+from vta.sw.check import Warning
+from vta.sw.golden import GoldenDevice, stray_bytes
+from vta.sw.layout import LayoutError, index_at
+from vta.sw.program import Mismatch, Program, Segment
 
 __all__ = ["explain_leftovers", "explain_mismatch", "place"]
 

@@ -15,9 +15,9 @@ from typing import Any
 import cocotb
 from cocotb.triggers import ClockCycles, First, RisingEdge, Timer
 
-from sim.driver import RegisterDriver
-from sim.messages import receive, send
-from sim.monitors import CHANNELS, Monitor
+from vta.sim.driver import RegisterDriver
+from vta.sim.messages import receive, send
+from vta.sim.monitors import CHANNELS, Monitor
 
 CLOCK_NS = 10
 RESET_CYCLES = 4

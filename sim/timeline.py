@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hw.isa import Instruction, Stage
-from hw.registers import STAGE_STATES, StageState
-from sw.assembler import format_instruction
-from sw.program import Program
+from vta.hw.isa import Instruction, Stage
+from vta.hw.registers import STAGE_STATES, StageState
+from vta.sw.assembler import format_instruction
+from vta.sw.program import Program
 
 __all__ = ["EVENT", "intervals", "read_events", "write_timeline"]
 

@@ -8,8 +8,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from hw.errors import VtaError
-from sim import environment
+from vta.hw.errors import VtaError
+from vta.sim import environment
 
 __all__ = [
     "BuildError", "check_machine", "cocotb_libraries", "compiler", "has_vectors", "libpython",

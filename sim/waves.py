@@ -8,15 +8,15 @@ FST needs. The MAC array and the ALU lanes are left out: they are most of the si
 from collections.abc import Callable
 from pathlib import Path
 
-from hw.config import Config
-from hw.errors import OptionError
-from hw.places import build_directory
-from sim import environment
-from sim.build import built_simulator
-from sim.device import RtlDevice, RtlResult
-from sim.options import RunOptions
-from sim.toolchain import compiler
-from sw.program import Program
+from vta.hw.config import Config
+from vta.hw.errors import OptionError
+from vta.hw.places import build_directory
+from vta.sim import environment
+from vta.sim.build import built_simulator
+from vta.sim.device import RtlDevice, RtlResult
+from vta.sim.options import RunOptions
+from vta.sim.toolchain import compiler
+from vta.sw.program import Program
 
 __all__ = ["VARIANTS", "run_with_waves", "wave_format", "waves_path", "why_vcd"]
 

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from hw.errors import VtaError, quoted, shown
+from vta.hw.errors import VtaError, quoted, shown
 
 __all__ = ["FORMAT_VERSION", "IMAGE_LIMIT", "BundleError", "check_number", "check_object",
            "check_text", "get", "read_bundle", "write_bundle"]  # fmt: skip

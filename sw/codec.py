@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from hw.config import Config
-from hw.isa import (
+from vta.hw.config import Config
+from vta.hw.isa import (
     INSTRUCTION_BYTES,
     INSTRUCTIONS,
     Instruction,

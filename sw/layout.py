@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hw.errors import VtaError
+from vta.hw.errors import VtaError
 
 __all__ = ["LayoutError", "index_at", "pack", "packed_shape", "unpack"]
 

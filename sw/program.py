@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hw.config import Config, ConfigError
-from hw.errors import quoted, shown
-from hw.isa import INSTRUCTION_BYTES, MEMORIES, ErrorClass, Instruction
-from sw.bundle import (
+from vta.hw.config import Config, ConfigError
+from vta.hw.errors import quoted, shown
+from vta.hw.isa import INSTRUCTION_BYTES, MEMORIES, ErrorClass, Instruction
+from vta.sw.bundle import (
     FORMAT_VERSION,
     IMAGE_LIMIT,
     BundleError,
@@ -27,7 +27,7 @@ from sw.bundle import (
     read_bundle,
     write_bundle,
 )
-from sw.codec import decode_all
+from vta.sw.codec import decode_all
 
 __all__ = [
     "DTYPES", "IMAGE_LIMIT", "MAX_CYCLES", "BundleError", "Device", "DeviceError", "Mismatch",
@@ -318,7 +318,7 @@ class Result:
     """What a device returns: the whole memory afterwards, and how it went.
 
     `memory` is uint8, memory_size long. `cycles` is None where the device has no clock.
-    `counters` maps the names of hw.registers.COUNTERS (and "acc_writes") to values. `writers` is
+    `counters` maps the names of vta.hw.registers.COUNTERS (and "acc_writes") to values. `writers` is
     None, or int32, memory_size long: the instruction that wrote each byte last, -1 where none did.
     """
 

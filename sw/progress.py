@@ -5,7 +5,7 @@ from collections.abc import Callable
 __all__ = ["Progress", "quiet"]
 
 Progress = Callable[[str], None]
-"""Called with the name of a step when it begins; `sim.progress` shows it."""
+"""Called with the name of a step when it begins; `vta.sim.progress` shows it."""
 
 
 def quiet(step: str) -> None:

@@ -4,8 +4,8 @@ Isa.md sections 4 to 6, the part that needs neither data nor uops. The golden mo
 checker both ask here; the RTL has its own decoder.
 """
 
-from hw.config import Config
-from hw.isa import (
+from vta.hw.config import Config
+from vta.hw.isa import (
     MEMORIES,
     Alu,
     AluOpcode,
@@ -20,7 +20,7 @@ from hw.isa import (
     Stage,
     Store,
 )
-from sw.program import DeviceError
+from vta.sw.program import DeviceError
 
 __all__ = ["LOADABLE", "dispatch_error", "is_nop", "load_extent", "loop_is_empty", "stage_of"]
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hw.config import Config
-from hw.isa import ErrorClass, Finish, Instruction, Stage
-from sw.program import DeviceError
-from sw.rules import dispatch_error, stage_of
+from vta.hw.config import Config
+from vta.hw.isa import ErrorClass, Finish, Instruction, Stage
+from vta.sw.program import DeviceError
+from vta.sw.rules import dispatch_error, stage_of
 
 __all__ = ["STAGES", "TOKEN_FLAGS", "StageNetwork", "Stop"]
 

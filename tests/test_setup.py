@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sim import environment
+from vta.sim import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = sorted(ROOT.glob("requirements*.lock"))
@@ -197,10 +197,10 @@ def test_nothing_is_installed_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_checkout_can_move(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The module path and the `vta` command go with the folder; the exit code comes through."""
+    """The package and the `vta` command go with the folder; the exit code comes through."""
     old, new = tmp_path / "old place", tmp_path / "new place"
     library = Path(".venv/lib/python3.11/site-packages")
-    for folder in (library, ".venv/bin", "sim"):
+    for folder in (library, ".venv/bin", *environment.FOLDERS):
         (old / folder).mkdir(parents=True)
     (old / ".venv/bin/python").symlink_to(sys.executable)
     (old / "sim/__init__.py").touch()
@@ -208,15 +208,18 @@ def test_checkout_can_move(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.setattr(environment, "ROOT", old)
     monkeypatch.setattr(environment, "VENV", old / ".venv")
     environment._link_sources()
+    environment._link_sources()  # over what is there already
     old.rename(new)
 
-    show = f"import site, sys; site.addsitedir({str(new / library)!r}); print(sys.path[-1])"
-    found = subprocess.check_output([sys.executable, "-I", "-c", show], text=True).strip()
-    assert Path(found).resolve() == new.resolve()
+    show = f"import sys; sys.path.insert(0, {str(new / library)!r}); import vta.sim as s"
+    command = [sys.executable, "-I", "-c", f"{show}; print(s.__file__)"]
+    found = subprocess.check_output(command, text=True).strip()
+    assert Path(found).resolve() == (new / "sim/__init__.py").resolve()
 
     link = tmp_path / "vta"
     link.symlink_to(new / ".venv/bin/vta")
-    call = subprocess.run([link, "run", "a file"], env={**os.environ, "PYTHONPATH": str(new)})
+    path = {**os.environ, "PYTHONPATH": str(new / library)}
+    call = subprocess.run([link, "run", "a file"], env=path)
     assert call.returncode == 3, "the name of the command and two arguments"
 
 

@@ -3,11 +3,11 @@
 from amaranth.hdl import Assert, Assume, Module, Mux, Signal
 from amaranth.lib.wiring import In
 
-from hw.bursts import SPAN_BITS, BurstGenerator, rows_layout
-from hw.bus import ADDRESS_BITS, BURST_BEATS
-from hw.config import Config
-from hw.formal.prove import Properties
-from hw.scratchpad import log2
+from vta.hw.config import Config
+from vta.hw.formal.prove import Properties
+from vta.hw.library.scratchpad import log2
+from vta.hw.transfers.bursts import SPAN_BITS, BurstGenerator, rows_layout
+from vta.hw.transfers.bus import ADDRESS_BITS, BURST_BEATS
 
 __all__ = ["BurstProperties"]
 

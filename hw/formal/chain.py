@@ -4,15 +4,15 @@ from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In
 
-from hw.alu import ALU_LATENCY, AluLane, FirstOp, chain_layout, extend
-from hw.config import Config
-from hw.formal.prove import Properties
-from hw.isa import AluOpcode, Opcode, instruction_layout
+from vta.hw.compute.alu import ALU_LATENCY, AluLane, FirstOp, chain_layout, extend
+from vta.hw.config import Config
+from vta.hw.formal.prove import Properties
+from vta.hw.isa import AluOpcode, Opcode, instruction_layout
 
 __all__ = ["ChainProperties", "LaneProperties"]
 
 MOST = 15
-"""Instructions in a chain, at most: `hw.issue` folds no more."""
+"""Instructions in a chain, at most: `vta.hw.compute.issue` folds no more."""
 
 
 def _minimum(a: Value, b: Value) -> Value:
@@ -111,7 +111,7 @@ def _legal(chain: data.View, count: Value | int) -> Value:
 
 
 class ChainProperties(Properties):
-    """`hw.alu.extend` on any chain, any ALU instruction, any data. No state: one cycle.
+    """`vta.hw.compute.alu.extend` on any chain, any ALU instruction, any data. No state: one cycle.
 
     Proved, by induction over the length of a chain:
 

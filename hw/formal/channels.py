@@ -6,14 +6,14 @@ from amaranth.hdl import Assert, Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from hw.config import Config
-from hw.control import Control
-from hw.dma import ReadDma
-from hw.formal.prove import Properties
-from hw.isa import MemoryType
-from hw.loader import Loader
-from hw.sequencer import Sequencer
-from hw.storer import Storer
+from vta.hw.compute.sequencer import Sequencer
+from vta.hw.config import Config
+from vta.hw.formal.prove import Properties
+from vta.hw.frontend.control import Control
+from vta.hw.isa import MemoryType
+from vta.hw.transfers.dma import ReadDma
+from vta.hw.transfers.loader import Loader
+from vta.hw.transfers.storer import Storer
 
 __all__ = ["CHANNELS", "HeldProperties"]
 

@@ -8,12 +8,12 @@ the MAC array multiplies by a unit matrix, and the ALU adds.
 from amaranth.hdl import Array, Assert, Assume, Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In
 
-from hw.alu import FirstOp
-from hw.alu_pipeline import AluPipeline
-from hw.formal.prove import Properties
-from hw.formal.steps import CONFIG, WRITE_CYCLE, adds_to, delayed, hold, keep_order
-from hw.gemm_pipeline import GemmPipeline
-from hw.sequencer import Kind, step_layout
+from vta.hw.compute.alu import FirstOp
+from vta.hw.compute.alu_pipeline import AluPipeline
+from vta.hw.compute.gemm_pipeline import GemmPipeline
+from vta.hw.compute.sequencer import Kind, step_layout
+from vta.hw.formal.prove import Properties
+from vta.hw.formal.steps import CONFIG, WRITE_CYCLE, adds_to, delayed, hold, keep_order
 
 __all__ = ["AluPipelineProperties", "GemmPipelineProperties"]
 

@@ -3,11 +3,11 @@
 from amaranth.hdl import Assert, Assume, Module, Mux, Signal
 from amaranth.lib.wiring import In
 
-from hw.execute import Execute
-from hw.formal.prove import Properties
-from hw.formal.steps import CONFIG, WRITE_CYCLE, adds_to, delayed, hold
-from hw.sequencer import Kind, step_layout
-from hw.window import inside, window_layout
+from vta.hw.compute.execute import Execute
+from vta.hw.compute.sequencer import Kind, step_layout
+from vta.hw.formal.prove import Properties
+from vta.hw.formal.steps import CONFIG, WRITE_CYCLE, adds_to, delayed, hold
+from vta.hw.library.window import inside, window_layout
 
 __all__ = ["PortProperties"]
 

@@ -2,10 +2,10 @@
 
 from amaranth.hdl import Assert, Assume, Module, Signal, Value
 
-from hw.alu_pipeline import AluPipeline
-from hw.config import Config
-from hw.gemm_pipeline import GemmPipeline
-from hw.sequencer import Kind
+from vta.hw.compute.alu_pipeline import AluPipeline
+from vta.hw.compute.gemm_pipeline import GemmPipeline
+from vta.hw.compute.sequencer import Kind
+from vta.hw.config import Config
 
 __all__ = ["CONFIG", "WRITE_CYCLE", "adds_to", "delayed", "hold", "keep_order"]
 
@@ -27,7 +27,7 @@ def delayed(m: Module, value: Value, cycles: int, name: str) -> list[Value]:
 
 
 def hold(m: Module, stream, inputs: Value) -> None:
-    """Assume that steps on offer are held: the sequencer does so (`hw.formal.channels`)."""
+    """Assume that steps on offer are held: the sequencer does so (`vta.hw.formal.channels`)."""
     before, offered = Signal.like(inputs), Signal()
     m.d.sync += [before.eq(inputs), offered.eq(stream.valid & ~stream.ready)]
     m.d.comb += Assume(~offered | (stream.valid & (inputs == before)))

@@ -3,8 +3,8 @@
 from amaranth.hdl import Assert, Assume, Module, Signal
 from amaranth.lib.wiring import In
 
-from hw.formal.prove import Properties
-from hw.tokens import TokenCounter
+from vta.hw.formal.prove import Properties
+from vta.hw.frontend.tokens import TokenCounter
 
 __all__ = ["TokenProperties"]
 

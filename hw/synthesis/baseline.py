@@ -4,11 +4,11 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hw.synthesis.report import Figures
+from vta.hw.synthesis.report import Figures
 
 __all__ = ["BASELINE", "LIMITS", "Check", "check", "read_baseline", "write_baseline"]
 
-BASELINE = Path(__file__).parents[1] / "synthesis_baseline.json"
+BASELINE = Path(__file__).with_name("baseline.json")
 LIMITS = {  # flow and configuration: resource -> less than this; fmax_mhz: this or more
     "xilinx7 1x16_64": {"LUT": 20_000, "DSP": 320, "RAMB36": 175},
     "ecp5 1x8_64": {"fmax_mhz": 100},

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hw.config import Config
-from hw.packages import first_missing
-from hw.synthesis.report import Figures, TimingPath, Units, memory_name
-from hw.synthesis.tools import (
+from vta.hw.config import Config
+from vta.hw.packages import first_missing
+from vta.hw.synthesis.report import Figures, TimingPath, Units, memory_name
+from vta.hw.synthesis.tools import (
     PACKAGES,
     Progress,
     SynthesisError,
@@ -66,7 +66,7 @@ class Flow:
 XILINX7 = Flow(
     name="xilinx7",
     title="Xilinx 7, synthesis",
-    source="from hw.verilog import to_rtlil",
+    source="from vta.hw.verilog import to_rtlil",
     top="vta",
     script="synth_xilinx -family xc7 -top vta -flatten -noiopad -noclkbuf\nautoname",
     costs={
@@ -85,7 +85,7 @@ XILINX7 = Flow(
 ECP5 = Flow(
     name="ecp5",
     title="ECP5 LFE5UM5G-85F, placed and routed",
-    source="from hw.synthesis.harness import to_rtlil",
+    source="from vta.hw.synthesis.harness import to_rtlil",
     top="harness",
     script="synth_ecp5 -top harness -json routed.json",
     costs={
@@ -136,14 +136,15 @@ def synthesize(flow: Flow, config: Config, *, seed: int, progress: Progress) -> 
 
 def _generate(flow: Flow, config: Config, progress: Progress) -> Path:
     """The design as RTLIL, generated in a process of its own so that it is the same each time."""
-    files = [*sorted(HW.glob("*.py")), Path(__file__).parent / "harness.py"]
+    core = (f for f in HW.rglob("*.py") if f.relative_to(HW).parts[0] not in ("formal", "synthesis"))
+    files = [*sorted(core), Path(__file__).parent / "harness.py"]
     values = json.dumps(config.to_dict())
     key = content_key((flow.source, values, versions(), *(f.read_bytes() for f in files)))
 
     def make(directory: Path) -> None:
         progress(f"generating the core ({config.name})")
         program = (
-            f"import json, sys\nfrom hw.config import Config\n{flow.source}\n"
+            f"import json, sys\nfrom vta.hw.config import Config\n{flow.source}\n"
             "sys.stdout.write(to_rtlil(Config.from_dict(json.load(sys.stdin))))\n"
         )
         env = os.environ | {"PYTHONHASHSEED": "0", "PYTHONPATH": str(HW.parent)}

@@ -3,9 +3,9 @@
 from amaranth.hdl import Cat, Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 
-from hw.config import Config
-from hw.core import Core
-from hw.verilog import convert
+from vta.hw.config import Config
+from vta.hw.core import Core
+from vta.hw.verilog import convert
 
 __all__ = ["TOP", "Harness", "to_rtlil"]
 

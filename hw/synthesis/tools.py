@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from hw.errors import VtaError
-from hw.places import build_directory
+from vta.hw.errors import VtaError
+from vta.hw.places import build_directory
 
 __all__ = ["PACKAGES", "Progress", "SynthesisError", "cached", "content_key",
            "run_nextpnr", "run_yosys", "versions"]  # fmt: skip

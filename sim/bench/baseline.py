@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hw.errors import VtaError
-from sim.bench.figures import Figure
+from vta.hw.errors import VtaError
+from vta.sim.bench.figures import Figure
 
 __all__ = ["PATH", "BaselineError", "Change", "compare", "read", "update"]
 

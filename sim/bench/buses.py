@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw.config import Config
-from hw.isa import MEMORIES, Load, MemoryType, Store
-from sim.bench.figures import Figure
-from sim.bench.network import compile_layer, layer_figure
-from sim.bench.runs import Runs, with_golden
-from sim.bench.targets import BUS_USE, LAYERS, OVER_BOUND, ROW_BEATS
-from sw.generate.stream import Stream
-from sw.program import Program
+from vta.hw.config import Config
+from vta.hw.isa import MEMORIES, Load, MemoryType, Store
+from vta.sim.bench.figures import Figure
+from vta.sim.bench.network import compile_layer, layer_figure
+from vta.sim.bench.runs import Runs, with_golden
+from vta.sim.bench.targets import BUS_USE, LAYERS, OVER_BOUND, ROW_BEATS
+from vta.sw.program import Program
+from vta.sw.test_programs.stream import StreamBuilder
 
 __all__ = ["WIDE", "bus_use", "layers", "transfers"]
 
@@ -77,7 +77,7 @@ def program(rows: Rows, count: int, config: Config) -> Program:
 
     It expects what the golden model computes.
     """
-    stream = Stream(config, f"{rows.name}_x{count}")
+    stream = StreamBuilder(config, f"{rows.name}_x{count}")
     elements, store = rows.elements(config), rows.type is MemoryType.OUT
     stride = elements * (2 if rows.gap else 1)
     stream.align(4096)
@@ -100,7 +100,7 @@ def program(rows: Rows, count: int, config: Config) -> Program:
     return with_golden(stream.program())
 
 
-def _fill(stream: Stream) -> None:
+def _fill(stream: StreamBuilder) -> None:
     """Load all of ACC, so that there is something to store."""
     config = stream.config
     rng = np.random.default_rng(SEED)
@@ -108,7 +108,7 @@ def _fill(stream: Stream) -> None:
     stream.load_new(MemoryType.ACC, values, 0)
 
 
-def _store_row(stream: Stream, elements: int) -> None:
+def _store_row(stream: StreamBuilder, elements: int) -> None:
     """Store what was loaded; the same in every stream of a pair."""
     config = stream.config
     stream.store(0, np.zeros((elements, config.batch, config.block), np.int8))

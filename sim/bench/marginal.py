@@ -6,13 +6,13 @@ from functools import partial
 
 import numpy as np
 
-from hw.config import Config
-from hw.isa import Alu, AluOpcode, Gemm, Instruction, Load, MemoryType, Store
-from sim.bench.figures import Figure
-from sim.bench.runs import CONFIG, Runs, with_golden
-from sim.bench.targets import LATENCIES, MARGINALS
-from sw.generate.stream import Stream
-from sw.program import Program
+from vta.hw.config import Config
+from vta.hw.isa import Alu, AluOpcode, Gemm, Instruction, Load, MemoryType, Store
+from vta.sim.bench.figures import Figure
+from vta.sim.bench.runs import CONFIG, Runs, with_golden
+from vta.sim.bench.targets import LATENCIES, MARGINALS
+from vta.sw.program import Program
+from vta.sw.test_programs.stream import StreamBuilder
 
 __all__ = ["costs", "program"]
 
@@ -47,7 +47,7 @@ def program(kind: str, n: int, count: int, config: Config = CONFIG) -> Program:
 
     It expects what the golden model computes.
     """
-    stream = Stream(config, f"{kind}_{n}_x{count}" if n else f"{kind}_x{count}")
+    stream = StreamBuilder(config, f"{kind}_{n}_x{count}" if n else f"{kind}_x{count}")
     rng = np.random.default_rng(SEED)
     repeat = KINDS[kind](stream, rng, n)
     for index in range(count):
@@ -57,7 +57,7 @@ def program(kind: str, n: int, count: int, config: Config = CONFIG) -> Program:
 
 
 # Each prepares a stream and gives what is repeated -----------------------------------------------
-def _accumulators(stream: Stream, rng: np.random.Generator, n: int) -> None:
+def _accumulators(stream: StreamBuilder, rng: np.random.Generator, n: int) -> None:
     """Fill 2 n accumulators by a GEMM; uop 0 is for operands in INP, 1 for the upper half.
 
     Before it come enough NOPs that their fetch, not the loads, decides when it begins: the fetch
@@ -76,7 +76,7 @@ def _accumulators(stream: Stream, rng: np.random.Generator, n: int) -> None:
 
 
 def _gemm(
-    stream: Stream, rng: np.random.Generator, n: int, *, advance: int = 1, reset: int = 0
+    stream: StreamBuilder, rng: np.random.Generator, n: int, *, advance: int = 1, reset: int = 0
 ) -> Repeat:
     _accumulators(stream, rng, n)
     gemm = Gemm(uop_end=1, iter_out=n // ROW, iter_in=ROW, dst_factor_out=advance * ROW,
@@ -85,7 +85,7 @@ def _gemm(
 
 
 def _alu(
-    stream: Stream, rng: np.random.Generator, n: int, *, immediate: bool, advance: int = 1
+    stream: StreamBuilder, rng: np.random.Generator, n: int, *, immediate: bool, advance: int = 1
 ) -> Repeat:
     _accumulators(stream, rng, n)
     uop = 0 if immediate else 1
@@ -96,7 +96,7 @@ def _alu(
 
 
 def _load(
-    stream: Stream, rng: np.random.Generator, n: int, *, type: MemoryType, dtype: str
+    stream: StreamBuilder, rng: np.random.Generator, n: int, *, type: MemoryType, dtype: str
 ) -> Repeat:
     config = stream.config
     values = rng.integers(-100, 100, (DISTINCT, config.batch, config.block)).astype(dtype)
@@ -110,7 +110,7 @@ def _load(
     ]  # fmt: skip
 
 
-def _store(stream: Stream, rng: np.random.Generator, n: int) -> Repeat:
+def _store(stream: StreamBuilder, rng: np.random.Generator, n: int) -> Repeat:
     _accumulators(stream, rng, DISTINCT)
     dram = stream.reserve(MemoryType.OUT, DISTINCT)
     stream.step(Store(memory_type=MemoryType.OUT))  # the store stage waits for the data
@@ -120,18 +120,18 @@ def _store(stream: Stream, rng: np.random.Generator, n: int) -> Repeat:
     ]  # fmt: skip
 
 
-def _nop(stream: Stream, rng: np.random.Generator, n: int, *, nop: Instruction) -> Repeat:
+def _nop(stream: StreamBuilder, rng: np.random.Generator, n: int, *, nop: Instruction) -> Repeat:
     return lambda index: [nop]
 
 
-def _round_trip(stream: Stream, rng: np.random.Generator, n: int) -> Repeat:
+def _round_trip(stream: StreamBuilder, rng: np.random.Generator, n: int) -> Repeat:
     stream.add(Load(memory_type=MemoryType.UOP, push_prev=1))  # `_finish` takes the last token
     ask = Load(memory_type=MemoryType.INP, pop_next=1, push_next=1)
     answer = Load(memory_type=MemoryType.UOP, pop_prev=1, push_prev=1)
     return lambda index: [ask, answer]
 
 
-KINDS: dict[str, Callable[[Stream, np.random.Generator, int], Repeat]] = {
+KINDS: dict[str, Callable[[StreamBuilder, np.random.Generator, int], Repeat]] = {
     "gemm": _gemm,
     "gemm_one_vector": partial(_gemm, advance=0),
     "reset": partial(_gemm, reset=1),
@@ -149,7 +149,7 @@ KINDS: dict[str, Callable[[Stream, np.random.Generator, int], Repeat]] = {
 }
 
 
-def _finish(stream: Stream, kind: str, n: int) -> None:
+def _finish(stream: StreamBuilder, kind: str, n: int) -> None:
     """Store what was computed, so that the run shows whether it is right; end a round trip."""
     if n:
         stream.store(0, np.zeros((n, stream.config.batch, stream.config.block), np.int8))

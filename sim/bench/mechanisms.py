@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from sim.bench import streams
-from sim.bench.figures import Figure
-from sim.bench.runs import CONFIG, Runs, check, cycles_of
-from sim.build import build_verilog
-from sim.device import RtlDevice
+from vta.sim.bench import streams
+from vta.sim.bench.figures import Figure
+from vta.sim.bench.runs import CONFIG, Runs, check, cycles_of
+from vta.sim.build import build_verilog
+from vta.sim.device import RtlDevice
 
 __all__ = ["GROUP", "MECHANISMS", "STREAMS", "costs"]
 

@@ -4,14 +4,14 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from hw.config import Config
-from sim.bench.figures import Figure
-from sim.bench.runs import CONFIG, Runs, cycles_of
-from sim.bench.targets import LAYERS, SPEED, Layer
-from sim.device import RtlResult
+from vta.hw.config import Config
+from vta.sim.bench.figures import Figure
+from vta.sim.bench.runs import CONFIG, Runs, cycles_of
+from vta.sim.bench.targets import LAYERS, SPEED, Layer
+from vta.sim.device import RtlResult
 
 if TYPE_CHECKING:
-    from sw.operators.operator import Kernel
+    from vta.sw.operators.operator import Kernel
 
 __all__ = ["compile_layer", "layer_figure", "resnet18"]
 
@@ -22,7 +22,7 @@ def compile_layer(
     runs: Runs, layer: Layer, config: Config, *, images: int | None = None
 ) -> "Kernel":
     """The conv2d operator with the layer's shapes, bias, shift and clip."""
-    from sw.operators import operator  # here, because TVM takes seconds to load
+    from vta.sw.operators import operator  # here, because TVM takes seconds to load
 
     runs.progress.note(f"{layer.name} for {config.name}: compiling")
     kernel = operator("conv2d").kernel(config, images=images, **layer.parameters, **EPILOGUE)

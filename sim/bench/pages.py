@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from sim.bench.figures import Figure
-from sim.bench.runs import CONFIG, BenchError, Runs
+from vta.sim.bench.figures import Figure
+from vta.sim.bench.runs import CONFIG, BenchError, Runs
 
 if TYPE_CHECKING:
-    from sw.models.digits import LayerRun
+    from vta.sw.models.digits import LayerRun
 
 __all__ = ["DIGITS", "SEED", "SEED_FORMS", "digits", "seed"]
 
@@ -22,7 +22,7 @@ DIGITS = "digits"
 
 def seed(runs: Runs) -> Iterator[Figure]:
     """Cycles and instructions of the seed thread's product in each form."""
-    from sw.operators import operator  # here, because TVM takes seconds to load
+    from vta.sw.operators import operator  # here, because TVM takes seconds to load
 
     for name, (chosen, parameters) in SEED_FORMS.items():
         runs.progress.note(f"{SEED}, {name}: compiling")
@@ -33,7 +33,7 @@ def seed(runs: Runs) -> Iterator[Figure]:
 
 def digits(runs: Runs) -> Iterator[Figure]:
     """The digit network on all its test images, a layer at a time."""
-    from sw.models.digits import LAYERS, classify, test_images
+    from vta.sw.models.digits import LAYERS, classify, test_images
 
     found: list[LayerRun] = []
     runs.progress.note("digits: compiling")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hw.errors import VtaError
-from hw.registers import address_of
-from sim.build import Simulator
-from sim.device import BASES
-from sim.options import RunOptions
-from sw.program import Program
+from vta.hw.errors import VtaError
+from vta.hw.registers import address_of
+from vta.sim.build import Simulator
+from vta.sim.device import BASES
+from vta.sim.options import RunOptions
+from vta.sw.program import Program
 
 __all__ = ["LoopError", "run_plain_loop"]
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from rich.console import Console
 
-from hw.errors import VtaError
-from sim import output
-from sim.bench import baseline, buses, marginal, mechanisms, network, pages, speed, streams
-from sim.bench.figures import Figure, print_figures
-from sim.bench.runs import Runs
-from sim.progress import Progress
+from vta.hw.errors import VtaError
+from vta.sim import output
+from vta.sim.bench import baseline, buses, marginal, mechanisms, network, pages, speed, streams
+from vta.sim.bench.figures import Figure, print_figures
+from vta.sim.bench.runs import Runs
+from vta.sim.progress import Progress
 
 __all__ = ["PARTS", "chosen_parts", "run_benchmark"]
 

@@ -2,13 +2,13 @@
 
 from functools import cache
 
-from hw.config import Config
-from hw.errors import VtaError
-from sim.device import RtlDevice, RtlResult
-from sim.options import RunOptions
-from sim.progress import Progress
-from sw.golden import GoldenDevice
-from sw.program import Program
+from vta.hw.config import Config
+from vta.hw.errors import VtaError
+from vta.sim.device import RtlDevice, RtlResult
+from vta.sim.options import RunOptions
+from vta.sim.progress import Progress
+from vta.sw.golden import GoldenDevice
+from vta.sw.program import Program
 
 __all__ = ["BenchError", "Runs", "with_golden"]
 

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
-from hw.places import build_directory
-from sim import environment
-from sim.bench import marginal, streams
-from sim.bench.figures import Figure
-from sim.bench.plain_loop import run_plain_loop
-from sim.bench.runs import CONFIG, Runs, check, cycles_of
-from sim.bench.targets import SPEED
-from sim.build import ROOT, build_simulator
-from sim.device import RtlDevice, load
-from sim.options import RunOptions
-from sim.process import SimulatorProcess
-from sw.program import Program, Registers
+from vta.hw.places import build_directory
+from vta.sim import environment
+from vta.sim.bench import marginal, streams
+from vta.sim.bench.figures import Figure
+from vta.sim.bench.plain_loop import run_plain_loop
+from vta.sim.bench.runs import CONFIG, Runs, check, cycles_of
+from vta.sim.bench.targets import SPEED
+from vta.sim.build import ROOT, build_simulator
+from vta.sim.device import RtlDevice, load
+from vta.sim.options import RunOptions
+from vta.sim.process import SimulatorProcess
+from vta.sw.program import Program, Registers
 
 __all__ = ["build", "lacks_fst", "rates", "verilog", "waiting", "waves"]
 
@@ -34,8 +34,8 @@ LOADED = 64 << 20  # bytes
 STALL_SEED = 1
 BUILD_STEP = """
 import sys
-from hw.config import Config
-from sim.build import build_simulator, build_verilog
+from vta.hw.config import Config
+from vta.sim.build import build_simulator, build_verilog
 {"verilog": build_verilog, "simulator": build_simulator}[sys.argv[1]](Config())
 """
 
@@ -163,7 +163,7 @@ def _build_step(step: str, name: str, directory: str) -> Figure:
     """One step in a process of its own, since the build directory is chosen at the start."""
     before, started = os.times(), time.perf_counter()
     subprocess.run([sys.executable, "-c", BUILD_STEP, step], check=True, cwd=ROOT,
-                   env=os.environ | {"VTA_BUILD": directory, "PYTHONPATH": str(ROOT)})  # fmt: skip
+                   env=os.environ | {"VTA_BUILD": directory})  # fmt: skip
     seconds, after = time.perf_counter() - started, os.times()
     cpu = after.children_user + after.children_system - before.children_user
     cpu -= before.children_system

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from sim.bench.figures import Figure
-from sim.bench.runs import Runs, cycles_of
-from sim.bench.targets import LATENCIES, STALL_OVERHEAD, STREAMS, SWEEP, StreamTarget
-from sim.build import ROOT
-from sim.options import RunOptions
-from sw.program import Program
+from vta.sim.bench.figures import Figure
+from vta.sim.bench.runs import Runs, cycles_of
+from vta.sim.bench.targets import LATENCIES, STALL_OVERHEAD, STREAMS, SWEEP, StreamTarget
+from vta.sim.build import ROOT
+from vta.sim.options import RunOptions
+from vta.sw.program import Program
 
 __all__ = ["cycles", "load", "stalls", "sweep"]
 

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from hw.errors import OptionError
-from sim.exit import Exit
-from sim.output import check_output
-from sw.assembler import AssemblerError, assemble_program
+from vta.hw.errors import OptionError
+from vta.sim.exit import Exit
+from vta.sim.output import check_output
+from vta.sw.assembler import AssemblerError, assemble_program
 
 HELP = "assemble a text into a stream bundle"
 EXAMPLES = ("vta asm add.s", "vta asm add.s -o /tmp/add.npz", "vta disasm add.npz > add.s")

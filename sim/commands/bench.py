@@ -2,9 +2,9 @@
 
 import argparse
 
-from sim.commands.common import add_json_argument, result_console
-from sim.exit import Exit
-from sim.output import check_output
+from vta.sim.commands.common import add_json_argument, result_console
+from vta.sim.exit import Exit
+from vta.sim.output import check_output
 
 HELP = "measure cycles and simulation speed, beside anchors and targets"
 EXAMPLES = (
@@ -16,7 +16,7 @@ EXAMPLES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from sim.bench.runner import PARTS
+    from vta.sim.bench.runner import PARTS
 
     add = parser.add_argument
     add("--quick", action="store_true", help="only cycles, on the default core, fewer latencies")
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     check_output("--json", args.json)
-    from sim.bench.runner import chosen_parts, run_benchmark
+    from vta.sim.bench.runner import chosen_parts, run_benchmark
 
     good = run_benchmark(
         result_console(args.json),

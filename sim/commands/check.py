@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sim.commands.common import add_json_argument
-from sim.diagnosis import describe_instruction
-from sim.exit import Exit
-from sim.output import STANDARD_OUTPUT, check_output, write_json
-from sw.check import Report, check
-from sw.program import Program
+from vta.sim.commands.common import add_json_argument
+from vta.sim.diagnosis import describe_instruction
+from vta.sim.exit import Exit
+from vta.sim.output import STANDARD_OUTPUT, check_output, write_json
+from vta.sw.check import Report, check
+from vta.sw.program import Program
 
 HELP = "check stream bundles without running them: errors, races, reads before writes"
 EXAMPLES = (

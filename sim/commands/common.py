@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hw.config import PRESETS, Config
-from sim.output import STANDARD_OUTPUT, output_path
+from vta.hw.config import PRESETS, Config
+from vta.sim.output import STANDARD_OUTPUT, output_path
 
 __all__ = ["add_config_arguments", "add_json_argument", "chosen_config", "result_console"]
 

@@ -9,14 +9,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from hw.config import Config
-from hw.errors import OptionError, check_range, integer
-from sim.commands.common import add_config_arguments, chosen_config
-from sim.exit import Exit
-from sim.options import SEED_LIMIT
-from sim.output import check_output, file_names
-from sim.progress import Progress
-from sw.program import Program
+from vta.hw.config import Config
+from vta.hw.errors import OptionError, check_range, integer
+from vta.sim.commands.common import add_config_arguments, chosen_config
+from vta.sim.exit import Exit
+from vta.sim.options import SEED_LIMIT
+from vta.sim.output import check_output, file_names
+from vta.sim.progress import Progress
+from vta.sw.program import Program
 
 HELP = "compile an operator by name, or a schedule in a Python file, to a stream bundle"
 EXAMPLES = (
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     compiler = _file if args.what.endswith(".py") else _operator
     with Progress() as progress:
         progress.note("loading TVM")
-        import_module("sw.operators")
+        import_module("vta.sw.operators")
         with progress.steps(f"compile {args.what}") as step:
             program = compiler(args, config, step)
             output = args.output or Path(f"{file_names([program.name])[0]}.npz")
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _operator(args: argparse.Namespace, config: Config, step: Callable[[str], None]) -> Program:
-    from sw.operators import operator
+    from vta.sw.operators import operator
 
     chosen = operator(args.what)
     values: dict[str, Any] = {}
@@ -75,7 +75,7 @@ def _operator(args: argparse.Namespace, config: Config, step: Callable[[str], No
 
 
 def _file(args: argparse.Namespace, config: Config, step: Callable[[str], None]) -> Program:
-    from sw.operators import ScheduleFileError, compile_file
+    from vta.sw.operators import ScheduleFileError, compile_file
 
     if args.parameters:
         raise OptionError(
@@ -108,7 +108,7 @@ def _note(text: str) -> None:
 
 
 def _list() -> int:
-    from sw.operators import OPERATORS
+    from vta.sw.operators import OPERATORS
 
     for operator in OPERATORS.values():
         print(f"{operator.name}: {operator.help}")

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from sim.exit import Exit
-from sim.output import check_output, output_path, write_text
-from sw.assembler import disassemble, disassemble_program
-from sw.program import Program
+from vta.sim.exit import Exit
+from vta.sim.output import check_output, output_path, write_text
+from vta.sw.assembler import disassemble, disassemble_program
+from vta.sw.program import Program
 
 HELP = "show a stream bundle as assembly text, which vta asm reads again"
 EXAMPLES = (

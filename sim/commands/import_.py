@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from hw.config import Config
-from sim.exit import Exit
-from sim.output import check_output, file_names
-from sw.standalone import find_layer, import_directory, notes
+from vta.hw.config import Config
+from vta.sim.exit import Exit
+from vta.sim.output import check_output, file_names
+from vta.sw.standalone import find_layer, import_directory, notes
 
 HELP = "import a directory of standalone-vta (instructions.bin, uop.bin, ...) as a stream bundle"
 EXAMPLES = (

@@ -5,23 +5,23 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from hw.config import Config
-from hw.errors import OptionError, check_range
-from sim.commands.common import add_json_argument, result_console
-from sim.device import Hang, RtlDevice, RtlResult
-from sim.exit import Exit
-from sim.findings import undefined, warnings_of
-from sim.options import RunOptions
-from sim.output import check_output, file_names
-from sim.process import SimulationError
-from sim.progress import Progress
-from sim.report import Outcome, print_outcomes, print_split, write_json
-from sim.scoreboard import explain_leftovers, explain_mismatch
-from sim.timeline import write_timeline
-from sim.waves import run_with_waves, waves_path, why_vcd
-from sw.check import check
-from sw.golden import GoldenDevice
-from sw.program import MAX_CYCLES, Device, DeviceError, Program
+from vta.hw.config import Config
+from vta.hw.errors import OptionError, check_range
+from vta.sim.commands.common import add_json_argument, result_console
+from vta.sim.device import Hang, RtlDevice, RtlResult
+from vta.sim.exit import Exit
+from vta.sim.findings import undefined, warnings_of
+from vta.sim.options import RunOptions
+from vta.sim.output import check_output, file_names
+from vta.sim.process import SimulationError
+from vta.sim.progress import Progress
+from vta.sim.report import Outcome, print_outcomes, print_split, write_json
+from vta.sim.scoreboard import explain_leftovers, explain_mismatch
+from vta.sim.timeline import write_timeline
+from vta.sim.waves import run_with_waves, waves_path, why_vcd
+from vta.sw.check import check
+from vta.sw.golden import GoldenDevice
+from vta.sw.program import MAX_CYCLES, Device, DeviceError, Program
 
 HELP = "run stream bundles and compare every expected byte"
 CORE_WRONG = ": is the core wrong?"

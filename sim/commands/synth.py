@@ -6,9 +6,9 @@ import re
 from rich.console import Console
 from rich.table import Table
 
-from hw.config import Config
-from hw.errors import check_range
-from hw.synthesis import (
+from vta.hw.config import Config
+from vta.hw.errors import check_range
+from vta.hw.synthesis import (
     FLOWS,
     SEED,
     Check,
@@ -19,15 +19,15 @@ from hw.synthesis import (
     synthesize,
     write_baseline,
 )
-from sim.commands.common import (
+from vta.sim.commands.common import (
     add_config_arguments,
     add_json_argument,
     chosen_config,
     result_console,
 )
-from sim.exit import Exit
-from sim.output import check_output, write_json
-from sim.progress import Progress
+from vta.sim.exit import Exit
+from vta.sim.output import check_output, write_json
+from vta.sim.progress import Progress
 
 HELP = "synthesise the core for FPGAs: area by unit, Fmax, critical path, against the baseline"
 EXAMPLES = (

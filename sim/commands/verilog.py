@@ -2,12 +2,12 @@
 
 import argparse
 
-from hw.places import build_directory
-from sim.build import build_verilog
-from sim.commands.common import add_config_arguments, chosen_config
-from sim.exit import Exit
-from sim.output import STANDARD_OUTPUT, check_output, output_path, write_text
-from sim.progress import Progress
+from vta.hw.places import build_directory
+from vta.sim.build import build_verilog
+from vta.sim.commands.common import add_config_arguments, chosen_config
+from vta.sim.exit import Exit
+from vta.sim.output import STANDARD_OUTPUT, check_output, output_path, write_text
+from vta.sim.progress import Progress
 
 HELP = "write the core of a configuration as Verilog"
 EXAMPLES = (

@@ -1,10 +1,10 @@
 """Figures that README.md and docs/ state: where each comes from, and whether it is still true.
 
-``python -m sim.documents`` writes them into the pages; a test fails where one differs, or where a
-page has a figure that no claim covers. docs/isa.md is generated whole, by `sw.docs`.
+``python -m vta.sim.documents`` writes them into the pages; a test fails where one differs, or where a
+page has a figure that no claim covers. docs/isa.md is generated whole, by `vta.sw.docs`.
 """
 
-from sim.documents.claim import Claim, differences, rewritten, unclaimed
-from sim.documents.claims import PAGES, claims
+from vta.sim.documents.claim import Claim, differences, rewritten, unclaimed
+from vta.sim.documents.claims import PAGES, claims
 
 __all__ = ["PAGES", "Claim", "claims", "differences", "rewritten", "unclaimed"]

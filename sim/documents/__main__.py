@@ -1,9 +1,9 @@
-"""``python -m sim.documents``: write the figures into README.md and docs/."""
+"""``python -m vta.sim.documents``: write the figures into README.md and docs/."""
 
 import sys
 
-from sim.build import ROOT
-from sim.documents import PAGES, claims, rewritten
+from vta.sim.build import ROOT
+from vta.sim.documents import PAGES, claims, rewritten
 
 
 def main() -> int:

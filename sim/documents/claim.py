@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hw.errors import VtaError
+from vta.hw.errors import VtaError
 
 __all__ = ["Claim", "ClaimError", "differences", "rewritten", "unclaimed"]
 

@@ -5,16 +5,16 @@ from functools import cache
 from math import ceil
 from typing import TYPE_CHECKING
 
-from hw.config import Config
-from hw.synthesis import baseline as synthesis
-from sim.bench import baseline, mechanisms
-from sim.bench.pages import DIGITS, SEED
-from sim.bench.targets import LAYERS, SPEED, STREAMS, Layer
-from sim.documents.claim import Claim
-from sim.documents.constants import constants
+from vta.hw.config import Config
+from vta.hw.synthesis import baseline as synthesis
+from vta.sim.bench import baseline, mechanisms
+from vta.sim.bench.pages import DIGITS, SEED
+from vta.sim.bench.targets import LAYERS, SPEED, STREAMS, Layer
+from vta.sim.documents.claim import Claim
+from vta.sim.documents.constants import constants
 
 if TYPE_CHECKING:
-    from sw.operators.conv2d import Conv2d
+    from vta.sw.operators.conv2d import Conv2d
 
 __all__ = ["PAGES", "claims"]
 
@@ -99,13 +99,13 @@ def _demand(layer: Layer) -> dict[str, int]:
 
 
 def _conv(layer: Layer) -> "Conv2d":
-    from sw.operators.conv2d import Conv2d  # here, because TVM takes seconds to load
+    from vta.sw.operators.conv2d import Conv2d  # here, because TVM takes seconds to load
 
     return Conv2d(images=1, **layer.parameters)
 
 
 def _operators() -> Iterator[Claim]:
-    from sw.operators.tiles import choose, estimate
+    from vta.sw.operators.tiles import choose, estimate
 
     page, off = "docs/operators.md", {3: 0.0, 1: 0.0}
     for layer in LAYERS:
@@ -139,7 +139,7 @@ def _seed() -> Iterator[Claim]:
 
 
 def _digits() -> Iterator[Claim]:
-    from sw.models import digits_network as network
+    from vta.sw.models import digits_network as network
 
     page = "docs/digits.md"
     images, labels = network.test_images()

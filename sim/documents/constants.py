@@ -3,23 +3,23 @@
 from collections.abc import Iterator
 from importlib.metadata import version
 
-from hw.alu import SUM_BITS
-from hw.analyse import WORTH_FLAGS, WORTH_WAITING
-from hw.bus import BURST_BEATS
-from hw.config import ZERO_FLAGS, Config
-from hw.dma import BEATS_IN_FLIGHT
-from hw.engine import QUIET_CYCLES
-from hw.fetch import BUFFER_BEATS, CHUNK_BEATS
-from hw.issue import MOST_FOLDED
-from hw.loader import DESCRIPTORS
-from hw.sequencer import STEPS
-from hw.synthesis.flows import SEED
-from sim.bench.marginal import FILLERS, MORE
-from sim.bench.targets import LATENCIES, OVER_BOUND, ROW_BEATS, STALL_OVERHEAD, SWEEP
-from sim.documents.claim import Claim
-from sim.environment import OLDEST_PYTHON
-from sim.options import RunOptions
-from sw.operators.tiles import NARROW_GAIN
+from vta.hw.compute.alu import SUM_BITS
+from vta.hw.compute.analyse import WORTH_FLAGS, WORTH_WAITING
+from vta.hw.compute.issue import MOST_FOLDED
+from vta.hw.compute.sequencer import STEPS
+from vta.hw.config import ZERO_FLAGS, Config
+from vta.hw.engine import QUIET_CYCLES
+from vta.hw.frontend.fetch import BUFFER_BEATS, CHUNK_BEATS
+from vta.hw.synthesis.flows import SEED
+from vta.hw.transfers.bus import BURST_BEATS
+from vta.hw.transfers.dma import BEATS_IN_FLIGHT
+from vta.hw.transfers.loader import DESCRIPTORS
+from vta.sim.bench.marginal import FILLERS, MORE
+from vta.sim.bench.targets import LATENCIES, OVER_BOUND, ROW_BEATS, STALL_OVERHEAD, SWEEP
+from vta.sim.documents.claim import Claim
+from vta.sim.environment import OLDEST_PYTHON
+from vta.sim.options import RunOptions
+from vta.sw.operators.tiles import NARROW_GAIN
 
 __all__ = ["constants"]
 

@@ -19,15 +19,15 @@ push.next reserved=0x...``              and the bits that no field names, in pla
 ======================================  ==========================================================
 """
 
-from sw.assembler.dump import disassemble_program
-from sw.assembler.instruction import (
+from vta.sw.assembler.dump import disassemble_program
+from vta.sw.assembler.instruction import (
     AssemblerError,
     assemble,
     disassemble,
     format_instruction,
     parse_instruction,
 )
-from sw.assembler.text import assemble_program
+from vta.sw.assembler.text import assemble_program
 
 __all__ = [
     "AssemblerError", "assemble", "assemble_program", "disassemble", "disassemble_program",

@@ -5,11 +5,11 @@ from itertools import groupby
 
 import numpy as np
 
-from hw.config import Config
-from hw.isa import Instruction, Load, MemoryType, uop_fields
-from sw.assembler.instruction import format_instruction
-from sw.codec import encode_all, unpack_uops
-from sw.program import Program, Segment
+from vta.hw.config import Config
+from vta.hw.isa import Instruction, Load, MemoryType, uop_fields
+from vta.sw.assembler.instruction import format_instruction
+from vta.sw.codec import encode_all, unpack_uops
+from vta.sw.program import Program, Segment
 
 __all__ = ["disassemble_program"]
 

@@ -1,11 +1,11 @@
-"""Instructions as lines of text, both ways; the syntax is described in `sw.assembler`."""
+"""Instructions as lines of text, both ways; the syntax is described in `vta.sw.assembler`."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from hw.config import Config
-from hw.errors import OptionError, VtaError, integer, quoted, shown
-from hw.isa import (
+from vta.hw.config import Config
+from vta.hw.errors import OptionError, VtaError, integer, quoted, shown
+from vta.hw.isa import (
     FLAGS,
     Alu,
     AluOpcode,
@@ -19,7 +19,7 @@ from hw.isa import (
     Store,
     reserved_mask,
 )
-from sw.codec import encode
+from vta.sw.codec import encode
 
 __all__ = [
     "AssemblerError", "assemble", "disassemble", "format_instruction", "number", "operands",

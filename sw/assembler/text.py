@@ -3,14 +3,14 @@
 =============================================  ====================================================
 ``.program NAME``                              what the program is called
 ``.description TEXT``
-``.config 1x16 AXI_DATA_BITS=128``             a preset, then keys of hw.config; before all else
+``.config 1x16 AXI_DATA_BITS=128``             a preset, then keys of vta.hw.config; before all else
 ``.memory base=0x10000 size=0x1000``           the DRAM that a device maps
 ``.registers uop=0 inp=0x10000 ...``           base registers; what is not written is 0
 ``.segment NAME addr=0x10000 nbytes=64         a named range, for the reader
 role=input dtype=int8 shape=4,16``             (and layout, scale, zero_point)
 ``.data ADDR TYPE VALUE ...``                  int8, uint8, int32 or uint32; ``0*64``: 64 zeros
 ``.uops ADDR`` then ``uop dst=1 src=2 wgt=3``  uops, one a line
-``.code ADDR`` then instructions               the stream (see `sw.assembler`)
+``.code ADDR`` then instructions               the stream (see `vta.sw.assembler`)
 ``.expect ADDR TYPE VALUE ...``                what must stand there after FINISH
 =============================================  ====================================================
 """
@@ -21,18 +21,18 @@ from typing import Any
 
 import numpy as np
 
-from hw.config import KEYS, Config, ConfigError
-from hw.errors import shown
-from hw.isa import Instruction, IsaError, uop_fields
-from sw.assembler.instruction import (
+from vta.hw.config import KEYS, Config, ConfigError
+from vta.hw.errors import shown
+from vta.hw.isa import Instruction, IsaError, uop_fields
+from vta.sw.assembler.instruction import (
     AssemblerError,
     number,
     operands,
     parse_instruction,
     strip_comment,
 )
-from sw.codec import encode_all, pack_uops
-from sw.program import IMAGE_LIMIT, BundleError, Program, Registers, Segment
+from vta.sw.codec import encode_all, pack_uops
+from vta.sw.program import IMAGE_LIMIT, BundleError, Program, Registers, Segment
 
 __all__ = ["assemble_program"]
 

@@ -1,6 +1,6 @@
 """The static checker: what a run would find, found before it and without data."""
 
-from sw.check.checker import check
-from sw.check.report import Report, Warning
+from vta.sw.check.checker import check
+from vta.sw.check.report import Report, Warning
 
 __all__ = ["Report", "Warning", "check"]

@@ -4,13 +4,13 @@ from functools import partial
 
 import numpy as np
 
-from hw.isa import ErrorClass, Load, MemoryType, Stage, Store
-from sw.check.footprint import DEPTHS, Footprint, UopTable, dram_rows, footprint
-from sw.check.order import AccessLog, Clocks
-from sw.check.report import Report
-from sw.program import DeviceError, Program
-from sw.rules import dispatch_error, is_nop, stage_of
-from sw.stages import StageNetwork
+from vta.hw.isa import ErrorClass, Load, MemoryType, Stage, Store
+from vta.sw.check.footprint import DEPTHS, Footprint, UopTable, dram_rows, footprint
+from vta.sw.check.order import AccessLog, Clocks
+from vta.sw.check.report import Report
+from vta.sw.program import DeviceError, Program
+from vta.sw.rules import dispatch_error, is_nop, stage_of
+from vta.sw.stages import StageNetwork
 
 __all__ = ["check"]
 

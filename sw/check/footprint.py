@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hw.config import Config
-from hw.isa import (
+from vta.hw.config import Config
+from vta.hw.isa import (
     MEMORIES,
     Alu,
     ErrorClass,
@@ -17,9 +17,9 @@ from hw.isa import (
     Raw,
     Store,
 )
-from sw.codec import unpack_uops
-from sw.program import DeviceError, Registers
-from sw.rules import is_nop, load_extent, loop_is_empty
+from vta.sw.codec import unpack_uops
+from vta.sw.program import DeviceError, Registers
+from vta.sw.rules import is_nop, load_extent, loop_is_empty
 
 __all__ = ["DEPTHS", "Footprint", "UopTable", "dram_rows", "footprint"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw.isa import Stage
-from sw.stages import STAGES
+from vta.hw.isa import Stage
+from vta.sw.stages import STAGES
 
 __all__ = ["AccessLog", "Clocks", "Race"]
 

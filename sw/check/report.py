@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from hw.isa import ErrorClass
-from sw.program import DeviceError
+from vta.hw.isa import ErrorClass
+from vta.sw.program import DeviceError
 
 __all__ = ["Report", "Warning"]
 

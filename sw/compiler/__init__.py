@@ -26,10 +26,10 @@ readable; `errors` has what is raised.
 >>> program = compiled.program({"A": a, "B": b}, {"D": a @ b.T})   # doctest: +SKIP
 """
 
-from sw.compiler.compiled import Compiled, TensorSpec, compile
-from sw.compiler.errors import CompileError
-from sw.compiler.intrinsics import GEMM, RESET, register, tensorize
-from sw.compiler.walk import SLOTS
+from vta.sw.compiler.compiled import Compiled, TensorSpec, compile
+from vta.sw.compiler.errors import CompileError
+from vta.sw.compiler.intrinsics import GEMM, RESET, register, tensorize
+from vta.sw.compiler.walk import SLOTS
 
 __all__ = [
     "GEMM", "RESET", "SLOTS", "CompileError", "Compiled", "TensorSpec", "compile", "register",

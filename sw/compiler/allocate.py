@@ -2,7 +2,7 @@
 
 Each memory is given out from 0 up, without reuse between buffers; an allocation with n slots takes
 n times its size and instance i stands in slot i mod n. DRAM addresses stay relative to their
-tensor: `sw.compiler.emit` knows the layout of DRAM, once it knows how many uops and instructions
+tensor: `vta.sw.compiler.emit` knows the layout of DRAM, once it knows how many uops and instructions
 there are.
 """
 
@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from hw.config import Config
-from hw.isa import Alu, Gemm, Load, MemoryType, Stage, Store
-from sw.compiler.classify import SCOPE_MEMORY
-from sw.compiler.errors import CompileError
-from sw.compiler.fold import Instance
-from sw.compiler.operations import Macro, Template, Touch
-from sw.compiler.walk import Allocation, Step, Walk
+from vta.hw.config import Config
+from vta.hw.isa import Alu, Gemm, Load, MemoryType, Stage, Store
+from vta.sw.compiler.classify import SCOPE_MEMORY
+from vta.sw.compiler.errors import CompileError
+from vta.sw.compiler.fold import Instance
+from vta.sw.compiler.operations import Macro, Template, Touch
+from vta.sw.compiler.walk import Allocation, Step, Walk
 
 __all__ = ["Access", "DramRef", "Operation", "allocate", "check_sizes"]
 

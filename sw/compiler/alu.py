@@ -18,9 +18,9 @@ from typing import Any
 from tvm import tirx
 from tvm_ffi import structural_equal
 
-from hw.isa import AluOpcode
-from sw.compiler.errors import CompileError
-from sw.compiler.expressions import constant, dtype_of
+from vta.hw.isa import AluOpcode
+from vta.sw.compiler.errors import CompileError
+from vta.sw.compiler.expressions import constant, dtype_of
 
 __all__ = ["AluStep", "Plan", "accumulation", "loads_of", "order"]
 

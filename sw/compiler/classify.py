@@ -11,13 +11,13 @@ import numpy as np
 from tvm import tirx
 from tvm_ffi import structural_equal
 
-from hw.config import Config
-from hw.isa import MemoryType
-from sw.compiler.alu import loads_of
-from sw.compiler.errors import CompileError
-from sw.compiler.expressions import Index, conjuncts, constant, dtype_of
-from sw.compiler.intrinsics import GEMM, RESET
-from sw.compiler.walk import Leaf, Walk, data_variable, is_access_pointer, text
+from vta.hw.config import Config
+from vta.hw.isa import MemoryType
+from vta.sw.compiler.alu import loads_of
+from vta.sw.compiler.errors import CompileError
+from vta.sw.compiler.expressions import Index, conjuncts, constant, dtype_of
+from vta.sw.compiler.intrinsics import GEMM, RESET
+from vta.sw.compiler.walk import Leaf, Walk, data_variable, is_access_pointer, text
 
 __all__ = ["SCOPE_MEMORY", "LeafAccess", "Operand"]
 
@@ -53,7 +53,7 @@ class LeafAccess:
         (the same, staying in ACC), "gemm" or "reset".
     operands: what it accesses, the destination first.
     expression, places: of "store" and "alu": the value, and the operand that each of its loads
-        is (`sw.compiler.alu.loads_of` gives their order).
+        is (`vta.sw.compiler.alu.loads_of` gives their order).
     clip, mask: must be non-negative for the statement to run, and for a load to find data.
     """
 
@@ -110,7 +110,7 @@ class LeafAccess:
             raise self.error(
                 f"its tile of {buffer.name} has {extent} values; with BATCH {self.config.batch} "
                 f"and BLOCK {self.config.block} it has {operand.element}: take the intrinsics of "
-                "sw.compiler.register(config) for this configuration"
+                "vta.sw.compiler.register(config) for this configuration"
             )
         return operand
 

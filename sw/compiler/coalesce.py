@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from tvm_ffi import structural_equal
 
-from sw.compiler.fold import Instance
-from sw.compiler.liveness import dead_operands, touched_entries
-from sw.compiler.walk import Walk
+from vta.sw.compiler.fold import Instance
+from vta.sw.compiler.liveness import dead_operands, touched_entries
+from vta.sw.compiler.walk import Walk
 
 __all__ = ["coalesce"]
 

@@ -6,25 +6,25 @@ from typing import Any
 
 import numpy as np
 
-from hw.config import Config
-from hw.isa import INSTRUCTION_BYTES, Instruction, MemoryType
-from sw.compiler.allocate import Operation, allocate, check_sizes
-from sw.compiler.coalesce import coalesce
-from sw.compiler.descriptions import check_descriptions
-from sw.compiler.emit import PAGE, DramTensor, Stream, emit
-from sw.compiler.errors import CompileError
-from sw.compiler.expressions import constant
-from sw.compiler.initialized import check_initialized
-from sw.compiler.instances import Executions
-from sw.compiler.liveness import dead_operands, sole_writers
-from sw.compiler.lower import lower
-from sw.compiler.operations import MacroBuilder
-from sw.compiler.order import just_in_time
-from sw.compiler.tokens import assign
-from sw.compiler.walk import Walk, walk
-from sw.layout import pack, packed_shape
-from sw.program import DTYPES, Program, Registers, Segment
-from sw.progress import Progress, quiet
+from vta.hw.config import Config
+from vta.hw.isa import INSTRUCTION_BYTES, Instruction, MemoryType
+from vta.sw.compiler.allocate import Operation, allocate, check_sizes
+from vta.sw.compiler.coalesce import coalesce
+from vta.sw.compiler.descriptions import check_descriptions
+from vta.sw.compiler.emit import PAGE, DramTensor, Stream, emit
+from vta.sw.compiler.errors import CompileError
+from vta.sw.compiler.expressions import constant
+from vta.sw.compiler.initialized import check_initialized
+from vta.sw.compiler.instances import Executions
+from vta.sw.compiler.liveness import dead_operands, sole_writers
+from vta.sw.compiler.lower import lower
+from vta.sw.compiler.operations import MacroBuilder
+from vta.sw.compiler.order import just_in_time
+from vta.sw.compiler.tokens import assign
+from vta.sw.compiler.walk import Walk, walk
+from vta.sw.layout import pack, packed_shape
+from vta.sw.program import DTYPES, Program, Registers, Segment
+from vta.sw.progress import Progress, quiet
 
 __all__ = ["Compiled", "TensorSpec", "compile"]
 

@@ -14,11 +14,11 @@ import tvm
 from tvm import ir, s_tir, tirx
 from tvm_ffi import structural_hash, structural_walk
 
-from hw.config import Config
-from sw.compiler.errors import CompileError
-from sw.compiler.intrinsics import GEMM, RESET
-from sw.compiler.lower import lower
-from sw.compiler.walk import data_variable, is_access_pointer, walk
+from vta.hw.config import Config
+from vta.sw.compiler.errors import CompileError
+from vta.sw.compiler.intrinsics import GEMM, RESET
+from vta.sw.compiler.lower import lower
+from vta.sw.compiler.walk import data_variable, is_access_pointer, walk
 
 __all__ = ["check_descriptions"]
 
@@ -50,7 +50,7 @@ def check_descriptions(source: Any, config: Config) -> None:
 
 def _check(name: str, intrinsic: Any, config: Config) -> None:
     found = _marker(intrinsic.impl)
-    if found is None:  # `sw.compiler.classify` names what is not a marker
+    if found is None:  # `vta.sw.compiler.classify` names what is not a marker
         return
     marker, operands = found
     wanted = {GEMM: ("int32", "int8", "int8"), RESET: ("int32",)}.get(marker)
@@ -58,7 +58,7 @@ def _check(name: str, intrinsic: Any, config: Config) -> None:
     elements = [config.batch * config.block, config.batch * config.block, config.block**2]
     sizes = [int(np.prod([int(e) for e in p.shape])) for p in params]
     if wanted is None or sizes != elements[: len(wanted)]:
-        return  # another tile: `sw.compiler.classify` says which
+        return  # another tile: `vta.sw.compiler.classify` says which
     dtypes = tuple(str(p.dtype) for p in params)
     if dtypes != wanted:
         raise CompileError(

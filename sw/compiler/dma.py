@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from hw.isa import Load, Store
-from sw.compiler.errors import CompileError
-from sw.compiler.nest import Dim, forward
+from vta.hw.isa import Load, Store
+from vta.sw.compiler.errors import CompileError
+from vta.sw.compiler.nest import Dim, forward
 
 __all__ = ["Transfer", "loads", "stores"]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from hw.config import Config
-from hw.isa import (
+from vta.hw.config import Config
+from vta.hw.isa import (
     INSTRUCTION_BYTES,
     MEMORIES,
     Finish,
@@ -22,11 +22,11 @@ from hw.isa import (
     MemoryType,
     Store,
 )
-from sw.codec import encode_all, pack_uops
-from sw.compiler.allocate import Operation
-from sw.compiler.errors import CompileError
-from sw.compiler.tokens import Flags
-from sw.compiler.walk import Leaf, Step, text
+from vta.sw.codec import encode_all, pack_uops
+from vta.sw.compiler.allocate import Operation
+from vta.sw.compiler.errors import CompileError
+from vta.sw.compiler.tokens import Flags
+from vta.sw.compiler.walk import Leaf, Step, text
 
 __all__ = ["PAGE", "DramTensor", "Stream", "emit"]
 

@@ -1,6 +1,6 @@
 """What the compiler raises."""
 
-from hw.errors import VtaError
+from vta.hw.errors import VtaError
 
 __all__ = ["CompileError"]
 

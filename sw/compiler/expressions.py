@@ -13,7 +13,7 @@ import numpy as np
 from tvm import tirx
 from tvm.sym import detect_linear_equation
 
-from sw.compiler.errors import CompileError
+from vta.sw.compiler.errors import CompileError
 
 __all__ = ["Index", "conjuncts", "constant", "dtype_of", "evaluate", "likely_free"]
 

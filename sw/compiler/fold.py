@@ -1,7 +1,7 @@
 """Step 3, second half: from a macro operation to instructions with relative addresses.
 
 Every index is split into an outer offset and strides over the nest, with a proof or a check that
-nothing is lost (`sw.compiler.expressions`). What does not fit the two loops, the uops or a 2-D
+nothing is lost (`vta.sw.compiler.expressions`). What does not fit the two loops, the uops or a 2-D
 copy of the instruction set is an error, never a guess. Executions of a leaf that differ by their
 offsets only share one folded form, so a program of thousands of instructions folds a handful of
 leaves.
@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from tvm import tirx
 
-from hw.config import Config
-from sw.compiler.classify import LeafAccess
-from sw.compiler.errors import CompileError
-from sw.compiler.expressions import Index
-from sw.compiler.nest import Dim, entries
-from sw.compiler.walk import Leaf, Step, Walk
+from vta.hw.config import Config
+from vta.sw.compiler.classify import LeafAccess
+from vta.sw.compiler.errors import CompileError
+from vta.sw.compiler.expressions import Index
+from vta.sw.compiler.nest import Dim, entries
+from vta.sw.compiler.walk import Leaf, Step, Walk
 
 __all__ = ["Folded", "Instance", "LeafFolder", "NotABox"]
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable
 from difflib import get_close_matches
 
-from sw.compiler.intrinsics import SCOPES
-from sw.compiler.reasons import Reason
+from vta.sw.compiler.intrinsics import SCOPES
+from vta.sw.compiler.reasons import Reason
 
 __all__ = ["hint"]
 
@@ -28,7 +28,7 @@ HINTS: tuple[tuple[str, str, str], ...] = (
       "that does not divide it; exactly i, j, k of BATCH, BLOCK, BLOCK must stand inside, uncut")),
     ("", r"rhs_buffer_map_\.count",
      ("a tile does not divide its axis, so a guard stands round the block: tensorize with "
-      "sw.compiler.tensorize(sch, loop, name), which leaves the guard outside")),
+      "vta.sw.compiler.tensorize(sch, loop, name), which leaves the guard outside")),
     ("decompose_reduction", r"violates condition #1",
      ("the block has no initial value to split off: it is decomposed already, or is not a sum over "
       "a te.reduce_axis")),
@@ -59,7 +59,7 @@ HINTS: tuple[tuple[str, str, str], ...] = (
     ("", r"block no longer exists in the IRModule",
      "decompose_reduction, tensorize and compute_inline use their block up: ask get_sblock again"),
     ("", r"TensorIntrin '(.*)' is not registered",
-     ("use the names that sw.compiler.register(config) returns, or register it: "
+     ("use the names that vta.sw.compiler.register(config) returns, or register it: "
       r"s_tir.TensorIntrin.register('\1', description, implementation)")),
     ("", r"TensorIntrin '(.*)' has already been registered", "pass override=True, or another name"),
     ("", r"Could not find buffer '(.*)' in block",
@@ -83,7 +83,7 @@ MOVED = {
     "get_block": "get_sblock", "block": "sblock",
     "tir": "tirx and s_tir: `from tvm import s_tir, te`, `from tvm.script import tirx as T`",
     "arith": "tvm.sym", "nd": "tvm.runtime.tensor", "relay": "tvm.relax",
-    "lower": "tvm.compile, or sw.compiler.compile for VTA",
+    "lower": "tvm.compile, or vta.sw.compiler.compile for VTA",
     "register_func": "tvm.register_global_func", "create_schedule": "s_tir.Schedule",
 }  # fmt: skip
 """Names of older TVM, and what stands for them in 0.27."""

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from sw.compiler.fold import Instance
-from sw.compiler.liveness import touched_entries
+from vta.sw.compiler.fold import Instance
+from vta.sw.compiler.liveness import touched_entries
 
 __all__ = ["check_initialized"]
 

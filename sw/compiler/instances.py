@@ -3,7 +3,7 @@
 An instruction stream runs a leaf's nest in an order of its own choice, and an expression's ALU
 steps one after the other, each over the whole nest. That is right where every iteration has a
 destination of its own, which no other one reads, and where iterations only accumulate
-(`sw.compiler.alu.accumulation`). Any other nest loses loops here, until it is right: they become
+(`vta.sw.compiler.alu.accumulation`). Any other nest loses loops here, until it is right: they become
 outer loops, in the schedule's order. So does a nest whose guard lets no box of iterations through
 (``outer * 4 + inner < 6``): with `outer` unrolled it does.
 """
@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from hw.config import Config
-from sw.compiler.alu import accumulation
-from sw.compiler.errors import CompileError
-from sw.compiler.fold import Instance, LeafFolder, NotABox
-from sw.compiler.walk import Leaf, Step, Walk, text
+from vta.hw.config import Config
+from vta.sw.compiler.alu import accumulation
+from vta.sw.compiler.errors import CompileError
+from vta.sw.compiler.fold import Instance, LeafFolder, NotABox
+from vta.sw.compiler.walk import Leaf, Step, Walk, text
 
 __all__ = ["Executions", "is_injective"]
 

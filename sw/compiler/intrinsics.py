@@ -1,7 +1,7 @@
 """The two tensor intrinsics of a VTA schedule: GEMM, and the reset of its accumulator.
 
 They are markers only: the implementation is a call to ``vta.gemm`` or ``vta.reset`` that
-`sw.compiler.walk` recognises and that no code ever executes. Everything else a schedule does
+`vta.sw.compiler.walk` recognises and that no code ever executes. Everything else a schedule does
 (copies, element-wise epilogues) is recognised from plain TIR.
 
 The description has a trick that answers the seed thread (docs/seed.md): with BATCH 1 the row
@@ -13,7 +13,7 @@ from typing import Any
 from tvm import s_tir
 from tvm.script import tirx as T
 
-from hw.config import Config
+from vta.hw.config import Config
 
 __all__ = ["GEMM", "RESET", "SCOPES", "register", "tensorize"]
 

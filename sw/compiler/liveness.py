@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hw.isa import MemoryType
-from sw.compiler.fold import Folded, Instance
+from vta.hw.isa import MemoryType
+from vta.sw.compiler.fold import Folded, Instance
 
 __all__ = ["dead_operands", "sole_writers", "touched_entries"]
 

@@ -11,9 +11,9 @@ from tvm import ir, s_tir, tirx
 from tvm.s_tir import transform as s_transform
 from tvm.tirx import transform
 
-from sw.compiler.errors import CompileError
-from sw.compiler.hints import hint
-from sw.compiler.reasons import reason
+from vta.sw.compiler.errors import CompileError
+from vta.sw.compiler.hints import hint
+from vta.sw.compiler.reasons import reason
 
 __all__ = ["Lowered", "lower", "single_function"]
 

@@ -90,7 +90,7 @@ def merge(dims: list[Dim]) -> list[Dim]:
 def forward(dims: list[Dim], base: tuple[int, ...]) -> tuple[list[Dim], tuple[int, ...]]:
     """The nest with every loop turned round whose first operand that moves moves backward.
 
-    The order of iterations is free by now (`sw.compiler.instances` saw to it).
+    The order of iterations is free by now (`vta.sw.compiler.instances` saw to it).
     """
     turned = []
     for dim in dims:

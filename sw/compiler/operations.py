@@ -11,12 +11,12 @@ from math import prod
 
 import numpy as np
 
-from hw.config import Config
-from hw.isa import Alu, Gemm, Load, MemoryType, Store
-from sw.compiler.alu import AluStep, order
-from sw.compiler.dma import Transfer, loads, stores
-from sw.compiler.fold import Folded, Instance, LeafFolder
-from sw.compiler.nest import Dim, LoopNest, entries, forward, loop_dims, merge, plan
+from vta.hw.config import Config
+from vta.hw.isa import Alu, Gemm, Load, MemoryType, Store
+from vta.sw.compiler.alu import AluStep, order
+from vta.sw.compiler.dma import Transfer, loads, stores
+from vta.sw.compiler.fold import Folded, Instance, LeafFolder
+from vta.sw.compiler.nest import Dim, LoopNest, entries, forward, loop_dims, merge, plan
 
 __all__ = ["Macro", "MacroBuilder", "Template", "Touch"]
 

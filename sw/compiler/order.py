@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hw.config import Config
-from hw.isa import MemoryType, Stage
-from sw.compiler.allocate import DEPTHS, Operation
+from vta.hw.config import Config
+from vta.hw.isa import MemoryType, Stage
+from vta.sw.compiler.allocate import DEPTHS, Operation
 
 __all__ = ["just_in_time"]
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw.config import Config
-from hw.isa import Stage
-from sw.compiler.allocate import DEPTHS, Operation
-from sw.compiler.errors import CompileError
+from vta.hw.config import Config
+from vta.hw.isa import Stage
+from vta.sw.compiler.allocate import DEPTHS, Operation
+from vta.sw.compiler.errors import CompileError
 
 __all__ = ["Flags", "assign", "outstanding"]
 

@@ -2,7 +2,7 @@
 
 A maximal perfect loop nest round one statement is one macro operation (a :class:`Leaf`); every
 other loop is unrolled here, and so is one that the schedule marks (`unroll`). Each time an unrolled
-loop comes past an allocation, that buffer starts a new *instance*; `sw.compiler.allocate` gives the
+loop comes past an allocation, that buffer starts a new *instance*; `vta.sw.compiler.allocate` gives the
 instances SRAM slots in rotation, which is what double buffering is.
 """
 
@@ -11,10 +11,10 @@ from typing import Any
 
 from tvm import tirx
 
-from sw.compiler.errors import CompileError
-from sw.compiler.expressions import conjuncts, constant, evaluate, likely_free
-from sw.compiler.intrinsics import SCOPES
-from sw.compiler.lower import Lowered
+from vta.sw.compiler.errors import CompileError
+from vta.sw.compiler.expressions import conjuncts, constant, evaluate, likely_free
+from vta.sw.compiler.intrinsics import SCOPES
+from vta.sw.compiler.lower import Lowered
 
 __all__ = [
     "SLOTS", "Allocation", "Leaf", "Step", "Walk", "data_variable", "is_access_pointer",

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from hw.isa import MEMORIES, ErrorClass, MemoryType, Stage, Store
-from sw.golden.machine import Machine
-from sw.program import Program
-from sw.rules import is_nop
-from sw.stages import StageNetwork, Stop
+from vta.hw.isa import MEMORIES, ErrorClass, MemoryType, Stage, Store
+from vta.sw.golden.machine import Machine
+from vta.sw.program import Program
+from vta.sw.rules import is_nop
+from vta.sw.stages import StageNetwork, Stop
 
 __all__ = ["stray_bytes"]
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hw.errors import check_range
-from hw.isa import Stage
-from sw.golden.machine import Machine
-from sw.program import MAX_CYCLES, Program, Result
-from sw.rules import stage_of
-from sw.stages import STAGES, StageNetwork
+from vta.hw.errors import check_range
+from vta.hw.isa import Stage
+from vta.sw.golden.machine import Machine
+from vta.sw.program import MAX_CYCLES, Program, Result
+from vta.sw.rules import stage_of
+from vta.sw.stages import STAGES, StageNetwork
 
 __all__ = ["GoldenDevice"]
 
@@ -76,6 +76,6 @@ class GoldenDevice:
 
 
 def _retired(machine: Machine) -> dict[str, int]:
-    """Instructions by stage, as hw.registers.COUNTERS names them."""
+    """Instructions by stage, as vta.hw.registers.COUNTERS names them."""
     stages = [stage_of(instruction) for instruction in machine.instructions]
     return {f"{Stage(s).name.lower()}_instructions": stages.count(s) for s in STAGES}

@@ -5,12 +5,12 @@ Nothing here knows of stages, queues or tokens: `execute` does one instruction, 
 
 import numpy as np
 
-from hw.isa import MEMORIES, Alu, AluOpcode, ErrorClass, Finish, Gemm, Load, MemoryType, Store
-from sw.codec import unpack_uops as unpack
-from sw.golden.uops import execution_indices, independent_segments, maximum
-from sw.program import DeviceError, Program
-from sw.rules import is_nop, load_extent, loop_is_empty
-from sw.stages import Stop
+from vta.hw.isa import MEMORIES, Alu, AluOpcode, ErrorClass, Finish, Gemm, Load, MemoryType, Store
+from vta.sw.codec import unpack_uops as unpack
+from vta.sw.golden.uops import execution_indices, independent_segments, maximum
+from vta.sw.program import DeviceError, Program
+from vta.sw.rules import is_nop, load_extent, loop_is_empty
+from vta.sw.stages import Stop
 
 __all__ = ["Machine"]
 

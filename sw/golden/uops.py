@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hw.isa import Alu, Gemm
+from vta.hw.isa import Alu, Gemm
 
 __all__ = ["CHUNK", "execution_indices", "independent_segments", "maximum"]
 

@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
-from hw.config import Config
-from sw.layout import pack, packed_shape, unpack
-from sw.models.digits_network import (
+from vta.hw.config import Config
+from vta.sw.layout import pack, packed_shape, unpack
+from vta.sw.models.digits_network import (
     CONVOLUTIONS,
     DENSE,
     HIGH,
@@ -38,8 +38,8 @@ from sw.models.digits_network import (
     quantized_layers,
     test_images,
 )  # fmt: skip
-from sw.operators import Kernel, operator
-from sw.program import Device, Program, Result
+from vta.sw.operators import Kernel, operator
+from vta.sw.program import Device, Program, Result
 
 __all__ = [
     "DigitsError", "LayerRun", "classify", "demo", "float_logits", "golden_logits", "group_size",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hw.errors import VtaError
+from vta.hw.errors import VtaError
 
 __all__ = [
     "CONVOLUTIONS", "DENSE", "LAYERS", "DigitsError", "Layer", "QuantizedLayer", "accuracy",

@@ -1,7 +1,7 @@
 """Trains and quantises the handwritten-digit network; writes sw/models/data/digits_*.npz.
 
     make environment-train
-    .venv/bin/python -m sw.models.train_digits [DIRECTORY]
+    .venv/bin/python -m vta.sw.models.train_digits [DIRECTORY]
 
 Plain NumPy: Adam on the cross entropy, 25 epochs, fixed seeds. scikit-learn only brings the
 images, and threadpoolctl with it. The scales are chosen on the training images alone. Another
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sw.models.digits_network import (
+from vta.sw.models.digits_network import (
     CONVOLUTIONS,
     DATA,
     DENSE,

@@ -4,12 +4,12 @@
 >>> kernel.program(seed=1).save("conv2d.npz")                           # doctest: +SKIP
 """
 
-from sw.operators.conv2d import CONV2D
-from sw.operators.elementwise import ELEMENTWISE
-from sw.operators.file import ScheduleFileError, compile_file
-from sw.operators.matmul import MATMUL
-from sw.operators.operator import Kernel, Operator, OperatorError, Parameter, Tensor
-from sw.operators.seed import SEED
+from vta.sw.operators.conv2d import CONV2D
+from vta.sw.operators.elementwise import ELEMENTWISE
+from vta.sw.operators.file import ScheduleFileError, compile_file
+from vta.sw.operators.matmul import MATMUL
+from vta.sw.operators.operator import Kernel, Operator, OperatorError, Parameter, Tensor
+from vta.sw.operators.simple_matmul import SIMPLE_MATMUL
 
 __all__ = [
     "OPERATORS", "Kernel", "Operator", "OperatorError", "Parameter", "ScheduleFileError", "Tensor",
@@ -17,7 +17,7 @@ __all__ = [
 ]  # fmt: skip
 
 OPERATORS: dict[str, Operator] = {
-    entry.name: entry for entry in (MATMUL, CONV2D, *ELEMENTWISE, SEED)
+    entry.name: entry for entry in (MATMUL, CONV2D, *ELEMENTWISE, SIMPLE_MATMUL)
 }
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from tvm import s_tir, te, tirx
 
-from hw.config import Config
-from sw.compiler import SLOTS, TensorSpec, register, tensorize
-from sw.operators.cost import demand
-from sw.operators.epilogue import PARAMETERS, Epilogue, check_depth
-from sw.operators.operator import (
+from vta.hw.config import Config
+from vta.sw.compiler import SLOTS, TensorSpec, register, tensorize
+from vta.sw.operators.cost import demand
+from vta.sw.operators.epilogue import PARAMETERS, Epilogue, check_depth
+from vta.sw.operators.operator import (
     Kernel,
     Operator,
     OperatorError,
@@ -24,7 +24,7 @@ from sw.operators.operator import (
     Tensor,
     check_addresses,
 )
-from sw.operators.tiles import GemmShape, Tiling, by_step, choose, split_copy
+from vta.sw.operators.tiles import GemmShape, Tiling, by_step, choose, split_copy
 
 __all__ = ["CONV2D", "Conv2d", "build", "golden"]
 

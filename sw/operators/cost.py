@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 
-from hw.config import Config
-from hw.isa import INSTRUCTION_BYTES
-from sw.bound import bound
+from vta.hw.config import Config
+from vta.hw.isa import INSTRUCTION_BYTES
+from vta.sw.bound import bound
 
 __all__ = ["GemmShape", "Tiling", "demand", "estimate", "lower_bound", "run_length"]
 
@@ -145,7 +145,7 @@ def _costs(shape: GemmShape, tiling: Tiling, config: Config, pitch: Tiling) -> _
 def run_length(shape: GemmShape, tiling: Tiling) -> int:
     """GEMM steps in a row that add to one entry: only the first reads ACC, only the last writes.
 
-    As in `sw.compiler.nest`: the two longest loops of the nest are the instruction's, the outer one
+    As in `vta.sw.compiler.nest`: the two longest loops of the nest are the instruction's, the outer one
     that with the larger step through ACC, and the others are its uops, which run innermost.
     """
     plane = (tiling.height, tiling.width)
@@ -292,7 +292,7 @@ def demand(shape: GemmShape, config: Config, *, input_elements: int) -> dict[str
 
     Returns
     -------
-    Cycles by cause (gemm, alu, reads, writes), their `sw.bound` ("bound"), and "with_alu": the same
+    Cycles by cause (gemm, alu, reads, writes), their `vta.sw.bound` ("bound"), and "with_alu": the same
     where the ALU passes and the loads of the compute stage do not hide beside GEMM.
     """
     vectors = shape.vectors

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from tvm import s_tir, te, tirx
 
-from hw.config import Config
-from sw.compiler import SLOTS, CompileError, TensorSpec
-from sw.operators.epilogue import check_immediate
-from sw.operators.operator import (
+from vta.hw.config import Config
+from vta.sw.compiler import SLOTS, CompileError, TensorSpec
+from vta.sw.operators.epilogue import check_immediate
+from vta.sw.operators.operator import (
     Kernel,
     Operator,
     OperatorError,

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from tvm import te, tirx
 
-from sw.compiler.alu import IMM
-from sw.operators.operator import OperatorError, Parameter
+from vta.sw.compiler.alu import IMM
+from vta.sw.operators.operator import OperatorError, Parameter
 
 __all__ = ["PARAMETERS", "Epilogue", "check_depth", "check_immediate"]
 

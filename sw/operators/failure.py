@@ -8,9 +8,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from hw.errors import VtaError
-from sw.compiler.hints import hint
-from sw.compiler.reasons import reason
+from vta.hw.errors import VtaError
+from vta.sw.compiler.hints import hint
+from vta.sw.compiler.reasons import reason
 
 __all__ = ["ScheduleFileError", "failure"]
 

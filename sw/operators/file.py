@@ -1,6 +1,6 @@
 """Programs from a Python file that builds a schedule: what ``vta compile schedule.py`` does.
 
-The file defines ``build(config)``. It returns a :class:`~sw.operators.operator.Kernel`, or a
+The file defines ``build(config)``. It returns a :class:`~vta.sw.operators.operator.Kernel`, or a
 schedule (s_tir.Schedule, PrimFunc or IRModule). With a bare schedule it may also define
 ``golden(inputs)``: from a dict of packed arrays to a dict of expected packed outputs; without it
 LLVM computes them from the schedule. Modules beside the file can be imported. docs/operators.md has
@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from hw.config import Config
-from sw.compiler import Compiled, CompileError, compile
-from sw.operators.failure import ScheduleFileError, failure
-from sw.operators.inputs import unclipped_inputs
-from sw.operators.operator import Kernel, OperatorError
-from sw.operators.reference import NoReference, reference
-from sw.program import Program
-from sw.progress import Progress, quiet
+from vta.hw.config import Config
+from vta.sw.compiler import Compiled, CompileError, compile
+from vta.sw.operators.failure import ScheduleFileError, failure
+from vta.sw.operators.inputs import unclipped_inputs
+from vta.sw.operators.operator import Kernel, OperatorError
+from vta.sw.operators.reference import NoReference, reference
+from vta.sw.program import Program
+from vta.sw.progress import Progress, quiet
 
 __all__ = ["ScheduleFileError", "compile_file"]
 

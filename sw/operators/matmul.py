@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from tvm import s_tir, te
 
-from hw.config import Config
-from sw.compiler import SLOTS, TensorSpec, register, tensorize
-from sw.operators.epilogue import PARAMETERS, Epilogue, check_depth
-from sw.operators.operator import Kernel, Operator, Parameter, Tensor, check_addresses
-from sw.operators.tiles import GemmShape, Tiling, by_step, choose, split_copy
+from vta.hw.config import Config
+from vta.sw.compiler import SLOTS, TensorSpec, register, tensorize
+from vta.sw.operators.epilogue import PARAMETERS, Epilogue, check_depth
+from vta.sw.operators.operator import Kernel, Operator, Parameter, Tensor, check_addresses
+from vta.sw.operators.tiles import GemmShape, Tiling, by_step, choose, split_copy
 
 __all__ = ["MATMUL", "build", "expression"]
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from hw.config import Config
-from hw.errors import VtaError, shown
-from sw.compiler import Compiled, TensorSpec, compile
-from sw.layout import pack, packed_shape, padded_shape, unpack
-from sw.operators.reference import on_llvm
-from sw.program import Program, Result
-from sw.progress import Progress, quiet
+from vta.hw.config import Config
+from vta.hw.errors import VtaError, shown
+from vta.sw.compiler import Compiled, TensorSpec, compile
+from vta.sw.layout import pack, packed_shape, padded_shape, unpack
+from vta.sw.operators.reference import on_llvm
+from vta.sw.program import Program, Result
+from vta.sw.progress import Progress, quiet
 
 __all__ = ["Kernel", "Operator", "OperatorError", "Parameter", "Tensor", "check_addresses"]
 

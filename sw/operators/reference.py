@@ -12,9 +12,9 @@ import tvm
 import tvm_ffi
 from tvm import ir, tirx
 
-from hw.errors import VtaError
-from sw.compiler import GEMM, RESET
-from sw.compiler.lower import single_function
+from vta.hw.errors import VtaError
+from vta.sw.compiler import GEMM, RESET
+from vta.sw.compiler.lower import single_function
 
 __all__ = ["NoReference", "on_llvm", "reference"]
 

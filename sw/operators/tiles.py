@@ -12,9 +12,9 @@ from typing import Any
 
 from tvm import s_tir
 
-from hw.config import Config
-from sw.compiler import CompileError
-from sw.operators.cost import Counts, GemmShape, Tiling, estimate, lower_bound
+from vta.hw.config import Config
+from vta.sw.compiler import CompileError
+from vta.sw.operators.cost import Counts, GemmShape, Tiling, estimate, lower_bound
 
 __all__ = [
     "KEEP",

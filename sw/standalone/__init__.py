@@ -23,7 +23,7 @@ Instructions count elements from address 0. Addresses of 0 in memory_addresses.c
 simulators do: pages of 4 KiB from 0x1000 on, in the order inp, wgt, out, uop, acc, insn.
 """
 
-from sw.standalone.files import find_layer
-from sw.standalone.importer import import_directory, notes
+from vta.sw.standalone.files import find_layer
+from vta.sw.standalone.importer import import_directory, notes
 
 __all__ = ["find_layer", "import_directory", "notes"]

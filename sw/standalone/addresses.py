@@ -4,11 +4,11 @@ import csv
 from itertools import pairwise
 from pathlib import Path
 
-from hw.config import Config
-from hw.errors import quoted, shown
-from hw.isa import MEMORIES
-from sw.program import BundleError
-from sw.standalone.files import ADDRESSES, PARTS, SECOND, element_bytes
+from vta.hw.config import Config
+from vta.hw.errors import quoted, shown
+from vta.hw.isa import MEMORIES
+from vta.sw.program import BundleError
+from vta.sw.standalone.files import ADDRESSES, PARTS, SECOND, element_bytes
 
 __all__ = ["PAGE", "address_rows", "base_registers", "check_overlaps", "place"]
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hw.config import Config
-from hw.errors import shown
-from hw.isa import INSTRUCTION_BYTES, MEMORIES, MemoryType
-from sw.program import IMAGE_LIMIT, BundleError
+from vta.hw.config import Config
+from vta.hw.errors import shown
+from vta.hw.isa import INSTRUCTION_BYTES, MEMORIES, MemoryType
+from vta.sw.program import IMAGE_LIMIT, BundleError
 
 __all__ = [
     "ADDRESSES", "EXPECTED", "PARTS", "REQUIRED", "ROW_MAJOR", "SECOND", "Part", "element_bytes",

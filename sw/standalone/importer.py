@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hw.config import Config, ConfigError
-from hw.isa import INSTRUCTION_BYTES, Store
-from sw.check.footprint import dram_rows
-from sw.codec import decode_all
-from sw.program import IMAGE_LIMIT, BundleError, Program, Registers, Segment
-from sw.standalone.addresses import PAGE, address_rows, base_registers, check_overlaps, place
-from sw.standalone.files import (
+from vta.hw.config import Config, ConfigError
+from vta.hw.isa import INSTRUCTION_BYTES, Store
+from vta.sw.check.footprint import dram_rows
+from vta.sw.codec import decode_all
+from vta.sw.program import IMAGE_LIMIT, BundleError, Program, Registers, Segment
+from vta.sw.standalone.addresses import PAGE, address_rows, base_registers, check_overlaps, place
+from vta.sw.standalone.files import (
     ADDRESSES,
     EXPECTED,
     PARTS,

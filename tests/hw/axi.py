@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hw.config import Config
+from vta.hw.config import Config
 
 __all__ = ["BeatServer", "ReadSlave", "WriteSlave"]
 

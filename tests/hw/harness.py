@@ -14,7 +14,7 @@ from amaranth.hdl import Cat, ClockDomain, Module, ValueCastable
 from amaranth.lib import data, enum
 from amaranth.sim import Simulator
 
-from hw.config import Config
+from vta.hw.config import Config
 
 __all__ = [
     "SMALL", "as_struct", "collect", "fields_of", "receive", "send", "simulate", "small",

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from hw.config import KEYS, PRESETS, Config, ConfigError
 from tests.sw.strategies import configs
+from vta.hw.config import KEYS, PRESETS, Config, ConfigError
 
 
 def test_default_is_vta() -> None:

@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hw.core import Core
-from hw.isa import (
+from tests.hw.axi import ReadSlave, WriteSlave
+from tests.hw.frontend.test_control import BUSY, ERROR, FINISH, LAUNCH, Lite
+from tests.hw.harness import simulate, small
+from vta.hw.core import Core
+from vta.hw.isa import (
     Alu,
     ErrorClass,
     Finish,
@@ -22,11 +25,8 @@ from hw.isa import (
     Raw,
     Store,
 )
-from hw.registers import COUNTERS, STAGE_STATES, address_of
-from sw.codec import encode_all, pack_uops
-from tests.hw.axi import ReadSlave, WriteSlave
-from tests.hw.harness import simulate, small
-from tests.hw.test_control import BUSY, ERROR, FINISH, LAUNCH, Lite
+from vta.hw.registers import COUNTERS, STAGE_STATES, address_of
+from vta.sw.codec import encode_all, pack_uops
 
 CONFIG = small(axi_data_bits=64, queue_depth=4, token_capacity=3)
 BYTES = 1 << 13

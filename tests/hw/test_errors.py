@@ -5,10 +5,7 @@ from importlib import import_module
 
 import pytest
 
-import hw
-import sim
-import sw
-from hw.errors import OptionError, VtaError, check_range, integer, quoted, shown
+from vta.hw.errors import OptionError, VtaError, check_range, integer, quoted, shown
 
 
 @pytest.mark.parametrize(
@@ -67,7 +64,8 @@ INTERNAL = {  # never reach a user: stops of a model, proofs, registers inside t
 def test_every_error_has_the_one_base_class() -> None:
     """An exception class of its own that is no VtaError would show as a bug."""
     strays = set()
-    for package in (hw, sw, sim):
+    for folder in ("hw", "sw", "sim"):
+        package = import_module(f"vta.{folder}")
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if module.name.endswith(("__main__", "sim.testbench", ".train_digits")):
                 continue

@@ -9,8 +9,9 @@ from amaranth.lib import data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw.config import Config
-from hw.isa import (
+from tests.sw.strategies import configs, instructions
+from vta.hw.config import Config
+from vta.hw.isa import (
     MEMORIES,
     Alu,
     Finish,
@@ -28,8 +29,7 @@ from hw.isa import (
     uop_fields,
     uop_layout,
 )
-from sw.codec import decode, decode_all, encode, encode_all, pack_uops, unpack_uops
-from tests.sw.strategies import configs, instructions
+from vta.sw.codec import decode, decode_all, encode, encode_all, pack_uops, unpack_uops
 
 HEAD = {"opcode": (2, 0), "pop_prev": (3, 3), "pop_next": (4, 4), "push_prev": (5, 5),
         "push_next": (6, 6)}  # fmt: skip

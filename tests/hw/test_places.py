@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hw import places
-from hw.places import PlaceError, build_directory, build_places
+from vta.hw import places
+from vta.hw.places import PlaceError, build_directory, build_places
 
 
 @pytest.fixture

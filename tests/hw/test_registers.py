@@ -2,8 +2,8 @@
 
 import pytest
 
-from hw.config import Config
-from hw.registers import (
+from vta.hw.config import Config
+from vta.hw.registers import (
     COUNTERS,
     REGISTERS,
     STAGE_STATES,

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from hw.synthesis.baseline import check, read_baseline, write_baseline
-from hw.synthesis.report import Figures, Units
+from vta.hw.synthesis.baseline import check, read_baseline, write_baseline
+from vta.hw.synthesis.report import Figures, Units
 
 RTLIL = r"""
 module \vta

@@ -7,9 +7,9 @@ import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 
-from hw.registers import IDENTIFICATION, REGISTERS, address_of
-from sim.driver import RegisterDriver
-from sim.monitors import Monitor
+from vta.hw.registers import IDENTIFICATION, REGISTERS, address_of
+from vta.sim.driver import RegisterDriver
+from vta.sim.monitors import Monitor
 
 BASES = ("insn_count", "insn", "uop", "inp", "wgt", "acc", "out")
 ALIGNMENT = 256  # of the largest element

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from hw.config import Config
-from sim.device import RtlDevice
+from vta.hw.config import Config
+from vta.sim.device import RtlDevice
 
 
 @pytest.fixture(scope="session")

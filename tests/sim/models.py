@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hw.places import build_directory
-from sim.build import SOURCES
-from sim.monitors import VIOLATION_LIMIT
+from vta.hw.places import build_directory
+from vta.sim.build import SOURCES
+from vta.sim.monitors import VIOLATION_LIMIT
 
 __all__ = ["INCR", "Axi", "Checkers", "Lite", "MemoryModel", "burst", "copy_of"]
 
@@ -37,14 +37,14 @@ LiteData = _structure("LiteData", "valid", "ready", "data", "strobes", "response
 
 
 class Axi(ctypes.Structure):
-    """`vta::Axi` of sim/axi.h."""
+    """`vta::Axi` of sim/native/axi.h."""
 
     _fields_ = [("ar", Address), ("r", Data), ("aw", Address), ("w", Data), ("b", Response),
                 ("reset", ctypes.c_uint32), ("finish", ctypes.c_uint32)]  # fmt: skip
 
 
 class Lite(ctypes.Structure):
-    """`vta::Lite` of sim/axi.h."""
+    """`vta::Lite` of sim/native/axi.h."""
 
     _fields_ = [("aw", LiteAddress), ("w", LiteData), ("b", LiteData), ("ar", LiteAddress),
                 ("r", LiteData), ("reset", ctypes.c_uint32)]  # fmt: skip

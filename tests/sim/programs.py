@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from hw.registers import STAGE_STATES
-from sim.device import RtlDevice, RtlResult
-from sim.options import RunOptions
-from sw.golden import GoldenDevice
-from sw.program import Program
+from vta.hw.registers import STAGE_STATES
+from vta.sim.device import RtlDevice, RtlResult
+from vta.sim.options import RunOptions
+from vta.sw.golden import GoldenDevice
+from vta.sw.program import Program
 
 __all__ = ["check_counters", "run_and_compare"]
 

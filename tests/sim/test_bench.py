@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-import hw.mechanisms
-from hw import analyse
-from hw.config import Config
-from hw.isa import MEMORIES, Load, Store
-from hw.issue import Issue
-from sim.bench import baseline, buses, marginal, mechanisms, pages, runner, streams
-from sim.bench.figures import Figure, print_figures
-from sim.bench.runner import PARTS, chosen_parts, run_benchmark
-from sim.bench.runs import BenchError, Runs
-from sim.bench.targets import LATENCIES, MARGINALS, ROW_BEATS, STREAMS, SWEEP, Marginal
-from sim.cli import main
-from sim.progress import Progress
-from sw.check import check
+import vta.hw.mechanisms
+from vta.hw.compute import analyse
+from vta.hw.compute.issue import Issue
+from vta.hw.config import Config
+from vta.hw.isa import MEMORIES, Load, Store
+from vta.sim.bench import baseline, buses, marginal, mechanisms, pages, runner, streams
+from vta.sim.bench.figures import Figure, print_figures
+from vta.sim.bench.runner import PARTS, chosen_parts, run_benchmark
+from vta.sim.bench.runs import BenchError, Runs
+from vta.sim.bench.targets import LATENCIES, MARGINALS, ROW_BEATS, STREAMS, SWEEP, Marginal
+from vta.sim.cli import main
+from vta.sim.progress import Progress
+from vta.sw.check import check
 
 
 def console() -> Console:
@@ -48,7 +48,7 @@ def assert_the_baseline(tmp_path: Path, *arguments: str) -> set[str]:
     found = {f"{f['group']}/{f['name']}": f["ours"] for f in figures}
     kept = {key: value for key, value in found.items() if key in held}
     changes = {key: f"{held[key]} -> {kept[key]}" for key in kept if kept[key] != held[key]}
-    assert changes == {}, "vta bench --update, then python -m sim.documents"
+    assert changes == {}, "vta bench --update, then python -m vta.sim.documents"
     return {key.partition("/")[0] for key in kept}
 
 
@@ -127,7 +127,7 @@ def test_wrong_result_is_no_figure() -> None:
 
 
 def test_each_mechanism_has_a_core_without_it() -> None:
-    assert set(mechanisms.MECHANISMS) == set(hw.mechanisms.MECHANISMS)
+    assert set(mechanisms.MECHANISMS) == set(vta.hw.mechanisms.MECHANISMS)
 
 
 def test_a_core_without_a_mechanism_differs_and_the_core_stays_as_it_is() -> None:
@@ -138,10 +138,10 @@ def test_a_core_without_a_mechanism_differs_and_the_core_stays_as_it_is() -> Non
         return Issue._same_loops, Issue._beside_alu, Issue._behind_gemm, analyse.WORTH_FLAGS
 
     for name in mechanisms.MECHANISMS:
-        with hw.mechanisms.without(name):
+        with vta.hw.mechanisms.without(name):
             assert sum(a != b for a, b in zip(now(), before, strict=True)) == 1, name
         assert now() == before
-    with hw.mechanisms.without(""):
+    with vta.hw.mechanisms.without(""):
         assert now() == before
 
 

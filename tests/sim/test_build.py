@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from hw import places
-from hw.config import Config
-from hw.places import build_directory
-from sim import build
-from sim.build import ROOT, BuildError, build_simulator, build_verilog
-from sim.cache import building
+from vta.hw import places
+from vta.hw.config import Config
+from vta.hw.places import build_directory
+from vta.sim import build
+from vta.sim.build import ROOT, BuildError, build_simulator, build_verilog
+from vta.sim.cache import building
 
 
 def test_nothing_changed_costs_nothing() -> None:
@@ -108,7 +108,7 @@ def test_two_processes_build_once(tmp_path: Path) -> None:
     """The second waits for the first, and finds its result."""
     directory = tmp_path / "key"
     code = (
-        "from pathlib import Path\nfrom sim.cache import building\n"
+        "from pathlib import Path\nfrom vta.sim.cache import building\n"
         "say = lambda text: print(text, flush=True)\n"
         f"with building(Path({str(directory)!r}), say) as needed:\n"
         "    print(needed)\n"
@@ -126,7 +126,7 @@ def test_two_processes_build_once(tmp_path: Path) -> None:
 def test_steps_that_outlive_their_process_hold_the_lock(tmp_path: Path) -> None:
     """Otherwise a second build would stand in the directory that the first one's make fills."""
     code = (
-        "import os, subprocess\nfrom pathlib import Path\nfrom sim.cache import building\n"
+        "import os, subprocess\nfrom pathlib import Path\nfrom vta.sim.cache import building\n"
         f"with building(Path({str(tmp_path / 'key')!r})):\n"
         "    step = subprocess.Popen(['cat'], stdin=0, close_fds=False)\n"
         "    os.kill(os.getpid(), 9)\n"
@@ -147,9 +147,9 @@ def test_steps_that_outlive_their_process_hold_the_lock(tmp_path: Path) -> None:
 # Machines and paths -------------------------------------------------------------------------------
 NO_TOOLS = {"PATH": "/nonexistent"}
 RUN = """
-from hw.config import Config
-from sim.device import RtlDevice
-from sw.generate import CORNERS
+from vta.hw.config import Config
+from vta.sim.device import RtlDevice
+from vta.sw.test_programs import CORNERS
 program = CORNERS["store_stride"](Config())
 with RtlDevice(progress=lambda text: print("it builds:", text)) as device:
     assert program.first_mismatch(device.run(program).memory) is None
@@ -216,7 +216,7 @@ def test_no_path_of_the_checkout_is_in_a_command(
     checkout = tmp_path / "a directory with a space"
     checkout.symlink_to(ROOT)
     (tmp_path / "a core").mkdir()
-    monkeypatch.setattr(build, "SOURCES", checkout / "sim")
+    monkeypatch.setattr(build, "SOURCES", checkout / "sim" / "native")
     for variant in build.VARIANTS:
         if "fst" not in " ".join(build.VARIANTS[variant]):
             core = _core(tmp_path / "a core")

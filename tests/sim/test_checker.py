@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sim.monitors import VIOLATION_LIMIT
 from tests.sim.models import Axi, Checkers, Lite, burst, copy_of
+from vta.sim.monitors import VIOLATION_LIMIT
 
 Edges = list[Axi]
 

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hw.config import Config
-from hw.places import build_directory
-from sim import cli
-from sim.build import ROOT
-from sim.exit import Exit
-from sw.generate import BAD, CORNERS
-from sw.golden import GoldenDevice
-from sw.program import Program, Result
 from tests.sw.operators.mistakes import IN_SCHEDULES
+from vta.hw.config import Config
+from vta.hw.places import build_directory
+from vta.sim import cli
+from vta.sim.build import ROOT
+from vta.sim.exit import Exit
+from vta.sw.golden import GoldenDevice
+from vta.sw.program import Program, Result
+from vta.sw.test_programs import BAD, CORNERS
 
 STREAMS = ROOT / "tests" / "streams"
 STREAM = STREAMS / "store_64x1s4_x9.npz"
@@ -58,7 +58,7 @@ def test_run_matches(capsys: pytest.CaptureFixture[str], tmp_path: Path, device:
 
 
 def test_json_alone_on_standard_output() -> None:
-    command = [sys.executable, "-m", "sim.cli", "run", STREAM, "--device", "golden", "--json", "-"]
+    command = [sys.executable, "-m", "vta.sim", "run", STREAM, "--device", "golden", "--json", "-"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)[0]["match"]
     assert "store_64x1s4_x9" in done.stderr
@@ -68,7 +68,7 @@ def test_json_alone_on_standard_output() -> None:
 def test_json_on_standard_output_keeps_what_is_there(tmp_path: Path, name: str) -> None:
     log = tmp_path / "log"
     log.write_text("before\n")
-    command = [sys.executable, "-m", "sim.cli", "check", str(STREAM), "--json", name]
+    command = [sys.executable, "-m", "vta.sim", "check", str(STREAM), "--json", name]
     with log.open("a") as file:
         subprocess.run(command, stdout=file, stderr=subprocess.PIPE, cwd=ROOT, check=True)
     first, rest = log.read_text().split("\n", 1)
@@ -100,7 +100,7 @@ def test_waves_of_each_program_have_a_file(
         written.append(path)
         return GoldenDevice().run(program)
 
-    monkeypatch.setattr("sim.commands.run.run_with_waves", run)
+    monkeypatch.setattr("vta.sim.commands.run.run_with_waves", run)
     files = []
     for n, name in enumerate(("same", "../same", "same", "a/b")):
         files.append(tmp_path / f"{n}.npz")
@@ -262,7 +262,7 @@ def test_a_bug_shows_as_one(
         def fail(*_: object, error: Exception = error) -> None:
             raise error
 
-        monkeypatch.setattr("sim.commands.check.check", fail)
+        monkeypatch.setattr("vta.sim.commands.check.check", fail)
         status, _, err = _vta(capsys, "check", STREAM)
         assert status == Exit.BUG
         assert "Traceback (most recent call last)" in err
@@ -275,7 +275,7 @@ def test_too_little_memory_is_no_bug(
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("sim.commands.check.check", fail)
+    monkeypatch.setattr("vta.sim.commands.check.check", fail)
     status, _, err = _vta(capsys, "check", STREAM)
     assert (status, err) == (Exit.REFUSED, "vta: this machine has too little memory for that\n")
 
@@ -434,7 +434,7 @@ def test_verilog(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
 
 
 def test_a_closed_pipe_is_no_error() -> None:
-    command = f"{sys.executable} -m sim.cli disasm {STREAM} | head -1"
+    command = f"{sys.executable} -m vta.sim.cli disasm {STREAM} | head -1"
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], cwd=ROOT, check=False,
                           capture_output=True, text=True)  # fmt: skip
     assert "Traceback" not in done.stderr

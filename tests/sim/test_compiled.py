@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
-from hw.config import Config
-from sim.device import RtlDevice
-from sw.compiler import CompileError
 from tests.sim.programs import run_and_compare
 from tests.sim.test_core import CONFIGS, random_options
 from tests.sw.compiler.random_nests import RandomNests, on_llvm, overflows, random_inputs
 from tests.sw.compiler.random_schedules import RandomSchedule
 from tests.sw.compiler.test_random import Example, compiled
+from vta.hw.config import Config
+from vta.sim.device import RtlDevice
+from vta.sw.compiler import CompileError
 
 Devices = Callable[[Config], RtlDevice]
 SEEDS = range(100_000, 100_010)  # others than the golden device's

@@ -9,12 +9,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hw.config import Config
-from sim.device import RtlDevice
-from sim.options import RunOptions
-from sw.generate import BAD, CORNERS, random_program
-from sw.golden import stray_bytes
 from tests.sim.programs import run_and_compare
+from vta.hw.config import Config
+from vta.sim.device import RtlDevice
+from vta.sim.options import RunOptions
+from vta.sw.golden import stray_bytes
+from vta.sw.test_programs import BAD, CORNERS, random_program
 
 Devices = Callable[[Config], RtlDevice]
 

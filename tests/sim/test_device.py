@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hw.config import Config
-from hw.errors import OptionError
-from hw.isa import (
+from tests.sim.programs import run_and_compare
+from vta.hw.config import Config
+from vta.hw.errors import OptionError
+from vta.hw.isa import (
     ErrorClass,
     Finish,
     Gemm,
@@ -21,17 +22,16 @@ from hw.isa import (
     Stage,
     Store,
 )
-from hw.registers import IDENTIFICATION, VERSION, configuration_words
-from sim.device import Hang, RtlDevice
-from sim.options import Fault, RunOptions
-from sim.poison import poison_program
-from sim.process import SimulatorCrash
-from sim.timeline import intervals
-from sw.codec import encode_all
-from sw.generate import CORNERS, random_program
-from sw.golden import GoldenDevice, stray_bytes
-from sw.program import Program, Registers
-from tests.sim.programs import run_and_compare
+from vta.hw.registers import IDENTIFICATION, VERSION, configuration_words
+from vta.sim.device import Hang, RtlDevice
+from vta.sim.options import Fault, RunOptions
+from vta.sim.poison import poison_program
+from vta.sim.process import SimulatorCrash
+from vta.sim.timeline import intervals
+from vta.sw.codec import encode_all
+from vta.sw.golden import GoldenDevice, stray_bytes
+from vta.sw.program import Program, Registers
+from vta.sw.test_programs import CORNERS, random_program
 
 SHORT = "store_stride"
 BASE = 0x10000
@@ -123,7 +123,7 @@ def test_a_core_whose_scratchpads_are_not_found_is_told(
     device: RtlDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of them are cleared, or there is a warning: their bytes are counted."""
-    monkeypatch.setattr("sim.device._scratchpad_bytes", lambda config: 1 << 20)
+    monkeypatch.setattr("vta.sim.device._scratchpad_bytes", lambda config: 1 << 20)
     (warning,) = device.run(CORNERS[SHORT](Config())).warnings
     assert warning.startswith("491520 of 1048576 bytes of the scratchpads were filled with zeros")
 
@@ -256,7 +256,7 @@ def test_events_follow_the_program(device: RtlDevice) -> None:
     program = random_program(5, Config())
     result = device.run(program, options=RunOptions(events=True))
     assert result.events is not None and result.cycles is not None
-    from sw.rules import stage_of
+    from vta.sw.rules import stage_of
 
     for stage in (Stage.LOAD, Stage.COMPUTE, Stage.STORE):
         rows = intervals(result.events, stage)

@@ -5,8 +5,9 @@ import re
 
 import pytest
 
-from hw.config import Config
-from hw.isa import (
+from tests.sim.test_device import BASE, _program
+from vta.hw.config import Config
+from vta.hw.isa import (
     Alu,
     ErrorClass,
     Finish,
@@ -14,13 +15,12 @@ from hw.isa import (
     MemoryType,
     Store,
 )
-from hw.registers import StageState
-from sim.device import Hang, ProtocolViolation, RtlDevice
-from sim.diagnosis import describe_instruction, diagnose, explain_early_finish
-from sim.options import Fault, RunOptions
-from sw.codec import encode_all
-from sw.program import Program, Registers
-from tests.sim.test_device import BASE, _program
+from vta.hw.registers import StageState
+from vta.sim.device import Hang, ProtocolViolation, RtlDevice
+from vta.sim.diagnosis import describe_instruction, diagnose, explain_early_finish
+from vta.sim.options import Fault, RunOptions
+from vta.sw.codec import encode_all
+from vta.sw.program import Program, Registers
 
 UOP, INP, ACC, OUT = MemoryType.UOP, MemoryType.INP, MemoryType.ACC, MemoryType.OUT
 
@@ -49,7 +49,7 @@ def test_a_finish_that_did_not_wait_is_told(device: RtlDevice, monkeypatch) -> N
     early = counters | {"store_instructions": 0}
     text = "finish rose with 4 of 5 instructions retired (load 1, compute 3, store 0): FINISH did"
     assert explain_early_finish(program, early).startswith(text)
-    monkeypatch.setattr("sim.device.explain_early_finish", lambda *_: text)
+    monkeypatch.setattr("vta.sim.device.explain_early_finish", lambda *_: text)
     with pytest.raises(ProtocolViolation, match="test: finish rose with 4 of 5 instructions"):
         device.run(program)
 

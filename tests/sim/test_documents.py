@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from sim.build import ROOT
-from sim.cli import main
-from sim.documents import PAGES, Claim, claims, differences, rewritten, unclaimed
-from sim.documents.claim import ClaimError
+from vta.sim.build import ROOT
+from vta.sim.cli import main
+from vta.sim.documents import PAGES, Claim, claims, differences, rewritten, unclaimed
+from vta.sim.documents.claim import ClaimError
 
 GENERATED = {"docs/isa.md"}
 CLAIM = Claim("page.md", "C2 takes {} cycles, {} of the MACs", ("454,140", "99.4%"))
@@ -38,7 +38,7 @@ def test_every_page_is_looked_at() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_figures_of_a_page_are_right(page: str) -> None:
-    assert differences(text(page), found(page)) == [], "python -m sim.documents writes them"
+    assert differences(text(page), found(page)) == [], "python -m vta.sim.documents writes them"
 
 
 @pytest.mark.parametrize("page", PAGES)

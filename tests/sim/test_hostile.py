@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hw.config import Config
-from sim import cli
-from sim.exit import Exit
-from sw.generate import CORNERS
-from sw.program import Program
 from tests.sw.mutate import mutate_json, replace_header
+from vta.hw.config import Config
+from vta.sim import cli
+from vta.sim.exit import Exit
+from vta.sw.program import Program
+from vta.sw.test_programs import CORNERS
 
 seeds = pytest.mark.parametrize(
     "seeds", [range(25), pytest.param(range(25, 500), marks=pytest.mark.regress)], ids=str

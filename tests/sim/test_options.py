@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 
-from hw.config import Config
-from hw.isa import (
+from vta.hw.config import Config
+from vta.hw.isa import (
     Alu,
     Finish,
     Gemm,
     Load,
     MemoryType,
 )
-from sim.limits import cycle_limit
-from sim.options import Fault, RunOptions
-from sw.codec import encode_all
-from sw.program import MAX_CYCLES, Program, Registers
+from vta.sim.limits import cycle_limit
+from vta.sim.options import Fault, RunOptions
+from vta.sw.codec import encode_all
+from vta.sw.program import MAX_CYCLES, Program, Registers
 
 
 @pytest.mark.parametrize(

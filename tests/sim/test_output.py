@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from hw.errors import OptionError
-from sim.output import STANDARD_OUTPUT, check_output, file_names, output_path, write_text
-from sim.progress import Progress
+from vta.hw.errors import OptionError
+from vta.sim.output import STANDARD_OUTPUT, check_output, file_names, output_path, write_text
+from vta.sim.progress import Progress
 
 
 def test_a_check_changes_nothing(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import threading
 import pytest
 from rich.console import Console
 
-from sim import progress
-from sim.progress import Progress
+from vta.sim import progress
+from vta.sim.progress import Progress
 
 
 class Seen(Progress):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hw.config import Config
-from sim.build import build_simulator
-from sim.process import cocotb_environment
+from vta.hw.config import Config
+from vta.sim.build import build_simulator
+from vta.sim.process import cocotb_environment
 
 MODULE = "tests.sim.cocotb_registers"
 SOURCE = Path(__file__).with_name("cocotb_registers.py")

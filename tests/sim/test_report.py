@@ -6,13 +6,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from hw.config import Config
-from hw.isa import ErrorClass
-from hw.registers import COUNTERS
-from sim.report import Outcome, other_cycles, print_outcomes, print_split, run_bound, write_json
-from sw.generate import CORNERS
-from sw.golden import GoldenDevice
-from sw.program import DeviceError, Program, Result
+from vta.hw.config import Config
+from vta.hw.isa import ErrorClass
+from vta.hw.registers import COUNTERS
+from vta.sim.report import Outcome, other_cycles, print_outcomes, print_split, run_bound, write_json
+from vta.sw.golden import GoldenDevice
+from vta.sw.program import DeviceError, Program, Result
+from vta.sw.test_programs import CORNERS
 
 
 def _program() -> Program:

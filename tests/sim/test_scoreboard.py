@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 
-from hw.config import Config
-from sim.scoreboard import explain_mismatch, place
-from sw.golden import GoldenDevice
-from sw.operators import operator
-from sw.program import Program, Segment
+from vta.hw.config import Config
+from vta.sim.scoreboard import explain_mismatch, place
+from vta.sw.golden import GoldenDevice
+from vta.sw.operators import operator
+from vta.sw.program import Program, Segment
 
 
 def _program() -> Program:

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hw.config import Config
-from hw.isa import Finish, Gemm
-from hw.places import build_directory
-from sim.build import ROOT, build_simulator
-from sim.rundirs import RunDirectory
-from sim.waves import VARIANTS, wave_format
-from sw.codec import encode_all
-from sw.program import Program, Registers
+from vta.hw.config import Config
+from vta.hw.isa import Finish, Gemm
+from vta.hw.places import build_directory
+from vta.sim.build import ROOT, build_simulator
+from vta.sim.rundirs import RunDirectory
+from vta.sim.waves import VARIANTS, wave_format
+from vta.sw.codec import encode_all
+from vta.sw.program import Program, Registers
 
 BASE = 0x10000
 PATIENCE = 120  # seconds, for what takes two or so on a machine that does nothing else
@@ -55,7 +55,7 @@ class Command:
     """A `vta run` whose program is under way."""
 
     def __init__(self, *arguments: object) -> None:
-        command = [sys.executable, "-m", "sim.cli", "run", *map(str, arguments)]
+        command = [sys.executable, "-m", "vta.sim", "run", *map(str, arguments)]
         self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr is not None
         self.said = []
@@ -170,7 +170,7 @@ def test_an_interrupted_build_leaves_no_step(tmp_path: Path) -> None:
     """make has children of its own."""
     step = "sleep 1000 & echo $! > half; mv half pid; wait"
     code = (
-        "import os\nfrom pathlib import Path\nfrom sim.build import _run\n"
+        "import os\nfrom pathlib import Path\nfrom vta.sim.build import _run\n"
         f"place = Path({str(tmp_path)!r})\n"
         f"_run('step', ['sh', '-c', {step!r}], dict(os.environ), place / 'log', place)\n"
     )
@@ -187,7 +187,7 @@ def test_an_interrupted_build_leaves_no_step(tmp_path: Path) -> None:
 
 def test_the_handlers_are_those_of_before() -> None:
     """`main` is called in programs, too, such as these tests."""
-    from sim.cli import main
+    from vta.sim.cli import main
 
     before = signal.getsignal(signal.SIGTERM)
     assert main(["disasm", str(ROOT / "no such file")]) == 2
@@ -198,7 +198,7 @@ def test_a_simulator_without_a_run_follows_its_owner(place: Path) -> None:
     """It waits for a request when its owner is killed."""
     build_simulator(Config())
     code = (
-        "from sim.device import RtlDevice\nimport time\ndevice = RtlDevice()\n"
+        "from vta.sim.device import RtlDevice\nimport time\ndevice = RtlDevice()\n"
         "device.access(('version',))\nprint(device.start().pid, flush=True)\ntime.sleep(1000)\n"
     )
     owner = subprocess.Popen(

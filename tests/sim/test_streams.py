@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from sim.device import RtlDevice
-from sim.options import RunOptions
-from sw.program import Program
 from tests.sim.programs import run_and_compare
+from vta.sim.device import RtlDevice
+from vta.sim.options import RunOptions
+from vta.sw.program import Program
 
 STREAMS = sorted((Path(__file__).parent.parent / "streams").glob("*.npz"))
 SHORT = [path for path in STREAMS if not path.stem.startswith("conv_c2")]

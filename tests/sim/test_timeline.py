@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hw.config import Config
-from hw.isa import Stage
-from hw.registers import StageState
-from sim.device import RtlDevice
-from sim.options import RunOptions
-from sim.timeline import EVENT, intervals, read_events, write_timeline
-from sw.generate import CORNERS, random_program
+from vta.hw.config import Config
+from vta.hw.isa import Stage
+from vta.hw.registers import StageState
+from vta.sim.device import RtlDevice
+from vta.sim.options import RunOptions
+from vta.sim.timeline import EVENT, intervals, read_events, write_timeline
+from vta.sw.test_programs import CORNERS, random_program
 
 LOAD, COMPUTE = int(Stage.LOAD), int(Stage.COMPUTE)
 STATES = 6

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hw.config import Config
-from sim import cli
-from sim.exit import Exit
-from sim.findings import undefined, warnings_of
-from sim.scoreboard import explain_mismatch
-from sw.assembler import assemble_program
-from sw.generate import CORNERS
-from sw.golden import GoldenDevice
-from sw.program import Program
+from vta.hw.config import Config
+from vta.sim import cli
+from vta.sim.exit import Exit
+from vta.sim.findings import undefined, warnings_of
+from vta.sim.scoreboard import explain_mismatch
+from vta.sw.assembler import assemble_program
+from vta.sw.golden import GoldenDevice
+from vta.sw.program import Program
+from vta.sw.test_programs import CORNERS
 
 HEAD = """
 .config 1x16
@@ -190,7 +190,7 @@ def test_many_warnings_are_counted_not_listed(
 
 
 BARE = """
-from sw.operators import {module}
+from vta.sw.operators import {module}
 
 def build(config):
     return {schedule}
@@ -200,7 +200,7 @@ def build(config):
 @pytest.mark.parametrize(
     ("module", "schedule", "status"),
     [
-        ("seed", "seed.unit_loop()[0]", 0),
+        ("simple_matmul", "simple_matmul.unit_loop()[0]", 0),
         ("operator", 'operator("shift_right").kernel(config).schedule', Exit.UNCHECKED),
     ],
 )

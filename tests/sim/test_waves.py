@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hw.config import Config
-from hw.isa import (
+from vta.hw.config import Config
+from vta.hw.isa import (
     Alu,
     Finish,
     Gemm,
@@ -16,18 +16,18 @@ from hw.isa import (
     Opcode,
     Stage,
 )
-from hw.registers import StageState
-from sim import environment, waves
-from sim.build import ROOT
-from sim.cli import main
-from sim.decoder import INSTRUCTION_NAMES, decoder
-from sim.device import Hang
-from sim.options import RunOptions
-from sim.waves import run_with_waves, wave_format, why_vcd
-from sw.codec import encode_all
-from sw.generate import random_program
-from sw.program import Program, Registers
-from sw.rules import stage_of
+from vta.hw.registers import StageState
+from vta.sim import environment, waves
+from vta.sim.build import ROOT
+from vta.sim.cli import main
+from vta.sim.decoder import INSTRUCTION_NAMES, decoder
+from vta.sim.device import Hang
+from vta.sim.options import RunOptions
+from vta.sim.waves import run_with_waves, wave_format, why_vcd
+from vta.sw.codec import encode_all
+from vta.sw.program import Program, Registers
+from vta.sw.rules import stage_of
+from vta.sw.test_programs import random_program
 
 LAST_NAMES = dict(enumerate(INSTRUCTION_NAMES))
 STATE_NAMES = {state.value: state.name for state in StageState}

@@ -2,8 +2,8 @@
 
 from hypothesis import strategies as st
 
-from hw.config import PRESETS, Config, ConfigError
-from hw.isa import Alu, Finish, Gemm, Instruction, Load, Raw, Store, fields, reserved_mask
+from vta.hw.config import PRESETS, Config, ConfigError
+from vta.hw.isa import Alu, Finish, Gemm, Instruction, Load, Raw, Store, fields, reserved_mask
 
 CLASSES = (Load, Store, Gemm, Finish, Alu)
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from hw.isa import ErrorClass
-from sw.assembler import assemble_program
-from sw.golden import GoldenDevice, stray_bytes
-from sw.program import Program
+from vta.hw.isa import ErrorClass
+from vta.sw.assembler import assemble_program
+from vta.sw.golden import GoldenDevice, stray_bytes
+from vta.sw.program import Program
 
 HEAD = """
 .config 1x16
@@ -90,5 +90,5 @@ def test_of_very_many_uops_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> N
     count = STORE + "alu add uop=0:1 loop=1,100 imm=1 push.next\n" + STORE_1
     program = _program(count + TOO_FAR.format(flags=""))
     assert _stray(program, FIRST, 5)
-    monkeypatch.setattr("sw.golden.aftermath.MOST_EXECUTIONS", 50)
+    monkeypatch.setattr("vta.sw.golden.aftermath.MOST_EXECUTIONS", 50)
     assert not _stray(program, FIRST, 5)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw.config import Config
-from hw.isa import (
+from tests.sw.strategies import configs, instructions
+from vta.hw.config import Config
+from vta.hw.isa import (
     Alu,
     Finish,
     Gemm,
@@ -16,7 +17,7 @@ from hw.isa import (
     Raw,
     Store,
 )
-from sw.assembler import (
+from vta.sw.assembler import (
     AssemblerError,
     assemble,
     assemble_program,
@@ -25,9 +26,8 @@ from sw.assembler import (
     format_instruction,
     parse_instruction,
 )
-from sw.codec import decode, encode
-from sw.golden import GoldenDevice
-from tests.sw.strategies import configs, instructions
+from vta.sw.codec import decode, encode
+from vta.sw.golden import GoldenDevice
 
 CONFIG = Config()
 

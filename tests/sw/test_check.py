@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hw.config import PRESETS, Config
-from hw.isa import (
+from vta.hw.config import PRESETS, Config
+from vta.hw.isa import (
     Alu,
     Finish,
     Gemm,
@@ -14,13 +14,13 @@ from hw.isa import (
     MemoryType,
     Store,
 )
-from sw.check import Report, check
-from sw.check.footprint import UopTable, footprint
-from sw.codec import encode_all
-from sw.generate import BAD, CORNERS, random_program
-from sw.generate.stream import Stream
-from sw.golden import GoldenDevice
-from sw.program import Program, Registers
+from vta.sw.check import Report, check
+from vta.sw.check.footprint import UopTable, footprint
+from vta.sw.codec import encode_all
+from vta.sw.golden import GoldenDevice
+from vta.sw.program import Program, Registers
+from vta.sw.test_programs import BAD, CORNERS, random_program
+from vta.sw.test_programs.stream import StreamBuilder
 
 CONFIGS = [Config.preset(name) for name in PRESETS]
 FEW = [Config(), Config.preset("1x4"), Config.preset("2x8"), Config.preset("4x32")]
@@ -81,7 +81,7 @@ def test_without_tokens_random_programs_race() -> None:
 # Races by hand -----------------------------------------------------------------------------------
 def _stream(*instructions: Load | Store | Gemm | Alu | Finish) -> Report:
     """Instructions over a memory of zeros, in order; INP, ACC and OUT at its start."""
-    stream = Stream(Config(), "by hand")
+    stream = StreamBuilder(Config(), "by hand")
     stream.reserve(MemoryType.OUT, 256)
     stream.segments.clear()
     stream.add(*instructions)
@@ -149,7 +149,7 @@ def test_capacity_gives_no_order() -> None:
     """A full counter holds the push back, but tokens alone order accesses."""
     push = Load(memory_type=MemoryType.INP, push_next=1)
     pops = [Load(memory_type=MemoryType.UOP, pop_prev=1)] * 3
-    stream = Stream(Config(token_capacity=1), "capacity", least_size=0x4000)
+    stream = StreamBuilder(Config(token_capacity=1), "capacity", least_size=0x4000)
     gemm = Gemm(uop_end=1, iter_out=1, iter_in=1)
     acc = _load(MemoryType.ACC)
     inp, wgt = _load(MemoryType.INP), Load(memory_type=MemoryType.WGT, y_size=1, x_size=1,
@@ -161,14 +161,14 @@ def test_capacity_gives_no_order() -> None:
 
 
 def test_a_store_over_instructions_races_with_fetch() -> None:
-    stream = Stream(Config(), "self-modifying")
+    stream = StreamBuilder(Config(), "self-modifying")
     stream.add(_load(MemoryType.ACC, push_next=1), _store(pop_prev=1, offset=0))
     assert any("stores over instructions" in w.text for w in check(stream.program()).warnings)
 
 
 # Other warnings ----------------------------------------------------------------------------------
 def test_unwritten_reads_are_those_of_the_model() -> None:
-    stream = Stream(Config(), "reads before writes")
+    stream = StreamBuilder(Config(), "reads before writes")
     stream.load_uops([(3, 0, 0)], 4)
     stream.step(Alu(uop_bgn=4, uop_end=6, iter_out=1, iter_in=1, use_imm=1))
     report = check(stream.program())
@@ -177,7 +177,7 @@ def test_unwritten_reads_are_those_of_the_model() -> None:
 
 
 def test_segments_and_tokens() -> None:
-    stream = Stream(Config(), "segments", least_size=0x4000)
+    stream = StreamBuilder(Config(), "segments", least_size=0x4000)
     dram = stream.place(MemoryType.ACC, np.zeros((2, 16), np.int32))
     row = {"y_size": 1, "x_size": 2, "x_stride": 2}
     for base in (dram, dram + 1, dram + 20):
@@ -198,7 +198,7 @@ def test_uops_that_a_store_may_have_written_are_unknown() -> None:
 
 
 def test_several_errors_are_all_reported() -> None:
-    stream = Stream(Config(), "errors")
+    stream = StreamBuilder(Config(), "errors")
     stream.add(
         Load(memory_type=MemoryType.INP, sram_base=2047, dram_base=BASE // 16, **ROW),
         Load(memory_type=MemoryType.INP, dram_base=0, **ROW),

@@ -3,20 +3,20 @@
 import re
 from pathlib import Path
 
-import sw.compiler
-from hw.config import KEYS
-from hw.registers import REGISTERS
-from sw.docs import MEANINGS, PATH, isa_page
+import vta.sw.compiler
+from vta.hw.config import KEYS
+from vta.hw.registers import REGISTERS
+from vta.sw.docs import MEANINGS, PATH, isa_page
 
 
 def test_the_committed_page_is_up_to_date() -> None:
-    assert PATH.read_text(encoding="utf-8") == isa_page(), "run: python -m sw.docs"
+    assert PATH.read_text(encoding="utf-8") == isa_page(), "run: python -m vta.sw.docs"
 
 
 def test_the_compilers_table_has_every_module() -> None:
-    names = {path.stem for path in Path(str(sw.compiler.__file__)).parent.glob("[a-z]*.py")}
+    names = {path.stem for path in Path(str(vta.sw.compiler.__file__)).parent.glob("[a-z]*.py")}
     said = set(
-        re.findall(r"^(\w+)  |`(?:sw\.compiler\.)?(\w+)[`.]", sw.compiler.__doc__ or "", re.M)
+        re.findall(r"^(\w+)  |`(?:sw\.compiler\.)?(\w+)[`.]", vta.sw.compiler.__doc__ or "", re.M)
     )
     assert names - {name for pair in said for name in pair} == set()
 

@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw.config import PRESETS, Config
-from hw.errors import OptionError
-from hw.isa import Alu, AluOpcode, ErrorClass, Gemm, MemoryType
-from sw.generate import BAD, CORNERS, random_program
-from sw.generate.corners.alu import operate
-from sw.generate.stream import Stream
-from sw.golden import GoldenDevice, stray_bytes
-from sw.golden.uops import independent_segments
-from sw.program import Program
+from vta.hw.config import PRESETS, Config
+from vta.hw.errors import OptionError
+from vta.hw.isa import Alu, AluOpcode, ErrorClass, Gemm, MemoryType
+from vta.sw.golden import GoldenDevice, stray_bytes
+from vta.sw.golden.uops import independent_segments
+from vta.sw.program import Program
+from vta.sw.test_programs import BAD, CORNERS, random_program
+from vta.sw.test_programs.corners.alu import operate
+from vta.sw.test_programs.stream import StreamBuilder
 
 CONFIGS = [Config.preset(name) for name in PRESETS]
 FEW = [CONFIGS[0], Config.preset("2x8"), Config(), Config.preset("4x16"), Config.preset("2x32")]
@@ -86,7 +86,7 @@ def _indices(instruction: Gemm | Alu, uops: np.ndarray) -> list[tuple[int, int, 
 def _run(config: Config, instruction: Gemm | Alu, uops: np.ndarray, seed: int) -> None:
     """Run one instruction over 24 entries of random data; compare all of them."""
     rng = np.random.default_rng(seed)
-    stream = Stream(config, "one instruction")
+    stream = StreamBuilder(config, "one instruction")
     shape = (24, config.batch, config.block)
     acc = rng.integers(-(1 << 31), 1 << 31, size=shape).astype(np.int32)
     acc[rng.random(24) < 0.5] >>= 26  # shift amounts and other small numbers
@@ -191,7 +191,7 @@ def test_counters_count_executions_and_instructions() -> None:
 
 
 def _unwritten() -> Program:
-    stream = Stream(Config(), "reads before writes")
+    stream = StreamBuilder(Config(), "reads before writes")
     stream.load_uops([(3, 0, 0)], 4)
     stream.step(Alu(uop_bgn=4, uop_end=5, iter_out=1, iter_in=1, use_imm=1))
     return stream.program()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sw.layout import LayoutError, index_at, pack, packed_shape, padded_shape, unpack
+from vta.sw.layout import LayoutError, index_at, pack, packed_shape, padded_shape, unpack
 
 LAYOUTS = ("NCHW1n16c", "NCHW2n4c", "OIHW4o4i", "NC2n8c", "OI4o4i", "C2n4c", "N8n", "NCHW")
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hw.config import Config
-from sw.generate import CORNERS
-from sw.golden import GoldenDevice
-from sw.program import BundleError, Program, Registers, Segment
+from vta.hw.config import Config
+from vta.sw.golden import GoldenDevice
+from vta.sw.program import BundleError, Program, Registers, Segment
+from vta.sw.test_programs import CORNERS
 
 
 def _program() -> Program:

@@ -11,14 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hw.config import Config
-from hw.errors import VtaError
-from hw.isa import Finish, Load, MemoryType, Store
-from sw.assembler import assemble, assemble_program, disassemble, disassemble_program
-from sw.codec import decode_all, encode_all
-from sw.generate import CORNERS
-from sw.program import Program, Segment
-from sw.standalone import find_layer, import_directory, notes
 from tests.sw.mutate import (
     bundle,
     dump,
@@ -28,6 +20,14 @@ from tests.sw.mutate import (
     mutate_text,
     replace_header,
 )
+from vta.hw.config import Config
+from vta.hw.errors import VtaError
+from vta.hw.isa import Finish, Load, MemoryType, Store
+from vta.sw.assembler import assemble, assemble_program, disassemble, disassemble_program
+from vta.sw.codec import decode_all, encode_all
+from vta.sw.program import Program, Segment
+from vta.sw.standalone import find_layer, import_directory, notes
+from vta.sw.test_programs import CORNERS
 
 seeds = pytest.mark.parametrize(
     "seeds", [range(150), pytest.param(range(150, 2500), marks=pytest.mark.regress)], ids=str

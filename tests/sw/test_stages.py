@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw.config import Config
-from hw.isa import ErrorClass, Finish, Instruction, Load, MemoryType, Store
-from sw.stages import StageNetwork
+from vta.hw.config import Config
+from vta.hw.isa import ErrorClass, Finish, Instruction, Load, MemoryType, Store
+from vta.sw.stages import StageNetwork
 
 CONFIG = Config(queue_depth=3, token_capacity=2)
 FLAGS = st.booleans().map(int)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hw.config import Config
-from hw.isa import (
+from vta.hw.config import Config
+from vta.hw.isa import (
     Alu,
     AluOpcode,
     Finish,
@@ -18,11 +18,11 @@ from hw.isa import (
     MemoryType,
     Store,
 )
-from sw.check import check
-from sw.codec import encode_all, pack_uops
-from sw.golden import GoldenDevice
-from sw.program import BundleError
-from sw.standalone import find_layer, import_directory, notes
+from vta.sw.check import check
+from vta.sw.codec import encode_all, pack_uops
+from vta.sw.golden import GoldenDevice
+from vta.sw.program import BundleError
+from vta.sw.standalone import find_layer, import_directory, notes
 
 PAGES = {"inp": 0x1000, "wgt": 0x2000, "out": 0x3000, "uop": 0x4000, "acc": 0x5000}
 ELEMENT = {"inp": 16, "wgt": 256, "out": 16, "uop": 4, "acc": 64}

@@ -15,7 +15,7 @@ import numpy as np
 import tvm
 from tvm.script import tirx as T
 
-from hw.config import Config
+from vta.hw.config import Config
 
 __all__ = ["RandomNests", "on_llvm", "overflows", "random_inputs"]
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from tvm import s_tir, te, tirx
 
-from hw.config import Config
-from sw.compiler import SLOTS, register, tensorize
+from vta.hw.config import Config
+from vta.sw.compiler import SLOTS, register, tensorize
 
 __all__ = ["RandomSchedule"]
 

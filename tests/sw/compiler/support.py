@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from tvm import s_tir, te
 
-from hw.config import Config
-from sw.check import check
-from sw.compiler import Compiled, compile
-from sw.golden import GoldenDevice
+from vta.hw.config import Config
+from vta.sw.check import check
+from vta.sw.compiler import Compiled, compile
+from vta.sw.golden import GoldenDevice
 
 
 def run(

@@ -9,10 +9,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tvm import s_tir, te, tirx
 
-from hw.config import Config
-from hw.isa import Alu, AluOpcode, Gemm
-from sw.compiler import CompileError, compile
 from tests.sw.compiler.support import compile_functions, run
+from vta.hw.config import Config
+from vta.hw.isa import Alu, AluOpcode, Gemm
+from vta.sw.compiler import CompileError, compile
 
 Numbers = dict[str, np.ndarray]
 Tree = tuple[Any, ...]  # ("load", n) | ("imm", value) | (operator, left, right)

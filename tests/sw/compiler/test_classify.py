@@ -6,9 +6,9 @@ import pytest
 import tvm
 from tvm.script import tirx as T
 
-from hw.config import Config
-from sw.compiler import CompileError, compile, register, tensorize
-from sw.operators import seed
+from vta.hw.config import Config
+from vta.sw.compiler import CompileError, compile, register, tensorize
+from vta.sw.operators import simple_matmul
 
 HEAD = """
 @T.prim_func(s_tir=True)
@@ -106,7 +106,7 @@ def test_a_value_that_nothing_takes() -> None:
 @pytest.mark.parametrize("preset", ["1x8", "2x16", "1x32"])
 def test_the_intrinsics_of_another_configuration(preset: str) -> None:
     """docs/seed.md's 16 x 16 intrinsic is nothing for another BATCH or BLOCK."""
-    schedule, _ = seed.unit_loop()
+    schedule, _ = simple_matmul.unit_loop()
     with pytest.raises(CompileError, match=r"register\(config\)"):
         compile(schedule, Config.preset(preset), name="seed")
 
@@ -114,7 +114,7 @@ def test_the_intrinsics_of_another_configuration(preset: str) -> None:
 def test_a_product_that_is_not_tensorized() -> None:
     from tvm import s_tir
 
-    sch = s_tir.Schedule(seed.expression())
+    sch = s_tir.Schedule(simple_matmul.expression())
     block = sch.get_sblock("C")
     sch.set_scope(block, 0, "local.acc")
     for n, scope in enumerate(("local.inp", "local.wgt")):

@@ -7,10 +7,10 @@ import pytest
 from tvm import s_tir, te
 from tvm.script import tirx as T
 
-from hw.config import Config
-from hw.isa import Alu, Gemm
-from sw.compiler import SLOTS, CompileError, compile
 from tests.sw.compiler.support import run
+from vta.hw.config import Config
+from vta.hw.isa import Alu, Gemm
+from vta.sw.compiler import SLOTS, CompileError, compile
 
 
 def stages(vectors: int, *, second: bool = False, tile: int | None = None) -> s_tir.Schedule:

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw.isa import Load, Store
-from sw.compiler import CompileError
-from sw.compiler.dma import MAX_PAD, Transfer, loads, stores
-from sw.compiler.nest import Dim
+from vta.hw.isa import Load, Store
+from vta.sw.compiler import CompileError
+from vta.sw.compiler.dma import MAX_PAD, Transfer, loads, stores
+from vta.sw.compiler.nest import Dim
 
 ORIGIN = 4000  # DRAM element of the box's first element: padding may lie before it
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from tvm.script import tirx as T
 
-from hw.config import Config
-from hw.isa import Gemm, Load, MemoryType
-from sw.check import check
-from sw.codec import unpack_uops
-from sw.compiler import CompileError, compile
-from sw.golden import GoldenDevice
-from sw.operators import Kernel, conv2d, operator
+from vta.hw.config import Config
+from vta.hw.isa import Gemm, Load, MemoryType
+from vta.sw.check import check
+from vta.sw.codec import unpack_uops
+from vta.sw.compiler import CompileError, compile
+from vta.sw.golden import GoldenDevice
+from vta.sw.operators import Kernel, conv2d, operator
 
 
 def conv(config: Config) -> Kernel:

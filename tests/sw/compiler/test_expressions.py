@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tvm import tirx
 
-from sw.compiler import CompileError
-from sw.compiler.expressions import evaluate
+from vta.sw.compiler import CompileError
+from vta.sw.compiler.expressions import evaluate
 
 I = tirx.Var("i", "int32")  # noqa: E741
 VALUES = np.arange(8)

@@ -8,10 +8,10 @@ import tvm
 from tvm import s_tir, te, tirx
 from tvm.script import tirx as T
 
-from hw.config import Config
-from hw.isa import Load
-from sw.compiler import CompileError, compile
 from tests.sw.compiler.support import over_accumulators, run
+from vta.hw.config import Config
+from vta.hw.isa import Load
+from vta.sw.compiler import CompileError, compile
 
 
 def copied(
@@ -143,6 +143,6 @@ def test_a_buffer_far_too_large_is_refused_before_it_is_folded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Arrays over the elements of an untiled tensor took all of the machine's memory."""
-    monkeypatch.setattr("sw.compiler.compiled.Executions", lambda *_: pytest.fail("folded"))
+    monkeypatch.setattr("vta.sw.compiler.compiled.Executions", lambda *_: pytest.fail("folded"))
     with pytest.raises(CompileError, match=r"ACC has 2048 entries.* needs 67108864 \(copy"):
         compile(copied((1 << 26, 16), lambda *i: i), Config(), name="large")

@@ -6,8 +6,8 @@ import pytest
 from tvm import s_tir, te
 from tvm.script import tirx as T
 
-from hw.config import Config
-from sw.compiler import CompileError, compile, register, tensorize
+from vta.hw.config import Config
+from vta.sw.compiler import CompileError, compile, register, tensorize
 
 
 def overlapping(tensorized: bool) -> s_tir.Schedule:

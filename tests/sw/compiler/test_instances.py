@@ -8,12 +8,12 @@ import pytest
 from tvm import s_tir, te, tirx
 from tvm.script import tirx as T
 
-from hw.config import Config
-from hw.isa import Alu, AluOpcode, Gemm
-from sw.compiler import Compiled, CompileError, compile
-from sw.compiler.instances import is_injective
 from tests.sw.compiler.random_nests import on_llvm, random_inputs
 from tests.sw.compiler.support import run
+from vta.hw.config import Config
+from vta.hw.isa import Alu, AluOpcode, Gemm
+from vta.sw.compiler import Compiled, CompileError, compile
+from vta.sw.compiler.instances import is_injective
 
 
 def check(source: Any, function: Any = None, seed: int = 1) -> Compiled:
@@ -149,7 +149,7 @@ def test_backward_rows() -> None:
 
 def test_a_convolution_with_its_kernel_turned_round() -> None:
     """Fault 09, GEMM: one output pixel of a 5 x 5 convolution, the weights in reverse."""
-    from sw.compiler import register, tensorize
+    from vta.sw.compiler import register, tensorize
 
     a: Any = te.placeholder((5, 5, 1, 16), "int8", "a")
     w: Any = te.placeholder((5, 5, 16, 16), "int8", "w")
@@ -189,10 +189,10 @@ def test_a_guard_that_leaves_no_box(condition: str) -> None:
 
 def test_the_guard_of_a_marker_without_loops() -> None:
     """16 output blocks in tiles of 5: what is beyond the last one is neither reset nor computed."""
-    from sw.compiler import register, tensorize
-    from sw.operators import seed
+    from vta.sw.compiler import register, tensorize
+    from vta.sw.operators import simple_matmul
 
-    sch = s_tir.Schedule(seed.expression())
+    sch = s_tir.Schedule(simple_matmul.expression())
     block = sch.get_sblock("C")
     sch.set_scope(block, 0, "local.acc")
     for n, scope in enumerate(("local.inp", "local.wgt")):

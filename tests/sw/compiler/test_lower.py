@@ -6,10 +6,10 @@ import pytest
 from tvm import s_tir, te, tirx
 from tvm.script import tirx as T
 
-from hw.config import Config
-from sw.compiler import CompileError, compile
-from sw.compiler.descriptions import check_descriptions
-from sw.operators import operator
+from vta.hw.config import Config
+from vta.sw.compiler import CompileError, compile
+from vta.sw.compiler.descriptions import check_descriptions
+from vta.sw.operators import operator
 
 
 @T.prim_func(s_tir=True)
@@ -100,7 +100,7 @@ def test_an_intrinsic_that_cannot_be_run() -> None:
 
 @pytest.mark.parametrize("form", ["unit_loop", "fused"])
 def test_the_seeds_intrinsics_are_true(form: str) -> None:
-    check_descriptions(operator("seed").kernel(Config(), form=form).schedule, Config())
+    check_descriptions(operator("simple_matmul").kernel(Config(), form=form).schedule, Config())
 
 
 def test_a_parameter_of_a_type_that_no_bundle_has() -> None:

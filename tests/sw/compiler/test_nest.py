@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sw.compiler.nest import Dim, LoopNest, entries, merge, plan
+from vta.sw.compiler.nest import Dim, LoopNest, entries, merge, plan
 
 dims = st.lists(
     st.builds(Dim.of, st.integers(1, 9), st.integers(-20, 20), st.integers(-20, 20)),

@@ -6,12 +6,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw.config import Config
-from hw.isa import Gemm, Load, MemoryType, Stage
-from sw.compiler.allocate import Access, Operation
-from sw.compiler.order import just_in_time
-from sw.operators import conv2d
-from sw.operators.tiles import Tiling
+from vta.hw.config import Config
+from vta.hw.isa import Gemm, Load, MemoryType, Stage
+from vta.sw.compiler.allocate import Access, Operation
+from vta.sw.compiler.order import just_in_time
+from vta.sw.operators import conv2d
+from vta.sw.operators.tiles import Tiling
 
 CONFIG = Config(log_inp_buff_size=8, log_wgt_buff_size=12)  # 16 entries each
 MEMORIES = (MemoryType.INP, MemoryType.WGT)

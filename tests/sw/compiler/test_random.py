@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hw.config import PRESETS, Config
-from sw.compiler import Compiled, CompileError, compile
 from tests.sw.compiler.random_nests import RandomNests, on_llvm, overflows, random_inputs
 from tests.sw.compiler.random_schedules import RandomSchedule
 from tests.sw.compiler.random_tiles import RandomTiles
 from tests.sw.compiler.support import run
+from vta.hw.config import PRESETS, Config
+from vta.sw.compiler import Compiled, CompileError, compile
 
 CHUNK = 25
 Example = RandomNests | RandomSchedule

@@ -8,23 +8,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hw.config import Config
-from hw.isa import (
+from vta.hw.config import Config
+from vta.hw.isa import (
     Finish,
     Instruction,
     Load,
     Stage,
     Store,
 )
-from sw.check import check
-from sw.codec import encode_all
-from sw.compiler import CompileError
-from sw.compiler.tokens import outstanding
-from sw.golden import GoldenDevice
-from sw.operators import Kernel, conv2d
-from sw.operators.tiles import Tiling
-from sw.program import Program
-from sw.rules import stage_of
+from vta.sw.check import check
+from vta.sw.codec import encode_all
+from vta.sw.compiler import CompileError
+from vta.sw.compiler.tokens import outstanding
+from vta.sw.golden import GoldenDevice
+from vta.sw.operators import Kernel, conv2d
+from vta.sw.operators.tiles import Tiling
+from vta.sw.program import Program
+from vta.sw.rules import stage_of
 
 FLAGS = ("pop_prev", "pop_next", "push_prev", "push_next")
 

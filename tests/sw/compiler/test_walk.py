@@ -6,11 +6,11 @@ import pytest
 from tvm import s_tir, te
 from tvm.script import tirx as T
 
-from hw.config import Config
-from hw.isa import Load, MemoryType
-from sw.compiler import SLOTS, CompileError, compile
-from sw.compiler.lower import lower
-from sw.compiler.walk import walk
+from vta.hw.config import Config
+from vta.hw.isa import Load, MemoryType
+from vta.sw.compiler import SLOTS, CompileError, compile
+from vta.sw.compiler.lower import lower
+from vta.sw.compiler.walk import walk
 
 
 def rows(count: int = 6) -> tuple[s_tir.Schedule, Any]:

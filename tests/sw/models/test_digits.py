@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from hw.config import Config
-from hw.isa import ErrorClass
-from sim.device import RtlDevice
-from sim.options import RunOptions
-from sw.check import check
-from sw.golden import GoldenDevice
-from sw.layout import pack
-from sw.models import digits
-from sw.models.digits_network import DENSE, LAYERS, golden_activations, quantized_layers
-from sw.models.digits_network import test_images as images_and_labels
-from sw.program import DeviceError, Program, Result
+from vta.hw.config import Config
+from vta.hw.isa import ErrorClass
+from vta.sim.device import RtlDevice
+from vta.sim.options import RunOptions
+from vta.sw.check import check
+from vta.sw.golden import GoldenDevice
+from vta.sw.layout import pack
+from vta.sw.models import digits
+from vta.sw.models.digits_network import DENSE, LAYERS, golden_activations, quantized_layers
+from vta.sw.models.digits_network import test_images as images_and_labels
+from vta.sw.program import DeviceError, Program, Result
 
 SEED = 17
 

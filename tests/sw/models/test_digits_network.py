@@ -6,8 +6,8 @@ from math import floor
 import numpy as np
 import pytest
 
-from sw.models import digits_network as network
-from sw.models.digits_network import CONVOLUTIONS, DATA, DENSE, LAYERS, DigitsError
+from vta.sw.models import digits_network as network
+from vta.sw.models.digits_network import CONVOLUTIONS, DATA, DENSE, LAYERS, DigitsError
 
 
 # Files --------------------------------------------------------------------------------------------

@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sw.models import train_digits
-from sw.models.digits_network import (
+from vta.sw.models import train_digits
+from vta.sw.models.digits_network import (
     DATA,
     LAYERS,
     float_activations,
     golden_activations,
     quantized_layers,
 )
-from sw.models.digits_network import test_images as images_and_labels
+from vta.sw.models.digits_network import test_images as images_and_labels
 
 SEED = 11
 
@@ -83,7 +83,7 @@ def test_files_round_trip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     parameters = train_digits.initial(rng)
     layers = train_digits.quantize_network(images, parameters)
     train_digits.save(tmp_path / "new", parameters, layers, images, labels)
-    monkeypatch.setattr("sw.models.digits_network.DATA", tmp_path / "new")
+    monkeypatch.setattr("vta.sw.models.digits_network.DATA", tmp_path / "new")
     again = quantized_layers.__wrapped__()
     for one, other in zip(layers, again, strict=True):
         assert (one.layer, one.exponents) == (other.layer, other.exponents)

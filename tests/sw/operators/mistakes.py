@@ -139,7 +139,7 @@ IN_SCHEDULES = (
     _before("tile of 5 over k", "    o, k = sch.split(k, [None, 5])\n    sch.reorder(o, i, j, k)\n",
             AT, "tile that does not divide"),
     _before("tile of 5 over J", "    o, J = sch.split(J, [None, 5])\n", AT,
-            "a tile does not divide its axis", "sw.compiler.tensorize(sch, loop, name)"),
+            "a tile does not divide its axis", "vta.sw.compiler.tensorize(sch, loop, name)"),
     _before("factors", "    o, j = sch.split(j, [3, 5])\n", "sch.split",
             "product of factors", "loop j (extent 16)", "[None, 16]"),
     _of("too few names", "I, J, i, j, K, k = sch.get_loops(block)",

@@ -3,7 +3,7 @@
 from tvm import s_tir, te
 from tvm.script import tirx as T
 
-from sw.compiler import register, tensorize
+from vta.sw.compiler import register, tensorize
 
 
 @T.prim_func(s_tir=True)

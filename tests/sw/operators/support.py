@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from sw.check import check
-from sw.golden import GoldenDevice
-from sw.layout import unpack
-from sw.operators import Kernel
-from sw.operators.inputs import CLIPPED, clipped_share
+from vta.sw.check import check
+from vta.sw.golden import GoldenDevice
+from vta.sw.layout import unpack
+from vta.sw.operators import Kernel
+from vta.sw.operators.inputs import CLIPPED, clipped_share
 
 
 def assert_right(kernel: Kernel, seed: int, *, llvm: bool = True) -> None:

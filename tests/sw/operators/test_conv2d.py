@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw.config import Config
-from hw.isa import Load, Store
-from sw.operators import Kernel, OperatorError, conv2d
-from sw.operators.tiles import KEEP, Tiling, fits
 from tests.sw.operators.support import assert_right
+from vta.hw.config import Config
+from vta.hw.isa import Load, Store
+from vta.sw.operators import Kernel, OperatorError, conv2d
+from vta.sw.operators.tiles import KEEP, Tiling, fits
 
 REQUANTISE = {"bias": True, "shift": 8, "low": -128, "high": 127}
 LAYERS = {

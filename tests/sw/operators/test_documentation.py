@@ -10,9 +10,9 @@ import tvm
 import tvm.script
 import tvm_ffi
 
-from hw.config import Config
-from sw.golden import GoldenDevice
-from sw.operators.file import compile_file
+from vta.hw.config import Config
+from vta.sw.golden import GoldenDevice
+from vta.sw.operators.file import compile_file
 
 DOCS = Path(__file__).parents[3] / "docs"
 

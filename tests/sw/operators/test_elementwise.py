@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from hw.config import Config
-from hw.isa import Alu, Load, MemoryType
-from sw.compiler import CompileError
-from sw.golden import GoldenDevice
-from sw.operators import OPERATORS, operator
-from sw.operators.elementwise import ELEMENTWISE, FUNCTIONS
 from tests.sw.operators.support import assert_right
+from vta.hw.config import Config
+from vta.hw.isa import Alu, Load, MemoryType
+from vta.sw.compiler import CompileError
+from vta.sw.golden import GoldenDevice
+from vta.sw.operators import OPERATORS, operator
+from vta.sw.operators.elementwise import ELEMENTWISE, FUNCTIONS
 
 SHAPES = ((1, 1024), (7, 700), (300, 5))
 CASES = [

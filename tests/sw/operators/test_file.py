@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hw.config import Config
-from sw.operators import ScheduleFileError, compile_file
 from tests.sw.operators.mistakes import IN_PYTHON, IN_SCHEDULES, SCHEDULE, Mistake
+from vta.hw.config import Config
+from vta.sw.operators import ScheduleFileError, compile_file
 
 
 def message(path: Path, text: str) -> ScheduleFileError:

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hw.config import Config
-from sw.operators import OperatorError, matmul
-from sw.operators.tiles import KEEP, Tiling, fits
 from tests.sw.operators.support import assert_right
+from vta.hw.config import Config
+from vta.sw.operators import OperatorError, matmul
+from vta.sw.operators.tiles import KEEP, Tiling, fits
 
 CONFIGS = ("1x16", "2x16", "4x16", "1x8", "4x8", "2x4", "2x32")
 

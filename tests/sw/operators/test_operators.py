@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hw.config import Config
-from sw.golden import GoldenDevice
-from sw.operators import OPERATORS, OperatorError, ScheduleFileError, compile_file, operator
+from vta.hw.config import Config
+from vta.sw.golden import GoldenDevice
+from vta.sw.operators import OPERATORS, OperatorError, ScheduleFileError, compile_file, operator
 
 KERNEL_FILE = """
-from sw.operators import operator
+from vta.sw.operators import operator
 
 def build(config):
     return operator("matmul").kernel(config, rows=2, inner=32, columns=48)
@@ -19,10 +19,10 @@ def build(config):
 
 SCHEDULE_FILE = """
 import numpy as np
-from sw.operators import seed
+from vta.sw.operators import simple_matmul
 
 def build(config):
-    return seed.unit_loop()[0]
+    return simple_matmul.unit_loop()[0]
 
 def golden(inputs):
     a, b = inputs["A"].astype(int), inputs["B"].astype(int)
@@ -95,7 +95,7 @@ def test_what_addresses_cannot_reach_is_refused_at_once(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("the size must be checked first")
 
-    monkeypatch.setattr("sw.operators.tiles._best", never)
+    monkeypatch.setattr("vta.sw.operators.tiles._best", never)
     monkeypatch.setattr("tvm.te.placeholder", never)
     with pytest.raises(OperatorError, match=r"addresses have 32 bits, 4,294,967,296") as error:
         operator(name).kernel(Config(), **values)
@@ -126,17 +126,17 @@ def test_a_file_without_golden_expects_what_llvm_computes(tmp_path: Path) -> Non
 
 
 BY_A_TENSOR = """
-from sw.operators import operator
+from vta.sw.operators import operator
 
 def build(config):
     return operator("shift_right").kernel(config).schedule
 """
 COMPILED = """
-from sw.compiler import compile
-from sw.operators import seed
+from vta.sw.compiler import compile
+from vta.sw.operators import simple_matmul
 
 def build(config):
-    return compile(seed.unit_loop()[0], config, name="compiled")
+    return compile(simple_matmul.unit_loop()[0], config, name="compiled")
 """
 
 

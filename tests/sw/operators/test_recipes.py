@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hw.config import Config
-from hw.isa import Alu
-from sw.check import check
-from sw.compiler import compile
-from sw.golden import GoldenDevice
-from sw.operators.file import compile_file
-from sw.operators.reference import reference
-from sw.program import Program
+from vta.hw.config import Config
+from vta.hw.isa import Alu
+from vta.sw.check import check
+from vta.sw.compiler import compile
+from vta.sw.golden import GoldenDevice
+from vta.sw.operators.file import compile_file
+from vta.sw.operators.reference import reference
+from vta.sw.program import Program
 
 PAGE = (Path(__file__).parents[3] / "docs" / "recipes.md").read_text()
 RECIPES = dict(

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from tvm.script import tirx as T
 
-from hw.config import Config
-from sw.layout import pack
-from sw.operators import matmul, operator, seed
-from sw.operators.reference import NoReference, reference
+from vta.hw.config import Config
+from vta.sw.layout import pack
+from vta.sw.operators import matmul, operator, simple_matmul
+from vta.sw.operators.reference import NoReference, reference
 
 
 @pytest.mark.parametrize("preset", ["1x16", "2x16", "4x8", "1x8"])
@@ -26,7 +26,7 @@ def test_a_product_with_an_epilogue(preset: str, tensorized: bool) -> None:
         np.testing.assert_array_equal(found[name], array)
 
 
-@pytest.mark.parametrize("form", seed.FORMS.values(), ids=seed.FORMS)
+@pytest.mark.parametrize("form", simple_matmul.FORMS.values(), ids=simple_matmul.FORMS)
 def test_markers_of_matrices_and_of_vectors(form: Callable[[], tuple[Any, Any]]) -> None:
     schedule, before = form()
     rng = np.random.default_rng(1)

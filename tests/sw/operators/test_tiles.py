@@ -5,14 +5,14 @@ from itertools import product
 import numpy as np
 import pytest
 
-from hw.config import ZERO_FLAGS, Config
-from hw.isa import Gemm
-from sw.codec import decode_all, unpack_uops
-from sw.compiler import CompileError
-from sw.operators import Kernel, conv2d, matmul
-from sw.operators.cost import _costs as costs
-from sw.operators.cost import demand, lower_bound, run_length
-from sw.operators.tiles import KEEP, GemmShape, Tiling, choose, estimate, fits
+from vta.hw.config import ZERO_FLAGS, Config
+from vta.hw.isa import Gemm
+from vta.sw.codec import decode_all, unpack_uops
+from vta.sw.compiler import CompileError
+from vta.sw.operators import Kernel, conv2d, matmul
+from vta.sw.operators.cost import _costs as costs
+from vta.sw.operators.cost import demand, lower_bound, run_length
+from vta.sw.operators.tiles import KEEP, GemmShape, Tiling, choose, estimate, fits
 
 SHAPES = (
     GemmShape(1, 4, 4, 14, 14, (3, 3), (1, 1), bias=True),

@@ -1,0 +1,1 @@
+"""The compute stage: instructions analysed and issued, GEMM and ALU pipelines, the accumulator."""

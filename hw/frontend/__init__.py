@@ -1,0 +1,1 @@
+"""From DRAM to the stages: instructions fetched, queued, ordered by tokens, retired; registers and counters."""

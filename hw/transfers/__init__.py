@@ -1,0 +1,1 @@
+"""Between DRAM and the scratchpads: the bus, DMA, the load and store stages."""
