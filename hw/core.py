@@ -25,14 +25,16 @@ class Core(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        super().__init__({
-            "m_axi": Out(Axi4(config)),
-            "s_axi": Out(AxiLite()),
-            "irq": Out(1),
-            "finish": Out(1),
-            "event_fetch_state": Out(4),
-            **{name: Out(shape) for name, shape in EVENT_PORTS.items()},
-        })  # fmt: skip
+        super().__init__(
+            {
+                "m_axi": Out(Axi4(config)),
+                "s_axi": Out(AxiLite()),
+                "irq": Out(1),
+                "finish": Out(1),
+                "event_fetch_state": Out(4),
+                **{name: Out(shape) for name, shape in EVENT_PORTS.items()},
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

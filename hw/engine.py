@@ -35,9 +35,14 @@ TOKENS = {  # counter: (pushing stage, its side, popping stage, its side)
 EVENT_PORTS = {
     f"event_{stage}_{what}": shape
     for stage in STAGES
-    for what, shape in (("start", 1), ("start_index", INDEX_BITS), ("retire", 1),
-                        ("retire_index", INDEX_BITS), ("state", StageState))
-}  # fmt: skip
+    for what, shape in (
+        ("start", 1),
+        ("start_index", INDEX_BITS),
+        ("retire", 1),
+        ("retire_index", INDEX_BITS),
+        ("state", StageState),
+    )
+}
 
 
 class Engine(wiring.Component):
@@ -56,25 +61,27 @@ class Engine(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        super().__init__({
-            "start": In(1),
-            "running": In(1),
-            "abort": In(1),
-            "insn_count": In(32),
-            **{name: In(ADDRESS_BITS) for name in BASES},
-            "bus": Out(Axi4(config)),
-            "done": Out(1),
-            "failed": Out(1),
-            "error": Out(ErrorPort()),
-            "fetch_index": Out(INDEX_BITS + 1),
-            "fetch_state": Out(StageState),
-            "stage_states": Out(16),
-            **{f"{stage}_index": Out(INDEX_BITS) for stage in STAGES},
-            **{f"{name}_tokens": Out(16) for name in TOKENS},
-            **{f"count_{counter.name}": Out(32) for counter in COUNTERS},
-            "acc_writes": Out(32),
-            **{name: Out(shape) for name, shape in EVENT_PORTS.items()},
-        })  # fmt: skip
+        super().__init__(
+            {
+                "start": In(1),
+                "running": In(1),
+                "abort": In(1),
+                "insn_count": In(32),
+                **{name: In(ADDRESS_BITS) for name in BASES},
+                "bus": Out(Axi4(config)),
+                "done": Out(1),
+                "failed": Out(1),
+                "error": Out(ErrorPort()),
+                "fetch_index": Out(INDEX_BITS + 1),
+                "fetch_state": Out(StageState),
+                "stage_states": Out(16),
+                **{f"{stage}_index": Out(INDEX_BITS) for stage in STAGES},
+                **{f"{name}_tokens": Out(16) for name in TOKENS},
+                **{f"count_{counter.name}": Out(32) for counter in COUNTERS},
+                "acc_writes": Out(32),
+                **{name: Out(shape) for name, shape in EVENT_PORTS.items()},
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -167,11 +174,7 @@ class Engine(wiring.Component):
             for name, member in names.items():
                 ours, theirs = getattr(unit, name), getattr(bus, name)
                 m.d.comb += theirs.eq(ours) if member.flow == Out else ours.eq(theirs)
-        m.d.comb += [
-            dma.rdata.eq(bus.rdata),
-            bus.wdata.eq(store.wdata),
-            bus.wstrb.eq(store.wstrb),
-        ]
+        m.d.comb += [dma.rdata.eq(bus.rdata), bus.wdata.eq(store.wdata), bus.wstrb.eq(store.wstrb)]
         for prefix in ("ar", "aw"):
             for name, value in (
                 ("size", config.beat_bytes.bit_length() - 1),
@@ -191,12 +194,14 @@ class Engine(wiring.Component):
         m.d.sync += [now.eq(state) for now, state in zip(counters.states, states, strict=True)]
         m.d.comb += self.stage_states.eq(Cat(counters.states))
         events = {
-            **{name: getattr(compute, name)
-               for name in ("gemm_uops", "reset_uops", "alu_uops", "folded_uops")},
+            **{
+                name: getattr(compute, name)
+                for name in ("gemm_uops", "reset_uops", "alu_uops", "folded_uops")
+            },
             "read_beats": bus.rvalid & bus.rready,
             "write_beats": bus.wvalid & bus.wready,
             **{f"{name}_instructions": stage.port.retired for name, stage in self._stages.items()},
-        }  # fmt: skip
+        }
         m.d.sync += [getattr(counters, name).eq(events[name]) for name in EVENTS]
         for counter in COUNTERS:
             name = f"count_{counter.name}"
@@ -234,8 +239,9 @@ class Engine(wiring.Component):
             with m.If(unit.error.valid):
                 m.d.sync += passed_on(report, unit.error)
         for condition, error_class in (
-            (deadlock, ErrorClass.DEADLOCK), (self.abort, ErrorClass.ABORTED),
-        ):  # fmt: skip
+            (deadlock, ErrorClass.DEADLOCK),
+            (self.abort, ErrorClass.ABORTED),
+        ):
             report = ErrorPort().create(path=(f"{error_class.name.lower()}_error",))
             m.d.comb += [
                 report.valid.eq(condition),
@@ -247,8 +253,10 @@ class Engine(wiring.Component):
             for report in reversed(reports):
                 with m.If(report.valid):
                     m.d.sync += failed.eq(1)
-                    m.d.sync += [getattr(self.error, name).eq(getattr(report, name))
-                                 for name in ("error_class", "index", "address")]  # fmt: skip
+                    m.d.sync += [
+                        getattr(self.error, name).eq(getattr(report, name))
+                        for name in ("error_class", "index", "address")
+                    ]
         # Behind FINISH only loads and stores can be unfinished, and once they are not they stay so.
         rest, stop, stopped = Signal(), Signal(), Signal()
         others = ("load", "store")

@@ -18,11 +18,31 @@ from vta.hw.config import Config
 from vta.hw.errors import VtaError
 
 __all__ = [
-    "INDEX_BITS", "INSTRUCTION_BYTES", "MEMORIES", "Alu", "AluOpcode", "ErrorClass", "Field",
-    "Finish", "Gemm", "INSTRUCTIONS", "Instruction", "IsaError", "Load", "Memory", "MemoryType",
-    "Opcode", "Raw", "Stage", "Store", "fields", "instruction_layout", "reserved_mask",
-    "uop_fields", "uop_layout",
-]  # fmt: skip
+    "INDEX_BITS",
+    "INSTRUCTION_BYTES",
+    "MEMORIES",
+    "Alu",
+    "AluOpcode",
+    "ErrorClass",
+    "Field",
+    "Finish",
+    "Gemm",
+    "INSTRUCTIONS",
+    "Instruction",
+    "IsaError",
+    "Load",
+    "Memory",
+    "MemoryType",
+    "Opcode",
+    "Raw",
+    "Stage",
+    "Store",
+    "fields",
+    "instruction_layout",
+    "reserved_mask",
+    "uop_fields",
+    "uop_layout",
+]
 
 INSTRUCTION_BYTES = 16
 INDEX_BITS = 28  # of an instruction index: 2^32 bytes of DRAM hold no more instructions

@@ -1,7 +1,7 @@
 """The register map and the event counters: one table each.
 
-The AXI4-Lite block (`hw/frontend/control.py`), the driver (`sim/driver.py`), reports and the documentation
-derive from these tables.
+The AXI4-Lite block (`hw/frontend/control.py`), the driver (`sim/driver.py`), reports and the
+documentation derive from these tables.
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,18 @@ from amaranth.lib import enum
 
 from vta.hw.config import Config
 
-__all__ = ["COUNTERS", "IDENTIFICATION", "REGISTERS", "STAGE_STATES", "VERSION", "Counter",
-           "Register", "StageState", "address_of", "configuration_words"]  # fmt: skip
+__all__ = [
+    "COUNTERS",
+    "IDENTIFICATION",
+    "REGISTERS",
+    "STAGE_STATES",
+    "VERSION",
+    "Counter",
+    "Register",
+    "StageState",
+    "address_of",
+    "configuration_words",
+]
 
 IDENTIFICATION = 0x56544121  # "VTA!"
 VERSION = 1
@@ -119,8 +129,15 @@ COUNTER_BASE = 0x100
 REGISTERS = tuple(
     Register(*row)
     for row in (
-        (0x00, "control", "rw",
-         "bit 0 launch (write 1), bit 1 finish, bit 2 error, bit 3 busy; launch clears the others"),
+        (
+            0x00,
+            "control",
+            "rw",
+            (
+                "bit 0 launch (write 1), bit 1 finish, bit 2 error, bit 3 busy; launch clears "
+                "the others"
+            ),
+        ),
         (0x04, "cycles", "r", "cycles from launch to finish"),
         (0x08, "insn_count", "rw", "number of instructions"),
         (0x0C, "insn", "rw", "byte address of the first instruction (16-byte aligned)"),
@@ -132,11 +149,14 @@ REGISTERS = tuple(
         (0x24, "acc_writes", "r", "GEMM, reset and ALU uop executions"),
         (0x40, "identification", "r", "the letters VTA! (0x56544121)"),
         (0x44, "version", "r", "version of this register map"),
-        (0x48, "config_0", "r",
-         "log2: BATCH 3:0, BLOCK 7:4, depths UOP 12:8 INP 17:13 WGT 22:18 ACC 27:23, bus 31:28"),
+        (
+            0x48,
+            "config_0",
+            "r",
+            "log2: BATCH 3:0, BLOCK 7:4, depths UOP 12:8 INP 17:13 WGT 22:18 ACC 27:23, bus 31:28",
+        ),
         (0x4C, "config_1", "r", "command queue depth 15:0, token capacity 31:16"),
-        (0x50, "status", "rw",
-         "bit 0: a launch while busy was ignored (write 1 to clear)"),
+        (0x50, "status", "rw", "bit 0: a launch while busy was ignored (write 1 to clear)"),
         (0x54, "error_class", "r", "error class of isa.ErrorClass"),
         (0x58, "error_index", "r", "index of the instruction in error"),
         (0x5C, "error_address", "r", "BUS_ERROR: address of the beat (read) or burst (write)"),
@@ -150,10 +170,12 @@ REGISTERS = tuple(
         (0x80, "stage_states", "r", "StageState of fetch 3:0, load 7:4, compute 11:8, store 15:12"),
         (0x84, "tokens_0", "r", "tokens load->compute 15:0, compute->load 31:16"),
         (0x88, "tokens_1", "r", "tokens compute->store 15:0, store->compute 31:16"),
-        *((COUNTER_BASE + 4 * n, counter.name, "r", counter.meaning)
-          for n, counter in enumerate(COUNTERS)),
+        *(
+            (COUNTER_BASE + 4 * n, counter.name, "r", counter.meaning)
+            for n, counter in enumerate(COUNTERS)
+        ),
     )
-)  # fmt: skip
+)
 
 _BY_NAME = {register.name: register.address for register in REGISTERS}
 
@@ -167,9 +189,13 @@ def configuration_words(config: Config) -> tuple[int, int]:
     """The values of config_0 and config_1 that a core of this configuration reports."""
     word = 0
     for lsb, value in (
-        (0, config.log_batch), (4, config.log_block), (8, config.log_uop_depth),
-        (13, config.log_inp_depth), (18, config.log_wgt_depth), (23, config.log_acc_depth),
+        (0, config.log_batch),
+        (4, config.log_block),
+        (8, config.log_uop_depth),
+        (13, config.log_inp_depth),
+        (18, config.log_wgt_depth),
+        (23, config.log_acc_depth),
         (28, config.beat_bytes.bit_length() - 1),
-    ):  # fmt: skip
+    ):
         word |= value << lsb
     return word, config.queue_depth | config.token_capacity << 16

@@ -50,11 +50,31 @@ with without(mechanism):
 # Paths in flags and commands are relative to the directory of a build, which has links to what
 # they name: neither Verilator nor make can have spaces in a path.
 COMMON_FLAGS = (
-    "--cc", "--exe", "--prefix", "Vtop", "--top-module", "wrapper", "-o", "simulator",
-    "--timescale", "1ns/1ps", "--noassert", "-O3", "--x-assign", "fast", "--x-initial", "fast",
-    "--no-public-flat-rw", "-Wno-fatal", "--output-split", "20000",
-    "-CFLAGS", "-std=c++20", "--compiler-include", "sources/extend.h",
-)  # fmt: skip
+    "--cc",
+    "--exe",
+    "--prefix",
+    "Vtop",
+    "--top-module",
+    "wrapper",
+    "-o",
+    "simulator",
+    "--timescale",
+    "1ns/1ps",
+    "--noassert",
+    "-O3",
+    "--x-assign",
+    "fast",
+    "--x-initial",
+    "fast",
+    "--no-public-flat-rw",
+    "-Wno-fatal",
+    "--output-split",
+    "20000",
+    "-CFLAGS",
+    "-std=c++20",
+    "--compiler-include",
+    "sources/extend.h",
+)
 COCOTB_FLAGS = ("--vpi",)
 WAVES_FLAGS = (*COCOTB_FLAGS, "+define+VTA_WAVES")
 CONTROL_FLAGS = ("--trace-max-width", "128", "sources/waves.vlt")
@@ -110,9 +130,14 @@ def build_verilog(config: Config, *, without: str = "", progress: Progress | Non
             env = os.environ | {"AMARANTH_USE_YOSYS": "builtin", "PYTHONHASHSEED": "0"}
             env["PYTHONPATH"] = str(ROOT)
             done = subprocess.run(
-                [sys.executable, "-c", GENERATE], env=env, cwd=directory, text=True,
-                input=wanted, capture_output=True, check=False,
-            )  # fmt: skip
+                [sys.executable, "-c", GENERATE],
+                env=env,
+                cwd=directory,
+                text=True,
+                input=wanted,
+                capture_output=True,
+                check=False,
+            )
             if done.returncode:
                 (directory / "log").write_text(done.stderr)
                 raise BuildError(
@@ -162,8 +187,13 @@ def built_simulator(config: Config, variant: str = "fast") -> bool:
 
 def _name(config: Config, variant: str, source: Path) -> str:
     """What decides a simulator but its compiler, as the beginning of a directory's name."""
-    files = [source, *sorted(SOURCES.glob("*.sv")), *sorted(SOURCES.glob("*.vlt")),
-             *sorted(SOURCES.glob("*.h")), *sorted(SOURCES.glob("*.cpp"))]  # fmt: skip
+    files = [
+        source,
+        *sorted(SOURCES.glob("*.sv")),
+        *sorted(SOURCES.glob("*.vlt")),
+        *sorted(SOURCES.glob("*.h")),
+        *sorted(SOURCES.glob("*.cpp")),
+    ]
     if variant == "bare":
         files.append(SOURCES / BARE_LOOP)
     parts = [path.name.encode() + b"\0" + path.read_bytes() for path in files]
@@ -193,8 +223,12 @@ def _compile(
 ) -> None:
     log, work = directory / "log", directory / "obj"
     work.mkdir()
-    links = {"sources": SOURCES, "core": source.resolve().parent, "verilator": package("verilator"),
-             "cocotb": cocotb_libraries()}  # fmt: skip
+    links = {
+        "sources": SOURCES,
+        "core": source.resolve().parent,
+        "verilator": package("verilator"),
+        "cocotb": cocotb_libraries(),
+    }
     for name, target in links.items():
         (work / name).symlink_to(target)
     flags = [*COMMON_FLAGS, *VARIANTS[variant], f"-GBITS={config.axi_data_bits}"]
@@ -211,16 +245,38 @@ def _compile(
     _say(progress, f"{config.name}: Verilator reads the core")
     # Its own start script, which sets the limit of the stack as well, cannot have spaces either.
     start = ("sh", "-c", 'ulimit -s unlimited 2>/dev/null; exec "$0" "$@"')
-    sources = ["sources/wrapper.vlt", f"core/{source.name}", "sources/wrapper.sv",
-               *(f"sources/{name}" for name in models)]  # fmt: skip
-    command = [*start, "verilator/bin/verilator_bin", *flags, "-Mdir", ".", "-Isources", "-I..",
-               "-CFLAGS", "-Isources", *sources]  # fmt: skip
+    sources = [
+        "sources/wrapper.vlt",
+        f"core/{source.name}",
+        "sources/wrapper.sv",
+        *(f"sources/{name}" for name in models),
+    ]
+    command = [
+        *start,
+        "verilator/bin/verilator_bin",
+        *flags,
+        "-Mdir",
+        ".",
+        "-Isources",
+        "-I..",
+        "-CFLAGS",
+        "-Isources",
+        *sources,
+    ]
     _run("verilator", command, env, log, work)
     _say(progress, f"{config.name}: compiling the simulator ({JOBS} jobs)")
     command = [  # CURDIR: the makefile refuses spaces in it, though all paths are relative
-        "make", "-j", str(JOBS), "-f", "Vtop.mk", "CURDIR=.", "CFG_CXXFLAGS_PCH_I=-include",
-        f"OPT_FAST=-O2 {vector_flags()}", "OPT_GLOBAL=-O2", "OPT_SLOW=-O1",
-    ]  # fmt: skip
+        "make",
+        "-j",
+        str(JOBS),
+        "-f",
+        "Vtop.mk",
+        "CURDIR=.",
+        "CFG_CXXFLAGS_PCH_I=-include",
+        f"OPT_FAST=-O2 {vector_flags()}",
+        "OPT_GLOBAL=-O2",
+        "OPT_SLOW=-O1",
+    ]
     _run("make", command, env, log, work)
     shutil.move(work / "simulator", directory / "simulator")
     shutil.rmtree(work)
@@ -232,9 +288,15 @@ def _run(name: str, command: list[str], env: dict[str, str], log: Path, director
         file.write(f"$ {' '.join(command)}\n")
         file.flush()
         process = subprocess.Popen(
-            command, env=env, cwd=directory, stdout=file, stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL, process_group=0, close_fds=False,
-        )  # fmt: skip
+            command,
+            env=env,
+            cwd=directory,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            process_group=0,
+            close_fds=False,
+        )
         try:
             status = process.wait()
         except BaseException:

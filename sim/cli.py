@@ -119,10 +119,12 @@ def _parser(modules: dict[str, ModuleType]) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in modules.items():
         subparser = subparsers.add_parser(
-            name, help=module.HELP, description=module.HELP[0].upper() + module.HELP[1:] + ".",
+            name,
+            help=module.HELP,
+            description=module.HELP[0].upper() + module.HELP[1:] + ".",
             epilog=_examples(module.EXAMPLES),
             formatter_class=argparse.RawDescriptionHelpFormatter,
-        )  # fmt: skip
+        )
         module.add_arguments(subparser)
     return parser
 
@@ -154,4 +156,3 @@ def _bug(arguments: list[str]) -> int:
         file=sys.stderr,
     )
     return Exit.BUG
-

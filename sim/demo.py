@@ -56,10 +56,19 @@ OPERATORS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "resnet18_c4",
         "conv2d",
-        {"height": 56, "width": 56, "channels": 64, "outputs": 128, "kernel_height": 1,
-         "kernel_width": 1, "stride": 2, "padding": 0, **RESNET},
+        {
+            "height": 56,
+            "width": 56,
+            "channels": 64,
+            "outputs": 128,
+            "kernel_height": 1,
+            "kernel_width": 1,
+            "stride": 2,
+            "padding": 0,
+            **RESNET,
+        },
     ),
-)  # fmt: skip
+)
 
 
 def run_demo() -> int:
@@ -107,4 +116,3 @@ def _digits(device: RtlDevice, console: Console, progress: Progress) -> bool:
 
     progress.clear()
     return demo(device, console)
-

@@ -26,10 +26,21 @@ __all__ = ["Hang", "ProtocolViolation", "RtlDevice", "RtlResult"]
 
 BASES = ("insn_count", "insn", "uop", "inp", "wgt", "acc", "out")
 STATUS = (
-    "control", "cycles", "acc_writes", "status", "error_class", "error_index", "error_address",
-    "fetch_index", "load_index", "compute_index", "store_index", "stage_states", "tokens_0",
+    "control",
+    "cycles",
+    "acc_writes",
+    "status",
+    "error_class",
+    "error_index",
+    "error_address",
+    "fetch_index",
+    "load_index",
+    "compute_index",
+    "store_index",
+    "stage_states",
+    "tokens_0",
     "tokens_1",
-)  # fmt: skip
+)
 READS = (*STATUS, *(counter.name for counter in COUNTERS))
 POLL_SECONDS = 0.2
 
@@ -108,9 +119,11 @@ class RtlDevice:
         with self._lock:
             if self._process is None:
                 simulator = build_simulator(
-                    self.config, variant=self._variant, verilog=self._verilog,
+                    self.config,
+                    variant=self._variant,
+                    verilog=self._verilog,
                     progress=self._progress,
-                )  # fmt: skip
+                )
                 self._process = SimulatorProcess(simulator, arguments=self._arguments)
                 self._clean = False
             return self._process
@@ -252,22 +265,33 @@ class RtlDevice:
             bus = error_class == ErrorClass.BUS_ERROR
             result.details = explain_error(program, error_class, values)
             result.error = DeviceError(
-                error_class, values["error_index"], "; ".join(result.details[:1]),
+                error_class,
+                values["error_index"],
+                "; ".join(result.details[:1]),
                 values["error_address"] if bus else None,
-            )  # fmt: skip
+            )
         return result
 
     def _check_architecture(self, program: Program) -> None:
         ours, theirs = self.config.to_dict(), program.config.to_dict()
         if self.config.architecture_hash() == program.config.architecture_hash():
             return
-        hashed = [f"{key} is {theirs[key]}, the core's is {ours[key]}" for key in ours
-                  if theirs[key] != ours[key] and key not in _BUS_KEYS]  # fmt: skip
+        hashed = [
+            f"{key} is {theirs[key]}, the core's is {ours[key]}"
+            for key in ours
+            if theirs[key] != ours[key] and key not in _BUS_KEYS
+        ]
         raise BundleError(f"{program.name} was made for another core: {'; '.join(hashed)}")
 
 
-_BUS_KEYS = ("AXI_DATA_BITS", "OUTSTANDING_READS", "OUTSTANDING_WRITES", "AXI_CACHE", "AXI_PROT",
-             "AXI_ID")  # fmt: skip
+_BUS_KEYS = (
+    "AXI_DATA_BITS",
+    "OUTSTANDING_READS",
+    "OUTSTANDING_WRITES",
+    "AXI_CACHE",
+    "AXI_PROT",
+    "AXI_ID",
+)
 
 
 def _scratchpad_bytes(config: Config) -> int:

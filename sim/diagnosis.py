@@ -61,9 +61,10 @@ class _View:
         stage, other = (pusher, popper) if action == "push" else (popper, pusher)
         flag = f"{action}_{'next' if other > stage else 'prev'}"
         return [
-            n for n, instruction in enumerate(self.instructions)
+            n
+            for n, instruction in enumerate(self.instructions)
             if stage_of(instruction) == stage and getattr(instruction, flag)
-        ]  # fmt: skip
+        ]
 
     def text(self, index: int) -> str:
         return describe_instruction(self.program, index, self.instructions)

@@ -23,9 +23,25 @@ class RegisterDriver:
     """Drives the `s_axi_*` signals of the wrapper; one access at a time."""
 
     def __init__(self, dut: Any) -> None:
-        names = ("awaddr", "awvalid", "awready", "wdata", "wstrb", "wvalid", "wready", "bvalid",
-                 "bready", "bresp", "araddr", "arvalid", "arready", "rdata", "rvalid", "rready",
-                 "rresp")  # fmt: skip
+        names = (
+            "awaddr",
+            "awvalid",
+            "awready",
+            "wdata",
+            "wstrb",
+            "wvalid",
+            "wready",
+            "bvalid",
+            "bready",
+            "bresp",
+            "araddr",
+            "arvalid",
+            "arready",
+            "rdata",
+            "rvalid",
+            "rready",
+            "rresp",
+        )
         self._signals = {name: getattr(dut, f"s_axi_{name}") for name in names}
         self._edge = RisingEdge(dut.clk)
 

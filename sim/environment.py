@@ -40,10 +40,7 @@ LOCK_TOOL = "pip-tools==7.6.2"
 FOLDERS = ("hw", "sw", "sim")  # of the checkout: imported as vta.hw, vta.sw, vta.sim
 EXTRAS = ("formal", "fpga", "train")
 
-PROGRAMS = (
-    ("g++", "g++", "compiles the simulator"),
-    ("make", "make", "drives that compilation"),
-)
+PROGRAMS = (("g++", "g++", "compiles the simulator"), ("make", "make", "drives that compilation"))
 WAVE_HEADERS = (("zlib.h", "zlib1g-dev"), ("lz4.h", "liblz4-dev"))
 
 # Runs as a shell script first, which starts the environment's Python on the same file: unlike an

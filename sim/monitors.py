@@ -38,8 +38,12 @@ class Monitor:
         lib.vta_get.argtypes = (ctypes.c_char_p,)
         lib.vta_get.restype = ctypes.c_uint64
         lib.vta_add_fault.argtypes = (
-            ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int, ctypes.c_int, ctypes.c_uint64,
-        )  # fmt: skip
+            ctypes.c_uint64,
+            ctypes.c_uint64,
+            ctypes.c_int,
+            ctypes.c_int,
+            ctypes.c_uint64,
+        )
         lib.vta_violation.argtypes = (ctypes.c_uint64,)
         lib.vta_violation.restype = ctypes.c_char_p
         lib.vta_write_events.argtypes = (ctypes.c_char_p,)

@@ -36,8 +36,13 @@ class Fault:
             raise OptionError(f"response is {self.response!r}; it must be one of {known}")
 
     def to_message(self) -> dict[str, int]:
-        return {"start": self.start, "end": self.end, "write": int(self.write),
-                "response": RESPONSES[self.response], "nth": self.nth}  # fmt: skip
+        return {
+            "start": self.start,
+            "end": self.end,
+            "write": int(self.write),
+            "response": RESPONSES[self.response],
+            "nth": self.nth,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,13 @@ from typing import Any
 from vta.hw.errors import OptionError
 
 __all__ = [
-    "STANDARD_OUTPUT", "check_output", "file_names", "output_path", "write_json", "write_text",
-]  # fmt: skip
+    "STANDARD_OUTPUT",
+    "check_output",
+    "file_names",
+    "output_path",
+    "write_json",
+    "write_text",
+]
 
 STANDARD_OUTPUT = Path("-")
 NAME_LENGTH = 100  # characters of a file name made from a program's

@@ -50,6 +50,10 @@ def poison_program(config: Config, seed: int) -> Program:
 
 def _load(kind: MemoryType, start: int, nelements: int) -> Load:
     return Load(
-        memory_type=kind, sram_base=start, dram_base=start, y_size=1, x_size=nelements,
+        memory_type=kind,
+        sram_base=start,
+        dram_base=start,
+        y_size=1,
+        x_size=nelements,
         x_stride=nelements,
-    )  # fmt: skip
+    )

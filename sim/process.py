@@ -63,14 +63,22 @@ class SimulatorProcess:
         self.dram = np.zeros(0, np.uint8)
         self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         env = cocotb_environment(SERVER)
-        env |= {"VTA_SOCKET": str(theirs.fileno()), "VTA_DRAM": str(self._dram_fd),
-                "VTA_SHARE": str(share_fd)}  # fmt: skip
+        env |= {
+            "VTA_SOCKET": str(theirs.fileno()),
+            "VTA_DRAM": str(self._dram_fd),
+            "VTA_SHARE": str(share_fd),
+        }
         with self.log.open("w") as log:
             self._process = subprocess.Popen(
-                [simulator.path, *arguments], env=env, cwd=self.directory,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                pass_fds=(theirs.fileno(), self._dram_fd, share_fd), start_new_session=True,
-            )  # fmt: skip
+                [simulator.path, *arguments],
+                env=env,
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=(theirs.fileno(), self._dram_fd, share_fd),
+                start_new_session=True,
+            )
         theirs.close()
         os.close(share_fd)
 

@@ -83,11 +83,18 @@ class Outcome:
             "counters": result.counters if result else {},
             "stalled": getattr(result, "stalled", {}),
             "warnings": self.warnings,
-            "error": {"class": error.error_class.name, "index": error.index,
-                      "address": error.address, "reason": error.reason} if error
-            else {"class": "NO_RESULT", "reason": self.failure} if not result else None,
+            "error": {
+                "class": error.error_class.name,
+                "index": error.index,
+                "address": error.address,
+                "reason": error.reason,
+            }
+            if error
+            else {"class": "NO_RESULT", "reason": self.failure}
+            if not result
+            else None,
             "details": self.details,
-        }  # fmt: skip
+        }
 
 
 def write_json(path: Path, outcomes: list[Outcome]) -> None:
@@ -154,8 +161,12 @@ def print_split(console: Console, outcome: Outcome) -> None:
         if counter.group != "events":
             name = counter.name.removeprefix(f"{counter.group}_").replace("_", " ")
             groups.setdefault(counter.group, {})[name] = result.counters.get(counter.name, 0)
-    table = Table(box=None, pad_edge=False, title_justify="left",
-                  title=f"{escape(outcome.program.name)}: {result.cycles} cycles")  # fmt: skip
+    table = Table(
+        box=None,
+        pad_edge=False,
+        title_justify="left",
+        title=f"{escape(outcome.program.name)}: {result.cycles} cycles",
+    )
     table.add_column("stage")
     table.add_column("cycles in each state, and their sum")
     for group, counts in groups.items():

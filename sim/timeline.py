@@ -77,8 +77,17 @@ def _instruction_slices(
         if index < len(program.source_map):
             args["source"] = program.source_map[index]
         duration = (end if end >= 0 else last) - start
-        slices.append({"ph": "X", "pid": 1, "tid": 1 + stage, "ts": start, "dur": duration,
-                       "name": " ".join(text.split()[:2]), "args": args})  # fmt: skip
+        slices.append(
+            {
+                "ph": "X",
+                "pid": 1,
+                "tid": 1 + stage,
+                "ts": start,
+                "dur": duration,
+                "name": " ".join(text.split()[:2]),
+                "args": args,
+            }
+        )
     return slices
 
 
@@ -90,8 +99,14 @@ def _state_slices(events: np.ndarray, row: int, group: str) -> list[dict]:
     ends = np.append(cycles[kept[1:]], cycles[-1:])
     names = {state.value: meaning[0] for state, meaning in STAGE_STATES[group].items()}
     return [
-        {"ph": "X", "pid": 1, "tid": 10 + row, "ts": int(start), "dur": int(end - start),
-         "name": names.get(int(state), str(int(state)))}
+        {
+            "ph": "X",
+            "pid": 1,
+            "tid": 10 + row,
+            "ts": int(start),
+            "dur": int(end - start),
+            "name": names.get(int(state), str(int(state))),
+        }
         for start, end, state in zip(cycles[kept], ends, states[kept], strict=True)
         if state != StageState.IDLE
-    ]  # fmt: skip
+    ]

@@ -12,9 +12,15 @@ from vta.hw.errors import VtaError
 from vta.sim import environment
 
 __all__ = [
-    "BuildError", "check_machine", "cocotb_libraries", "compiler", "has_vectors", "libpython",
-    "package", "vector_flags",
-]  # fmt: skip
+    "BuildError",
+    "check_machine",
+    "cocotb_libraries",
+    "compiler",
+    "has_vectors",
+    "libpython",
+    "package",
+    "vector_flags",
+]
 
 
 class BuildError(VtaError, RuntimeError):
@@ -39,8 +45,9 @@ def compiler() -> str:
     program = shutil.which("g++")
     if program is None:
         return ""
-    done = subprocess.run([program, "-dumpfullversion", "-dumpmachine"], capture_output=True,
-                          text=True, check=False)  # fmt: skip
+    done = subprocess.run(
+        [program, "-dumpfullversion", "-dumpmachine"], capture_output=True, text=True, check=False
+    )
     return done.stdout
 
 

@@ -18,8 +18,17 @@ import numpy as np
 
 from vta.hw.errors import VtaError, quoted, shown
 
-__all__ = ["FORMAT_VERSION", "IMAGE_LIMIT", "BundleError", "check_number", "check_object",
-           "check_text", "get", "read_bundle", "write_bundle"]  # fmt: skip
+__all__ = [
+    "FORMAT_VERSION",
+    "IMAGE_LIMIT",
+    "BundleError",
+    "check_number",
+    "check_object",
+    "check_text",
+    "get",
+    "read_bundle",
+    "write_bundle",
+]
 
 FORMAT_VERSION = 1
 IMAGE_LIMIT = 1 << 30  # bytes of memory a bundle may ask a device to map
@@ -28,9 +37,17 @@ ARRAY_HEADER = 4096  # bytes before the data in a .npy member, at most
 TEXT_LIMIT = 1000  # characters of a name
 NESTING_LIMIT = 16  # objects and lists inside each other, in the source map
 FOREIGN = (  # what zipfile and its decompressors raise on foreign bytes
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, LookupError,
-    ValueError, OverflowError, NotImplementedError, RuntimeError,
-)  # fmt: skip
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    LookupError,
+    ValueError,
+    OverflowError,
+    NotImplementedError,
+    RuntimeError,
+)
 
 
 class BundleError(VtaError, ValueError):

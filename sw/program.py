@@ -30,15 +30,36 @@ from vta.sw.bundle import (
 from vta.sw.codec import decode_all
 
 __all__ = [
-    "DTYPES", "IMAGE_LIMIT", "MAX_CYCLES", "BundleError", "Device", "DeviceError", "Mismatch",
-    "Program", "Registers", "Result", "Segment",
-]  # fmt: skip
+    "DTYPES",
+    "IMAGE_LIMIT",
+    "MAX_CYCLES",
+    "BundleError",
+    "Device",
+    "DeviceError",
+    "Mismatch",
+    "Program",
+    "Registers",
+    "Result",
+    "Segment",
+]
 
 MEMORY_LIMIT = 1 << 32  # bytes: addresses have 32 bits
 MAX_CYCLES = 1 << 62
 RANK_LIMIT = 32  # axes of a tensor
-DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16",
-          "float32", "float64", "bool")  # fmt: skip
+DTYPES = (
+    "int8",
+    "uint8",
+    "int16",
+    "uint16",
+    "int32",
+    "uint32",
+    "int64",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+    "bool",
+)
 """What a segment may hold; the core itself reads int8 and int32 only."""
 VERSION_1_STATISTICS = ("uop_depth_used_max",)  # key of the config that is a statistic
 
@@ -318,8 +339,9 @@ class Result:
     """What a device returns: the whole memory afterwards, and how it went.
 
     `memory` is uint8, memory_size long. `cycles` is None where the device has no clock.
-    `counters` maps the names of vta.hw.registers.COUNTERS (and "acc_writes") to values. `writers` is
-    None, or int32, memory_size long: the instruction that wrote each byte last, -1 where none did.
+    `counters` maps the names of vta.hw.registers.COUNTERS (and "acc_writes") to values. `writers`
+    is None, or int32, memory_size long: the instruction that wrote each byte last, -1 where none
+    did.
     """
 
     memory: np.ndarray
@@ -334,9 +356,12 @@ class Device(Protocol):
     """Something that runs programs: the golden model, or the RTL in its simulator."""
 
     def run(
-        self, program: Program, *, max_cycles: int | None = None,
+        self,
+        program: Program,
+        *,
+        max_cycles: int | None = None,
         progress: Callable[[int], None] | None = None,
-    ) -> Result:  # fmt: skip
+    ) -> Result:
         """Run to FINISH or to an error; `progress` is called now and then with what was done.
 
         Raises

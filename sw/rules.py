@@ -28,8 +28,12 @@ LOADABLE = tuple(type for type in MemoryType if type != MemoryType.OUT)
 """Memory types that LOAD allows."""
 
 _ABSENT = {Stage.LOAD: ("pop_prev", "push_prev"), Stage.STORE: ("pop_next", "push_next")}
-_NEIGHBOUR = {"pop_prev": "before", "push_prev": "before", "pop_next": "after",
-              "push_next": "after"}  # fmt: skip
+_NEIGHBOUR = {
+    "pop_prev": "before",
+    "push_prev": "before",
+    "pop_next": "after",
+    "push_next": "after",
+}
 
 
 def is_nop(instruction: Instruction) -> bool:

@@ -23,8 +23,20 @@ def examples(tmp_path: Path, *options: str, limit: int = 1 << 61) -> tuple[list[
     seen.unlink(missing_ok=True)
     test = tmp_path / "test_example.py"
     test.write_text(EXAMPLES.format(seen=str(seen), limit=limit))
-    command = [sys.executable, "-m", "pytest", "-c", "/dev/null", "-p", "tests.conftest",
-               f"--rootdir={tmp_path}", "-p", "no:cacheprovider", *options, str(test)]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-c",
+        "/dev/null",
+        "-p",
+        "tests.conftest",
+        f"--rootdir={tmp_path}",
+        "-p",
+        "no:cacheprovider",
+        *options,
+        str(test),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert seen.exists(), done.stdout + done.stderr
     return seen.read_text().split(), done.stdout

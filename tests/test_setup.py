@@ -24,9 +24,13 @@ def host_check(
     """Run sim/environment.py as the Makefile does, where the programs are those in `path`."""
     arguments = [sys.executable, "-I", "sim/environment.py", command, *options]
     return subprocess.run(
-        arguments, cwd=ROOT, env={"PATH": str(path)} | variables, capture_output=True, text=True,
+        arguments,
+        cwd=ROOT,
+        env={"PATH": str(path)} | variables,
+        capture_output=True,
+        text=True,
         timeout=60,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
@@ -65,10 +69,7 @@ def test_missing_program_is_named(programs: Path, program: str) -> None:
     assert program in host_check("packages", programs).stdout.split()
 
 
-@pytest.mark.parametrize(
-    ("program", "complaint"),
-    [("g++", "C++20")],
-)
+@pytest.mark.parametrize(("program", "complaint"), [("g++", "C++20")])
 def test_unfit_program_is_named(programs: Path, program: str, complaint: str) -> None:
     fake(programs / program)
     result = host_check("check", programs)
@@ -88,8 +89,9 @@ def test_without_the_headers_waves_are_vcd(programs: Path) -> None:
     assert waves.endswith(" zlib1g-dev liblz4-dev")
     assert host_check("packages", programs, **hidden).stdout.split() == []
     assert host_check("packages", programs, "--waves", **hidden).stdout.split() == [
-        "zlib1g-dev", "liblz4-dev"
-    ]  # fmt: skip
+        "zlib1g-dev",
+        "liblz4-dev",
+    ]
     assert host_check("check", programs, "--waves", **hidden).returncode == 1
 
 

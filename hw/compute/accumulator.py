@@ -10,9 +10,7 @@ from vta.hw.library.bits import log2, sign_extended
 from vta.hw.library.scratchpad import bank_writes
 from vta.hw.transfers.loader import lanes_of, parts_of, write_layout
 
-__all__ = [
-    "AccumulatorScratchpad", "ZeroFlags", "execute_ports", "out_ports",
-]  # fmt: skip
+__all__ = ["AccumulatorScratchpad", "ZeroFlags", "execute_ports", "out_ports"]
 
 
 def execute_ports(config: Config) -> dict[str, wiring.Member]:
@@ -63,15 +61,17 @@ class ZeroFlags(wiring.Component):
     def __init__(self, *, depth: int, ports: int) -> None:
         self._rows = max(1, depth // ZERO_FLAGS)
         self._ports = ports
-        super().__init__({
-            "en": In(1),
-            "row": In(range(self._rows)),
-            "mask": In(ZERO_FLAGS),
-            "value": In(1),
-            "read": In(1).array(ports),
-            "addr": In(16).array(ports),
-            "flag": Out(1).array(ports),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "en": In(1),
+                "row": In(range(self._rows)),
+                "mask": In(ZERO_FLAGS),
+                "value": In(1),
+                "read": In(1).array(ports),
+                "addr": In(16).array(ports),
+                "flag": Out(1).array(ports),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -123,11 +123,13 @@ class AccumulatorScratchpad(wiring.Component):
         self._config = config
         self._bits = 8 * config.acc_bytes
         self._lanes = lanes_of(config, MemoryType.OUT)
-        super().__init__({
-            "load": In(stream.Signature(write_layout(config))),
-            **execute_ports(config),
-            **out_ports(config),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "load": In(stream.Signature(write_layout(config))),
+                **execute_ports(config),
+                **out_ports(config),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -163,23 +165,29 @@ class AccumulatorScratchpad(wiring.Component):
                 write_out.en.eq(write.en),
                 flags.en.eq(write.en | self.reset_en),
                 flags.row.eq(Mux(self.reset_en, self.reset_row, row >> log2(ZERO_FLAGS))),
-                flags.mask.eq(Mux(
-                    self.reset_en,
-                    Cat(self.reset_mask[bank + self._lanes * f] for f in range(ZERO_FLAGS)),
-                    1 << row[: log2(ZERO_FLAGS)],
-                )),
+                flags.mask.eq(
+                    Mux(
+                        self.reset_en,
+                        Cat(self.reset_mask[bank + self._lanes * f] for f in range(ZERO_FLAGS)),
+                        1 << row[: log2(ZERO_FLAGS)],
+                    )
+                ),
                 flags.value.eq(self.reset_en | (load.zero & ~self.en)),
-            ]  # fmt: skip
-            for port, (reads, source, en, at) in enumerate((
-                (d_reads, acc, self.d_en, self.d_addr >> lane_bits),
-                (s_reads, acc, self.s_en, self.s_addr >> lane_bits),
-                (out_reads, out, self.out_en, out_row),
-            )):  # fmt: skip
+            ]
+            for port, (reads, source, en, at) in enumerate(
+                (
+                    (d_reads, acc, self.d_en, self.d_addr >> lane_bits),
+                    (s_reads, acc, self.s_en, self.s_addr >> lane_bits),
+                    (out_reads, out, self.out_en, out_row),
+                )
+            ):
                 read = source.read_port()
                 m.d.comb += [
-                    read.addr.eq(at), read.en.eq(en), flags.addr[port].eq(at),
+                    read.addr.eq(at),
+                    read.en.eq(en),
+                    flags.addr[port].eq(at),
                     flags.read[port].eq(en),
-                ]  # fmt: skip
+                ]
                 reads.append((read.data, flags.flag[port]))
         for port in ("d", "s"):
             reads = {"d": d_reads, "s": s_reads}[port]

@@ -31,18 +31,20 @@ class FirstOp(enum.Enum, shape=3):
 
 def chain_layout() -> data.StructLayout:
     """A folded chain. At most one step has a tensor operand."""
-    return data.StructLayout({
-        "first": FirstOp,
-        "first_tensor": 1,
-        "first_imm": signed(SUM_BITS),
-        "shift": 1,
-        "shift_tensor": 1,
-        "shift_imm": signed(16),
-        "low_en": 1,
-        "low": signed(16),
-        "high_en": 1,
-        "high": signed(16),
-    })  # fmt: skip
+    return data.StructLayout(
+        {
+            "first": FirstOp,
+            "first_tensor": 1,
+            "first_imm": signed(SUM_BITS),
+            "shift": 1,
+            "shift_tensor": 1,
+            "shift_imm": signed(16),
+            "low_en": 1,
+            "low": signed(16),
+            "high_en": 1,
+            "high": signed(16),
+        }
+    )
 
 
 def extend(m: Module, chain: data.View, alu: data.View) -> tuple[Signal, data.View]:
@@ -129,15 +131,17 @@ class AluLane(wiring.Component):
     """
 
     def __init__(self) -> None:
-        super().__init__({
-            "valid": In(1),
-            "valid_1": In(1),
-            "x": In(32),
-            "y": In(32),
-            "chain": In(chain_layout()),
-            "chain_1": In(chain_layout()),
-            "result": Out(32),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "valid": In(1),
+                "valid_1": In(1),
+                "x": In(32),
+                "y": In(32),
+                "chain": In(chain_layout()),
+                "chain_1": In(chain_layout()),
+                "result": Out(32),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

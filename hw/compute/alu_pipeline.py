@@ -5,12 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from vta.hw.compute.alu import AluLane
-from vta.hw.compute.pipeline import (
-    STAGES,
-    chosen,
-    pipeline,
-    source_of,
-)
+from vta.hw.compute.pipeline import STAGES, chosen, pipeline, source_of
 from vta.hw.compute.sequencer import step_layout
 from vta.hw.config import Config
 from vta.hw.frontend.retire import DONE_BITS
@@ -50,34 +45,36 @@ class AluPipeline(wiring.Component):
     def __init__(self, config: Config) -> None:
         self._config = config
         address, bits = config.log_acc_depth, 8 * config.acc_bytes
-        super().__init__({
-            "i": In(stream.Signature(step_layout(config))),
-            "d_en": Out(1),
-            "d_addr": Out(address),
-            "d_data": In(bits),
-            "d_zero": In(1),
-            "s_en": Out(1),
-            "s_addr": Out(address),
-            "s_data": In(bits),
-            "s_zero": In(1),
-            "writes": Out(1),
-            "en": Out(1),
-            "addr": Out(address),
-            "value": Out(bits),
-            "needs_s": Out(1),
-            "slot": In(1),
-            "wants": Out(1),
-            "issued": Out(1),
-            "blocked": Out(1),
-            "loading": In(window_layout()),
-            "done": Out(DONE_BITS),
-            "empty": Out(1),
-            "quiet": Out(1),
-            "hold": In(1),
-            "stop": In(1),
-            "step": Out(step_layout(config)),
-            "error": Out(ErrorPort()),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "i": In(stream.Signature(step_layout(config))),
+                "d_en": Out(1),
+                "d_addr": Out(address),
+                "d_data": In(bits),
+                "d_zero": In(1),
+                "s_en": Out(1),
+                "s_addr": Out(address),
+                "s_data": In(bits),
+                "s_zero": In(1),
+                "writes": Out(1),
+                "en": Out(1),
+                "addr": Out(address),
+                "value": Out(bits),
+                "needs_s": Out(1),
+                "slot": In(1),
+                "wants": Out(1),
+                "issued": Out(1),
+                "blocked": Out(1),
+                "loading": In(window_layout()),
+                "done": Out(DONE_BITS),
+                "empty": Out(1),
+                "quiet": Out(1),
+                "hold": In(1),
+                "stop": In(1),
+                "step": Out(step_layout(config)),
+                "error": Out(ErrorPort()),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

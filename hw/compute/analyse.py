@@ -39,21 +39,23 @@ def analysed_layout(config: Config) -> data.StructLayout:
     the first entry behind it, of another one a number beyond any.
     """
     a = config.log_acc_depth
-    return data.StructLayout({
-        "bits": 128,
-        "index": INDEX_BITS,
-        "turn": Turn,
-        "over": 1,
-        "end": 18,
-        "regular": 1,
-        "dense": 1,
-        "many": 1,
-        "foldable": 1,
-        "dst": a,
-        "dst_max": a,
-        "src": a,
-        "src_max": a,
-    })  # fmt: skip
+    return data.StructLayout(
+        {
+            "bits": 128,
+            "index": INDEX_BITS,
+            "turn": Turn,
+            "over": 1,
+            "end": 18,
+            "regular": 1,
+            "dense": 1,
+            "many": 1,
+            "foldable": 1,
+            "dst": a,
+            "dst_max": a,
+            "src": a,
+            "src_max": a,
+        }
+    )
 
 
 class Analyse(wiring.Component):
@@ -71,17 +73,19 @@ class Analyse(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        super().__init__({
-            "i": In(stream.Signature(command_layout())),
-            "o": Out(stream.Signature(analysed_layout(config))),
-            "peek": Out(1),
-            "peek_addr": Out(config.log_uop_depth),
-            "peek_ready": In(1),
-            "uop_data": In(32),
-            "settled": In(1),
-            "foldable": Out(1),
-            "stop": In(1),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "i": In(stream.Signature(command_layout())),
+                "o": Out(stream.Signature(analysed_layout(config))),
+                "peek": Out(1),
+                "peek_addr": Out(config.log_uop_depth),
+                "peek_ready": In(1),
+                "uop_data": In(32),
+                "settled": In(1),
+                "foldable": Out(1),
+                "stop": In(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -22,8 +22,19 @@ from vta.hw.transfers.loader import Loader
 __all__ = ["ComputeStage"]
 
 MEMORIES = (MemoryType.UOP, MemoryType.ACC, MemoryType.ACC_8BIT)
-ACC_PORTS = ("en", "addr", "value", "reset_en", "reset_row", "reset_mask", "busy_next", "d_en",
-             "d_addr", "s_en", "s_addr")  # fmt: skip
+ACC_PORTS = (
+    "en",
+    "addr",
+    "value",
+    "reset_en",
+    "reset_row",
+    "reset_mask",
+    "busy_next",
+    "d_en",
+    "d_addr",
+    "s_en",
+    "s_addr",
+)
 ACC_RESULTS = ("d_data", "d_zero", "s_data", "s_zero")
 
 
@@ -43,19 +54,21 @@ class ComputeStage(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        super().__init__({
-            "port": Out(StagePort()),
-            "uop_base": In(ADDRESS_BITS),
-            "acc_base": In(ADDRESS_BITS),
-            "read": Out(ReadClient(config)),
-            **operand_ports(config),
-            **out_ports(config),
-            "finished": Out(1),
-            "gemm_uops": Out(1),
-            "reset_uops": Out(config.log_acc_depth + 1),
-            "alu_uops": Out(4),
-            "folded_uops": Out(config.log_acc_depth + 2),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "port": Out(StagePort()),
+                "uop_base": In(ADDRESS_BITS),
+                "acc_base": In(ADDRESS_BITS),
+                "read": Out(ReadClient(config)),
+                **operand_ports(config),
+                **out_ports(config),
+                "finished": Out(1),
+                "gemm_uops": Out(1),
+                "reset_uops": Out(config.log_acc_depth + 1),
+                "alu_uops": Out(4),
+                "folded_uops": Out(config.log_acc_depth + 2),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -84,7 +97,10 @@ class ComputeStage(wiring.Component):
         connect_retirement(m, self.port, issue, retire)
         stop = self.port.stop
         m.d.comb += [
-            analyse.stop.eq(stop), issue.stop.eq(stop), loader.stop.eq(stop), execute.stop.eq(stop),
+            analyse.stop.eq(stop),
+            issue.stop.eq(stop),
+            loader.stop.eq(stop),
+            execute.stop.eq(stop),
             issue.foldable_next.eq(analyse.foldable),
             issue.loads_pending.eq(loader.pending),
             issue.window_valid.eq(loader.window_valid),
@@ -102,7 +118,7 @@ class ComputeStage(wiring.Component):
             retire.gemm_done.eq(execute.gemm_done),
             retire.alu_done.eq(execute.alu_done),
             self.finished.eq(retire.finished),
-        ]  # fmt: skip
+        ]
         for unit in (issue, loader, execute):
             error = ErrorPort().create()
             m.d.sync += error.valid.eq(unit.error.valid)
@@ -186,18 +202,22 @@ class ComputeStage(wiring.Component):
             alu_issued.eq(execute.alu_issued),
             blocked.eq(execute.blocked),
         ]
-        choose_state(m, state, (
-            (gemm_issued, StageState.BUSY),
-            (alu_issued, StageState.BUSY_ALU),
-            (loader.waiting & (blocked | ~executing), StageState.WAIT_BUS),
-            (blocked | (issue.wait_hazard & busy), StageState.WAIT_HAZARD),
-            (busy, StageState.BUSY),
-            (retire.blocked_prev, StageState.WAIT_PREV_ROOM),
-            (retire.blocked_next, StageState.WAIT_NEXT_ROOM),
-            (issue.wait_prev, StageState.WAIT_PREV_TOKEN),
-            (issue.wait_next, StageState.WAIT_NEXT_TOKEN),
-            (self.port.unretired, StageState.BUSY),
-        ))  # fmt: skip
+        choose_state(
+            m,
+            state,
+            (
+                (gemm_issued, StageState.BUSY),
+                (alu_issued, StageState.BUSY_ALU),
+                (loader.waiting & (blocked | ~executing), StageState.WAIT_BUS),
+                (blocked | (issue.wait_hazard & busy), StageState.WAIT_HAZARD),
+                (busy, StageState.BUSY),
+                (retire.blocked_prev, StageState.WAIT_PREV_ROOM),
+                (retire.blocked_next, StageState.WAIT_NEXT_ROOM),
+                (issue.wait_prev, StageState.WAIT_PREV_TOKEN),
+                (issue.wait_next, StageState.WAIT_NEXT_TOKEN),
+                (self.port.unretired, StageState.BUSY),
+            ),
+        )
 
     def _events(self, m: Module, execute) -> None:
         """Counts of executions, the same whatever is folded."""
@@ -205,10 +225,7 @@ class ComputeStage(wiring.Component):
         carried = execute.gemm_step.carried
         entries = Signal(self._config.log_acc_depth + 1)
         folded, saved = Signal(4), Signal.like(entries)
-        m.d.comb += [
-            entries.eq(carried.limit - carried.base),
-            self.folded_uops.eq(folded + saved),
-        ]
+        m.d.comb += [entries.eq(carried.limit - carried.base), self.folded_uops.eq(folded + saved)]
         with m.If(execute.gemm_issued):
             with m.Switch(carried.kind):
                 with m.Case(Kind.GEMM):

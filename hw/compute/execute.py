@@ -28,8 +28,8 @@ class Execute(wiring.Component):
     gemm, alu: steps in.
     inp_*, wgt_*: operand scratchpads; acc: the accumulator scratchpad's ports but `load`, OUT's.
     load_waits: in, a LOAD's write to ACC waits for a free cycle: one is made for it.
-    loading, older, older_src: windows (`vta.hw.compute.pipeline`): of a LOAD; of the ALU operations that are
-        older than the GEMM steps.
+    loading, older, older_src: windows (`vta.hw.compute.pipeline`): of a LOAD; of the ALU
+        operations that are older than the GEMM steps.
     gemm_done, alu_done: out, instructions completed this cycle.
     gemm_issued, alu_issued, blocked: out, what happens in this cycle.
     gemm_step, alu_step: out, what issues.
@@ -51,23 +51,25 @@ class Execute(wiring.Component):
             "alu_quiet",
             "alu_empty",
         )
-        super().__init__({
-            "gemm": In(stream.Signature(step_layout(config))),
-            "alu": In(stream.Signature(step_layout(config))),
-            **operand_ports(config),
-            "acc": In(wiring.Signature(execute_ports(config))),
-            "load_waits": In(1),
-            "alu_waits": In(1),
-            "epoch": In(1),
-            **{name: In(window_layout()) for name in windows},
-            "gemm_done": Out(DONE_BITS),
-            "alu_done": Out(DONE_BITS),
-            **{name: Out(1) for name in flags},
-            "gemm_step": Out(step_layout(config)),
-            "alu_step": Out(step_layout(config)),
-            "stop": In(1),
-            "error": Out(ErrorPort()),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "gemm": In(stream.Signature(step_layout(config))),
+                "alu": In(stream.Signature(step_layout(config))),
+                **operand_ports(config),
+                "acc": In(wiring.Signature(execute_ports(config))),
+                "load_waits": In(1),
+                "alu_waits": In(1),
+                "epoch": In(1),
+                **{name: In(window_layout()) for name in windows},
+                "gemm_done": Out(DONE_BITS),
+                "alu_done": Out(DONE_BITS),
+                **{name: Out(1) for name in flags},
+                "gemm_step": Out(step_layout(config)),
+                "alu_step": Out(step_layout(config)),
+                "stop": In(1),
+                "error": Out(ErrorPort()),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -49,20 +49,24 @@ class MacArray(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        super().__init__({
-            "valid": In(1),
-            "inp": In(8 * config.inp_bytes),
-            "wgt": In(8 * config.wgt_bytes),
-            "dots": Out(signed(dot_bits(config))).array(config.batch * config.block),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "valid": In(1),
+                "inp": In(8 * config.inp_bytes),
+                "wgt": In(8 * config.wgt_bytes),
+                "dots": Out(signed(dot_bits(config))).array(config.batch * config.block),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         batch, block = self._config.batch, self._config.block
         bits = dot_bits(self._config)
         excess = 1 << bits - 1  # BLOCK / 2 sums are each 2^16 too large, to be unsigned
-        inp, wgt = (Signal(p.shape(), name=n, reset_less=True)
-                    for n, p in (("inp_0", self.inp), ("wgt_0", self.wgt)))  # fmt: skip
+        inp, wgt = (
+            Signal(p.shape(), name=n, reset_less=True)
+            for n, p in (("inp_0", self.inp), ("wgt_0", self.wgt))
+        )
         valid = [Signal(name=f"valid_{n}") for n in range(2)]
         m.d.sync += [valid[0].eq(self.valid), valid[1].eq(valid[0])]
         with m.If(self.valid):  # Cycle 0: operands

@@ -5,13 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from vta.hw.compute.gemm import MacArray
-from vta.hw.compute.pipeline import (
-    STAGES,
-    chosen,
-    pipeline,
-    source_of,
-    written_in,
-)
+from vta.hw.compute.pipeline import STAGES, chosen, pipeline, source_of, written_in
 from vta.hw.compute.sequencer import Kind, step_layout
 from vta.hw.config import Config
 from vta.hw.frontend.retire import DONE_BITS
@@ -67,39 +61,41 @@ class GemmPipeline(wiring.Component):
         self._config = config
         address, bits = config.log_acc_depth, 8 * config.acc_bytes
         row = config.zero_row
-        super().__init__({
-            "i": In(stream.Signature(step_layout(config))),
-            **operand_ports(config),
-            "s_en": Out(1),
-            "s_addr": Out(address),
-            "s_data": In(bits),
-            "s_zero": In(1),
-            "en": Out(1),
-            "addr": Out(address),
-            "value": Out(bits),
-            "reset_en": Out(1),
-            "reset_row": Out(range(max(1, config.acc_depth // row))),
-            "reset_mask": Out(row),
-            "writes": Out(1),
-            "leaves": Out(1),
-            "wants_write": Out(1),
-            "slot": In(1),
-            "pause": In(1),
-            "held": Out(1),
-            "zeroes": Out(1),
-            "issued": Out(1),
-            "blocked": Out(1),
-            "loading": In(window_layout()),
-            "older": In(window_layout()),
-            "older_src": In(window_layout()),
-            "epoch": In(1),
-            "done": Out(DONE_BITS),
-            "empty": Out(1),
-            "quiet": Out(1),
-            "stop": In(1),
-            "step": Out(step_layout(config)),
-            "error": Out(ErrorPort()),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "i": In(stream.Signature(step_layout(config))),
+                **operand_ports(config),
+                "s_en": Out(1),
+                "s_addr": Out(address),
+                "s_data": In(bits),
+                "s_zero": In(1),
+                "en": Out(1),
+                "addr": Out(address),
+                "value": Out(bits),
+                "reset_en": Out(1),
+                "reset_row": Out(range(max(1, config.acc_depth // row))),
+                "reset_mask": Out(row),
+                "writes": Out(1),
+                "leaves": Out(1),
+                "wants_write": Out(1),
+                "slot": In(1),
+                "pause": In(1),
+                "held": Out(1),
+                "zeroes": Out(1),
+                "issued": Out(1),
+                "blocked": Out(1),
+                "loading": In(window_layout()),
+                "older": In(window_layout()),
+                "older_src": In(window_layout()),
+                "epoch": In(1),
+                "done": Out(DONE_BITS),
+                "empty": Out(1),
+                "quiet": Out(1),
+                "stop": In(1),
+                "step": Out(step_layout(config)),
+                "error": Out(ErrorPort()),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

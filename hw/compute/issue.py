@@ -24,8 +24,8 @@ class Issue(wiring.Component):
 
     One operation is kept back until the sequencer takes it: meanwhile ALU instructions over the
     same entries fold into it, as long as no token moves between them, the entries are distinct,
-    the tensor operand is none of them, and the chain can be extended (`vta.hw.compute.alu`). So folding
-    costs no time, and the result is that of one instruction after the other.
+    the tensor operand is none of them, and the chain can be extended (`vta.hw.compute.alu`). So
+    folding costs no time, and the result is that of one instruction after the other.
 
     Members
     -------
@@ -51,28 +51,53 @@ class Issue(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        flags = ("prev_available", "next_available", "sound", "foldable_next", "window_valid",
-                 "uop_active", "gemm_quiet", "gemm_leaves", "gemm_empty", "alu_quiet",
-                 "alu_empty", "stop")  # fmt: skip
-        reports = ("pop_prev", "pop_next", "reserve_prev", "reserve_next", "started", "wait_prev",
-                   "wait_next", "wait_room", "wait_hazard", "waiting_for_load",
-                   "occupied", "alu_waits", "epoch")  # fmt: skip
-        super().__init__({
-            "i": In(stream.Signature(analysed_layout(config))),
-            "loader": Out(stream.Signature(command_layout())),
-            "gemm": Out(stream.Signature(operation_layout(config))),
-            "alu": Out(stream.Signature(operation_layout(config))),
-            "older": Out(window_layout()),
-            "older_src": Out(window_layout()),
-            "ticket": Out(stream.Signature(ticket_layout())),
-            **{name: In(1) for name in flags},
-            **{name: Out(1) for name in reports},
-            "loads_pending": In(7),
-            "uop_bgn": In(config.log_uop_depth),
-            "uop_end": In(config.log_uop_depth + 1),
-            "started_index": Out(command_layout()["index"].width),
-            "error": Out(ErrorPort()),
-        })  # fmt: skip
+        flags = (
+            "prev_available",
+            "next_available",
+            "sound",
+            "foldable_next",
+            "window_valid",
+            "uop_active",
+            "gemm_quiet",
+            "gemm_leaves",
+            "gemm_empty",
+            "alu_quiet",
+            "alu_empty",
+            "stop",
+        )
+        reports = (
+            "pop_prev",
+            "pop_next",
+            "reserve_prev",
+            "reserve_next",
+            "started",
+            "wait_prev",
+            "wait_next",
+            "wait_room",
+            "wait_hazard",
+            "waiting_for_load",
+            "occupied",
+            "alu_waits",
+            "epoch",
+        )
+        super().__init__(
+            {
+                "i": In(stream.Signature(analysed_layout(config))),
+                "loader": Out(stream.Signature(command_layout())),
+                "gemm": Out(stream.Signature(operation_layout(config))),
+                "alu": Out(stream.Signature(operation_layout(config))),
+                "older": Out(window_layout()),
+                "older_src": Out(window_layout()),
+                "ticket": Out(stream.Signature(ticket_layout())),
+                **{name: In(1) for name in flags},
+                **{name: Out(1) for name in reports},
+                "loads_pending": In(7),
+                "uop_bgn": In(config.log_uop_depth),
+                "uop_end": In(config.log_uop_depth + 1),
+                "started_index": Out(command_layout()["index"].width),
+                "error": Out(ErrorPort()),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -162,8 +187,9 @@ class Issue(wiring.Component):
         new = self.i.payload
         alu = self._views[Opcode.ALU]
         kept = Signal(operation_layout(config))
-        dst, dst_max, src_max = (Signal.like(new[name], name=f"kept_{name}")
-                                 for name in ("dst", "dst_max", "src_max"))  # fmt: skip
+        dst, dst_max, src_max = (
+            Signal.like(new[name], name=f"kept_{name}") for name in ("dst", "dst_max", "src_max")
+        )
         worth_waiting, folds, loaded = Signal(), Signal(), Signal()
         sent, fold = Signal(), Signal()
 
@@ -172,12 +198,17 @@ class Issue(wiring.Component):
         chain = kept.carried.chain
         possible, longer = extend(m, chain, alu)
         one_operand = ~(operand & (chain.first_tensor | chain.shift_tensor))
-        matches = Signal()  # found in the cycle before `i` is valid, see `vta.hw.compute.analyse.READY`
+        matches = (
+            Signal()
+        )  # found in the cycle before `i` is valid, see `vta.hw.compute.analyse.READY`
         with m.If(self.foldable_next):
             m.d.sync += matches.eq(
-                folds & self._same_loops(kept, dst) & possible & one_operand
+                folds
+                & self._same_loops(kept, dst)
+                & possible
+                & one_operand
                 & (kept.carried.instructions != MOST_FOLDED)
-            )  # fmt: skip
+            )
         no_pop = ~alu.pop_prev & ~alu.pop_next
         m.d.comb += fold.eq(self.occupied & matches & new.foldable & no_pop)
 
@@ -186,14 +217,16 @@ class Issue(wiring.Component):
         wait = (can_start & fold) | (worth_waiting & folds & self.foldable_next & ~self.i.valid)
         ready = self.occupied & loaded & ~wait & ~self.stop
         m.d.comb += [
-            loaded.eq((self.loads_pending == 0)
-                      | ((self.loads_pending == 1) & self.window_valid & ~flag_reset)),
+            loaded.eq(
+                (self.loads_pending == 0)
+                | ((self.loads_pending == 1) & self.window_valid & ~flag_reset)
+            ),
             self.alu.payload.eq(kept),
             self.gemm.valid.eq(ready & ~to_alu & self._beside_alu(m, kept, flag_reset)),
             self.alu.valid.eq(ready & to_alu & self._behind_gemm(m, kept)),
             self.waiting_for_load.eq(self.occupied & ~loaded),
             sent.eq((self.gemm.valid & self.gemm.ready) | (self.alu.valid & self.alu.ready)),
-        ]  # fmt: skip
+        ]
         self._windows(m, kept, dst_max, src_max)
         execute = can_start & (new.turn == Turn.EXECUTE)
         with m.If(execute & new.over):

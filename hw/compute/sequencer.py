@@ -33,14 +33,16 @@ def carried_layout(config: Config) -> data.StructLayout:
     A FLAG_RESET covers entries `base` to ``limit - 1``, a row in a step. `instructions` is how
     many instructions are folded into the operation; `index` is the first one's.
     """
-    return data.StructLayout({
-        "kind": Kind,
-        "chain": chain_layout(),
-        "instructions": DONE_BITS,
-        "index": INDEX_BITS,
-        "base": config.log_acc_depth,
-        "limit": config.log_acc_depth + 1,
-    })  # fmt: skip
+    return data.StructLayout(
+        {
+            "kind": Kind,
+            "chain": chain_layout(),
+            "instructions": DONE_BITS,
+            "index": INDEX_BITS,
+            "base": config.log_acc_depth,
+            "limit": config.log_acc_depth + 1,
+        }
+    )
 
 
 def operation_layout(config: Config) -> data.StructLayout:
@@ -52,38 +54,42 @@ def operation_layout(config: Config) -> data.StructLayout:
     u = config.log_uop_depth
     a, i, w = config.log_acc_depth, config.log_inp_depth, config.log_wgt_depth
     s = max(a, i)
-    return data.StructLayout({
-        "carried": carried_layout(config),
-        "direct": 1,
-        "epoch": 1,
-        "dst": a,
-        "src": s,
-        "uop_bgn": u,
-        "uop_end": u + 1,
-        "iter_out": u + 1,
-        "iter_in": u + 1,
-        "dst_factor_out": a,
-        "dst_factor_in": a,
-        "src_factor_out": s,
-        "src_factor_in": s,
-        "wgt_factor_out": w,
-        "wgt_factor_in": w,
-    })  # fmt: skip
+    return data.StructLayout(
+        {
+            "carried": carried_layout(config),
+            "direct": 1,
+            "epoch": 1,
+            "dst": a,
+            "src": s,
+            "uop_bgn": u,
+            "uop_end": u + 1,
+            "iter_out": u + 1,
+            "iter_in": u + 1,
+            "dst_factor_out": a,
+            "dst_factor_in": a,
+            "src_factor_out": s,
+            "src_factor_in": s,
+            "wgt_factor_out": w,
+            "wgt_factor_in": w,
+        }
+    )
 
 
 def step_layout(config: Config) -> data.StructLayout:
     """One uop execution: its indices, and whether one of those it uses is beyond its scratchpad."""
-    return data.StructLayout({
-        "carried": carried_layout(config),
-        "dst": config.log_acc_depth,
-        "src": max(config.log_acc_depth, config.log_inp_depth),
-        "wgt": config.log_wgt_depth,
-        "over": 1,
-        "last": 1,
-        "epoch": 1,
-        "adds": 1,  # valid; GEMM within bounds, to the entry of the GEMM step before, same epoch
-        "passes_on": 1,  # the next step `adds` and comes at once: set by the GEMM pipeline
-    })  # fmt: skip
+    return data.StructLayout(
+        {
+            "carried": carried_layout(config),
+            "dst": config.log_acc_depth,
+            "src": max(config.log_acc_depth, config.log_inp_depth),
+            "wgt": config.log_wgt_depth,
+            "over": 1,
+            "last": 1,
+            "epoch": 1,
+            "adds": 1,  # valid; GEMM within bounds, to the entry of the step before, same epoch
+            "passes_on": 1,  # the next step `adds` and comes at once: set by the GEMM pipeline
+        }
+    )
 
 
 class Sequencer(wiring.Component):
@@ -106,20 +112,22 @@ class Sequencer(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        super().__init__({
-            "i": In(stream.Signature(operation_layout(config))),
-            "o": Out(stream.Signature(step_layout(config))),
-            "uop_en": Out(1),
-            "uop_addr": Out(config.log_uop_depth),
-            "uop_data": In(32),
-            "loading": In(window_layout()),
-            "hold": In(1),
-            "reading": Out(1),
-            "active": Out(1),
-            "uop_bgn": Out(config.log_uop_depth),
-            "uop_end": Out(config.log_uop_depth + 1),
-            "empty": Out(1),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "i": In(stream.Signature(operation_layout(config))),
+                "o": Out(stream.Signature(step_layout(config))),
+                "uop_en": Out(1),
+                "uop_addr": Out(config.log_uop_depth),
+                "uop_data": In(32),
+                "loading": In(window_layout()),
+                "hold": In(1),
+                "reading": Out(1),
+                "active": Out(1),
+                "uop_bgn": Out(config.log_uop_depth),
+                "uop_end": Out(config.log_uop_depth + 1),
+                "empty": Out(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -205,9 +213,13 @@ class Sequencer(wiring.Component):
         tensor = chain.first_tensor | chain.shift_tensor
         dst, acc_src, inp_src, wgt = (
             beyond[name] | sums[name][bits:].any()
-            for name, bits in (("dst", config.log_acc_depth), ("src", config.log_acc_depth),
-                               ("src", config.log_inp_depth), ("wgt", config.log_wgt_depth))
-        )  # fmt: skip
+            for name, bits in (
+                ("dst", config.log_acc_depth),
+                ("src", config.log_acc_depth),
+                ("src", config.log_inp_depth),
+                ("wgt", config.log_wgt_depth),
+            )
+        )
         over = Signal()
         with m.Switch(carried.kind):
             with m.Case(Kind.GEMM):
@@ -238,9 +250,12 @@ class Sequencer(wiring.Component):
         last_in, last_out = Signal(), Signal()
         single = Signal()  # the operation has one uop
         at, outer = (
-            {name: Signal(len(op[f"{name}_factor_in"]) + 1, name=f"{name}_{what}")
-             for name in ("dst", "src", "wgt")} for what in ("at", "outer")
-        )  # fmt: skip
+            {
+                name: Signal(len(op[f"{name}_factor_in"]) + 1, name=f"{name}_{what}")
+                for name in ("dst", "src", "wgt")
+            }
+            for what in ("at", "outer")
+        )
         new = self.i.payload
         m.d.comb += last.eq(last_uop & last_in & last_out)
         with m.If(step):

@@ -63,13 +63,15 @@ class BurstProperties(Properties):
         with m.If(self.valid & dut.i.ready):
             new = self.rows
             m.d.sync += [
-                rows.eq(new), active.eq(1), first.eq(1), row.eq(new.addr), at.eq(new.addr),
-                rest.eq(new.span + 1), left.eq(new.rows),
-            ]  # fmt: skip
-        m.d.comb += [
-            Assert(dut.o.valid == active),
-            Assert(dut.i.ready == ~active),
-        ]
+                rows.eq(new),
+                active.eq(1),
+                first.eq(1),
+                row.eq(new.addr),
+                at.eq(new.addr),
+                rest.eq(new.span + 1),
+                left.eq(new.rows),
+            ]
+        m.d.comb += [Assert(dut.o.valid == active), Assert(dut.i.ready == ~active)]
         self._check_held(m, dut.o)
         self._invariants(m, rows, active, row, at, rest, left)
         return m
@@ -114,10 +116,21 @@ class BurstProperties(Properties):
         chunk = lane_bits + log2(BURST_BEATS)
         reach = Signal(29)  # the row's last byte, from the chunk of `at` on
         m.d.comb += reach.eq(at[:chunk] + rest - 1)
-        probed = {name: self.probe(f"dut.{name}", shape) for name, shape in (
-            ("at", SPAN_BITS), ("row", SPAN_BITS), ("following", chunk), ("chunks", 28 - chunk),
-            ("last_beat", log2(BURST_BEATS)), ("left", 16), ("last_row", 1), ("short", 1),
-            ("row_over", 1), ("rows", rows_layout(self._config).size))}  # fmt: skip
+        probed = {
+            name: self.probe(f"dut.{name}", shape)
+            for name, shape in (
+                ("at", SPAN_BITS),
+                ("row", SPAN_BITS),
+                ("following", chunk),
+                ("chunks", 28 - chunk),
+                ("last_beat", log2(BURST_BEATS)),
+                ("left", 16),
+                ("last_row", 1),
+                ("short", 1),
+                ("row_over", 1),
+                ("rows", rows_layout(self._config).size),
+            )
+        }
         done = Signal(SPAN_BITS)
         m.d.comb += done.eq(at - row)
         with m.If(active):

@@ -95,9 +95,11 @@ def _legal(chain: data.View, count: Value | int) -> Value:
     none = chain.first == FirstOp.NONE
     compares = (chain.first == FirstOp.MIN) | (chain.first == FirstOp.MAX)
     bound = Value.cast(count) << 15
-    sums = (chain.first != FirstOp.ADD) | chain.first_tensor | (
-        (chain.first_imm <= bound) & (chain.first_imm >= -bound)
-    )  # fmt: skip
+    sums = (
+        (chain.first != FirstOp.ADD)
+        | chain.first_tensor
+        | ((chain.first_imm <= bound) & (chain.first_imm >= -bound))
+    )
     return Cat(
         chain.first.as_value() <= FirstOp.MUL.value,
         ~none | (~chain.first_tensor & (chain.first_imm == 0)),
@@ -124,8 +126,15 @@ class ChainProperties(Properties):
 
     def __init__(self) -> None:
         self._alu = instruction_layout(Config(), Opcode.ALU)
-        super().__init__({"chain": In(chain_layout()), "alu": In(self._alu), "count": In(4),
-                          "x": In(signed(32)), "y": In(signed(32))})  # fmt: skip
+        super().__init__(
+            {
+                "chain": In(chain_layout()),
+                "alu": In(self._alu),
+                "count": In(4),
+                "x": In(signed(32)),
+                "y": In(signed(32)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -167,8 +176,9 @@ class LaneProperties(Properties):
     """
 
     def __init__(self) -> None:
-        super().__init__({"chain": In(chain_layout()), "x": In(signed(32)), "y": In(signed(32)),
-                          "valid": In(1)})  # fmt: skip
+        super().__init__(
+            {"chain": In(chain_layout()), "x": In(signed(32)), "y": In(signed(32)), "valid": In(1)}
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -187,8 +197,9 @@ class LaneProperties(Properties):
         ]
         expected: list[Signal] = []
         valid: list[Signal] = []
-        meant = _unclamped(m, "meant", self.chain, self.x, self.y,
-                           lambda v, by: _shift_right(m, "meant", v, by))  # fmt: skip
+        meant = _unclamped(
+            m, "meant", self.chain, self.x, self.y, lambda v, by: _shift_right(m, "meant", v, by)
+        )
         value, now = meant, self.valid
         for n in range(ALU_LATENCY):
             expected.append(Signal(signed(32), name=f"expected_{n}"))

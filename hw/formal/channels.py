@@ -18,9 +18,15 @@ from vta.hw.transfers.storer import Storer
 __all__ = ["CHANNELS", "HeldProperties"]
 
 SMALL = Config(
-    log_block=2, log_uop_buff_size=8, log_inp_buff_size=8, log_wgt_buff_size=10,
-    log_acc_buff_size=10, axi_data_bits=32, outstanding_reads=2, outstanding_writes=2,
-)  # fmt: skip
+    log_block=2,
+    log_uop_buff_size=8,
+    log_inp_buff_size=8,
+    log_wgt_buff_size=10,
+    log_acc_buff_size=10,
+    axi_data_bits=32,
+    outstanding_reads=2,
+    outstanding_writes=2,
+)
 
 CHANNELS: dict[str, tuple[Callable[[], wiring.Component], tuple[tuple[str, ...], ...]]] = {
     "read address": (
@@ -29,20 +35,24 @@ CHANNELS: dict[str, tuple[Callable[[], wiring.Component], tuple[tuple[str, ...],
     ),
     "write address and data": (
         lambda: Storer(SMALL),
-        (("awvalid", "awready", "awaddr", "awlen"),
-         ("wvalid", "wready", "wdata", "wstrb", "wlast")),
+        (
+            ("awvalid", "awready", "awaddr", "awlen"),
+            ("wvalid", "wready", "wdata", "wstrb", "wlast"),
+        ),
     ),
     "registers": (
         lambda: Control(SMALL),
-        (("bus__bvalid", "bus__bready", "bus__bresp"),
-         ("bus__rvalid", "bus__rready", "bus__rdata", "bus__rresp")),
+        (
+            ("bus__bvalid", "bus__bready", "bus__bresp"),
+            ("bus__rvalid", "bus__rready", "bus__rdata", "bus__rresp"),
+        ),
     ),
     "loads": (
         lambda: Loader(SMALL, memories=(MemoryType.INP, MemoryType.WGT)),
         (("write__valid", "write__ready", "write__payload"),),
     ),
     "steps": (lambda: Sequencer(SMALL), (("o__valid", "o__ready", "o__payload"),)),
-}  # fmt: skip
+}
 """What drives channels, and for each of them its valid, its ready and its payload."""
 
 

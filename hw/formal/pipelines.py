@@ -55,10 +55,19 @@ class GemmPipelineProperties(Properties):
     """
 
     def __init__(self) -> None:
-        super().__init__({
-            "valid": In(1), "kind": In(Kind), "dst": In(1), "base": In(1), "limit": In(2),
-            "adds": In(1), "inp": In(BITS), "slot": In(1), "pause": In(1),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "valid": In(1),
+                "kind": In(Kind),
+                "dst": In(1),
+                "base": In(1),
+                "limit": In(2),
+                "adds": In(1),
+                "inp": In(BITS),
+                "slot": In(1),
+                "pause": In(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -81,12 +90,17 @@ class GemmPipelineProperties(Properties):
             Assume((self.limit > self.base) & (self.limit <= 2)),
             Assume(~dut.held | self.slot),
         ]
-        offered = Cat(step.dst[0], step.carried.kind, step.carried.base[0],
-                      step.carried.limit[:2], step.adds)  # fmt: skip
+        offered = Cat(
+            step.dst[0], step.carried.kind, step.carried.base[0], step.carried.limit[:2], step.adds
+        )
         hold(m, dut.i, offered)
         now = dut.step
-        keep_order(m, dut, offered, Cat(now.dst[0], now.carried.kind, now.carried.base[0],
-                                         now.carried.limit[:2], now.adds))  # fmt: skip
+        keep_order(
+            m,
+            dut,
+            offered,
+            Cat(now.dst[0], now.carried.kind, now.carried.base[0], now.carried.limit[:2], now.adds),
+        )
         before = Signal(step_layout(CONFIG))  # the step before
         known = Signal()
         with m.If(dut.i.valid & dut.i.ready):
@@ -137,8 +151,16 @@ class AluPipelineProperties(Properties):
     """
 
     def __init__(self) -> None:
-        super().__init__({"valid": In(1), "dst": In(1), "src": In(1), "tensor": In(1),
-                          "imm": In(BITS), "slot": In(1)})  # fmt: skip
+        super().__init__(
+            {
+                "valid": In(1),
+                "dst": In(1),
+                "src": In(1),
+                "tensor": In(1),
+                "imm": In(BITS),
+                "slot": In(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -174,6 +196,10 @@ class AluPipelineProperties(Properties):
         with m.If(dut.en):
             m.d.comb += Assert((dut.addr == dst) & (dut.value[:BITS] == expected))
         offered = Cat(self.dst, self.src, self.tensor, self.imm)
-        keep_order(m, dut, offered, Cat(now.dst[0], now.src[0], chain.first_tensor,
-                                         chain.first_imm.as_unsigned()[:BITS]))  # fmt: skip
+        keep_order(
+            m,
+            dut,
+            offered,
+            Cat(now.dst[0], now.src[0], chain.first_tensor, chain.first_imm.as_unsigned()[:BITS]),
+        )
         return m

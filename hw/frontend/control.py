@@ -23,9 +23,20 @@ from vta.hw.transfers.bus import ADDRESS_BITS, LITE_ADDRESS_BITS, AxiLite
 __all__ = ["BASES", "Control"]
 
 BASES = ("insn", "uop", "inp", "wgt", "acc", "out")
-REPORTS = ("error_class", "error_index", "error_address", "fetch_index", "load_index",
-           "compute_index", "store_index", "stage_states", "tokens_0", "tokens_1",
-           "acc_writes", *(counter.name for counter in COUNTERS))  # fmt: skip
+REPORTS = (
+    "error_class",
+    "error_index",
+    "error_address",
+    "fetch_index",
+    "load_index",
+    "compute_index",
+    "store_index",
+    "stage_states",
+    "tokens_0",
+    "tokens_1",
+    "acc_writes",
+    *(counter.name for counter in COUNTERS),
+)
 
 
 GROUP_WORDS = 4
@@ -53,19 +64,21 @@ class Control(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        super().__init__({
-            "bus": Out(AxiLite()),
-            "launch": Out(1),
-            "running": Out(1),
-            "abort": Out(1),
-            "done": In(1),
-            "failed": In(1),
-            "insn_count": Out(32),
-            **{name: Out(ADDRESS_BITS) for name in BASES},
-            "finish": Out(1),
-            "irq": Out(1),
-            **{name: In(32) for name in REPORTS},
-        })  # fmt: skip
+        super().__init__(
+            {
+                "bus": Out(AxiLite()),
+                "launch": Out(1),
+                "running": Out(1),
+                "abort": Out(1),
+                "done": In(1),
+                "failed": In(1),
+                "insn_count": Out(32),
+                **{name: Out(ADDRESS_BITS) for name in BASES},
+                "finish": Out(1),
+                "irq": Out(1),
+                **{name: In(32) for name in REPORTS},
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -73,10 +86,7 @@ class Control(wiring.Component):
         error, pending, enable, ignored = Signal(), Signal(), Signal(), Signal()
         cycles = Signal(32)
         at = {r.name: write & (address == r.address >> 2) for r in REGISTERS if "w" in r.access}
-        m.d.comb += [
-            self.launch.eq(wants_launch & ~self.running),
-            self.irq.eq(pending & enable),
-        ]
+        m.d.comb += [self.launch.eq(wants_launch & ~self.running), self.irq.eq(pending & enable)]
         self._bases(m, at, value)
         with m.If(at["interrupt_enable"]):
             m.d.sync += enable.eq(value[0])
@@ -94,9 +104,12 @@ class Control(wiring.Component):
             m.d.sync += [self.running.eq(1), self.finish.eq(0), error.eq(0), cycles.eq(0)]
         with m.Elif(self.running & self.done):
             m.d.sync += [
-                self.running.eq(0), self.finish.eq(1), error.eq(self.failed),
-                pending.eq(1), self.abort.eq(0),
-            ]  # fmt: skip
+                self.running.eq(0),
+                self.finish.eq(1),
+                error.eq(self.failed),
+                pending.eq(1),
+                self.abort.eq(0),
+            ]
         config_0, config_1 = configuration_words(self._config)
         values = {
             "control": Cat(0, self.finish, error, self.running),
@@ -176,10 +189,6 @@ class Control(wiring.Component):
             shown.append(show)
         m.d.sync += grouped.eq(waits & ~grouped)
         with m.If(grouped):
-            m.d.sync += [
-                waits.eq(0),
-                bus.rvalid.eq(1),
-                bus.rdata.eq(reduce(or_, shown)),
-            ]
+            m.d.sync += [waits.eq(0), bus.rvalid.eq(1), bus.rdata.eq(reduce(or_, shown))]
         with m.Elif(bus.rready):
             m.d.sync += bus.rvalid.eq(0)

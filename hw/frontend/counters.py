@@ -23,12 +23,14 @@ class Counters(wiring.Component):
     """
 
     def __init__(self) -> None:
-        super().__init__({
-            "running": In(1),
-            "states": In(StageState).array(len(STAGE_STATES)),
-            **{name: In(16) for name in EVENTS},
-            **{f"count_{counter.name}": Out(32) for counter in COUNTERS},
-        })  # fmt: skip
+        super().__init__(
+            {
+                "running": In(1),
+                "states": In(StageState).array(len(STAGE_STATES)),
+                **{name: In(16) for name in EVENTS},
+                **{f"count_{counter.name}": Out(32) for counter in COUNTERS},
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -52,19 +52,21 @@ class Fetch(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        super().__init__({
-            "start": In(1),
-            "address": In(ADDRESS_BITS),
-            "count": In(32),
-            "read": Out(ReadClient(config)),
-            "queues": Out(stream.Signature(command_layout())).array(len(QUEUES)),
-            "index": Out(INDEX_BITS + 1),
-            "blocked": Out(1),
-            "complete": Out(1),
-            "state": Out(StageState),
-            "stop": In(1),
-            "error": Out(ErrorPort()),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "start": In(1),
+                "address": In(ADDRESS_BITS),
+                "count": In(32),
+                "read": Out(ReadClient(config)),
+                "queues": Out(stream.Signature(command_layout())).array(len(QUEUES)),
+                "index": Out(INDEX_BITS + 1),
+                "blocked": Out(1),
+                "complete": Out(1),
+                "state": Out(StageState),
+                "stop": In(1),
+                "error": Out(ErrorPort()),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -186,14 +188,18 @@ class Fetch(wiring.Component):
 
         Returns (an instruction is there, all are through, drives the next one in, what is known).
         """
-        ahead = Signal(data.StructLayout({
-            "bits": 128,
-            "queues": len(QUEUES),  # one-hot, 0 where it must not be dispatched
-            "illegal": 1,
-            "dependency": 1,
-            "behind_finish": 1,
-            "finish": 1,
-        }))  # fmt: skip
+        ahead = Signal(
+            data.StructLayout(
+                {
+                    "bits": 128,
+                    "queues": len(QUEUES),  # one-hot, 0 where it must not be dispatched
+                    "illegal": 1,
+                    "dependency": 1,
+                    "behind_finish": 1,
+                    "finish": 1,
+                }
+            )
+        )
         there, proceed, some = Signal(), Signal(), Signal()
         left = Signal(32)  # instructions to come
         stage = Signal(Stage)

@@ -27,12 +27,14 @@ class CommandQueue(wiring.Component):
 
     def __init__(self, *, depth: int) -> None:
         self._depth = depth
-        super().__init__({
-            "i": In(stream.Signature(command_layout())),
-            "o": Out(stream.Signature(command_layout())),
-            "retire": In(1),
-            "unretired": Out(range(depth + 1)),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "i": In(stream.Signature(command_layout())),
+                "o": Out(stream.Signature(command_layout())),
+                "retire": In(1),
+                "unretired": Out(range(depth + 1)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

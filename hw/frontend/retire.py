@@ -29,13 +29,9 @@ ALL_UNITS = (Unit.TRANSFER, Unit.GEMM, Unit.ALU)
 
 def ticket_layout() -> data.StructLayout:
     """What retirement must know of an instruction that has started."""
-    return data.StructLayout({
-        "index": INDEX_BITS,
-        "unit": Unit,
-        "push_prev": 1,
-        "push_next": 1,
-        "finish": 1,
-    })  # fmt: skip
+    return data.StructLayout(
+        {"index": INDEX_BITS, "unit": Unit, "push_prev": 1, "push_next": 1, "finish": 1}
+    )
 
 
 class Retire(wiring.Component):
@@ -58,22 +54,24 @@ class Retire(wiring.Component):
 
     def __init__(self, *, units: tuple[Unit, ...] = ALL_UNITS) -> None:
         self._units = units
-        super().__init__({
-            "start": In(stream.Signature(ticket_layout())),
-            "transfer_done": In(1),
-            "gemm_done": In(DONE_BITS),
-            "alu_done": In(DONE_BITS),
-            "push_prev": Out(1),
-            "push_next": Out(1),
-            "room_prev": In(1),
-            "room_next": In(1),
-            "retired": Out(1),
-            "head": Out(ticket_layout()),
-            "finished": Out(1),
-            "occupied": Out(1),
-            "blocked_prev": Out(1),
-            "blocked_next": Out(1),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "start": In(stream.Signature(ticket_layout())),
+                "transfer_done": In(1),
+                "gemm_done": In(DONE_BITS),
+                "alu_done": In(DONE_BITS),
+                "push_prev": Out(1),
+                "push_next": Out(1),
+                "room_prev": In(1),
+                "room_next": In(1),
+                "retired": Out(1),
+                "head": Out(ticket_layout()),
+                "finished": Out(1),
+                "occupied": Out(1),
+                "blocked_prev": Out(1),
+                "blocked_next": Out(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -98,16 +98,26 @@ class SimpleStart(wiring.Component):
     def __init__(self, config: Config, *, opcode: Opcode) -> None:
         self._config = config
         self._opcode = opcode
-        reports = ("pop_prev", "pop_next", "reserve_prev", "reserve_next", "started", "wait_prev",
-                   "wait_next", "wait_room")  # fmt: skip
-        super().__init__({
-            "i": In(stream.Signature(command_layout())),
-            "unit": Out(stream.Signature(command_layout())),
-            "ticket": Out(stream.Signature(ticket_layout())),
-            **{name: In(1) for name in ("prev_available", "next_available", "sound", "stop")},
-            **{name: Out(1) for name in reports},
-            "started_index": Out(INDEX_BITS),
-        })  # fmt: skip
+        reports = (
+            "pop_prev",
+            "pop_next",
+            "reserve_prev",
+            "reserve_next",
+            "started",
+            "wait_prev",
+            "wait_next",
+            "wait_room",
+        )
+        super().__init__(
+            {
+                "i": In(stream.Signature(command_layout())),
+                "unit": Out(stream.Signature(command_layout())),
+                "ticket": Out(stream.Signature(ticket_layout())),
+                **{name: In(1) for name in ("prev_available", "next_available", "sound", "stop")},
+                **{name: Out(1) for name in reports},
+                "started_index": Out(INDEX_BITS),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

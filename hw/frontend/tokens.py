@@ -34,15 +34,17 @@ class TokenCounter(wiring.Component):
         if capacity < 1:
             raise ValueError(f"capacity is {capacity}: it must be 1 or more")
         self._capacity = capacity
-        super().__init__({
-            "available": Out(1),
-            "pop": In(1),
-            "reserve": In(1),
-            "room": Out(1, init=1),
-            "push": In(1),
-            "sound": Out(1, init=1),
-            "count": Out(range(capacity + 1)),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "available": Out(1),
+                "pop": In(1),
+                "reserve": In(1),
+                "room": Out(1, init=1),
+                "push": In(1),
+                "sound": Out(1, init=1),
+                "count": Out(range(capacity + 1)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -45,13 +45,15 @@ class Scratchpad(wiring.Component):
         self._parts = parts_of(config, memory_type)
         self._depth = MEMORIES[memory_type].depth(config)
         self._bits = 8 * MEMORIES[memory_type].element_bytes(config)
-        super().__init__({
-            "write": In(write_layout(config)),
-            "write_valid": In(1),
-            "read_en": In(1),
-            "read_addr": In(range(self._depth)),
-            "read_data": Out(self._bits),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "write": In(write_layout(config)),
+                "write_valid": In(1),
+                "read_en": In(1),
+                "read_addr": In(range(self._depth)),
+                "read_data": Out(self._bits),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -31,14 +31,16 @@ class SmallFifo(wiring.Component):
             raise ValueError(f"depth is {depth}: it must be 2 or more")
         self._width = width
         self._depth = depth
-        super().__init__({
-            "w_data": In(width),
-            "w_en": In(1),
-            "w_rdy": Out(1, init=1),
-            "r_data": Out(width),
-            "r_en": In(1),
-            "r_rdy": Out(1),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "w_data": In(width),
+                "w_en": In(1),
+                "w_rdy": Out(1, init=1),
+                "r_data": Out(width),
+                "r_en": In(1),
+                "r_rdy": Out(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

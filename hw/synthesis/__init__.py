@@ -6,6 +6,17 @@ from vta.hw.synthesis.report import Figures, TimingPath
 from vta.hw.synthesis.tools import Progress, SynthesisError
 
 __all__ = [
-    "BASELINE", "FLOWS", "SEED", "Check", "Figures", "Flow", "Progress", "SynthesisError",
-    "TimingPath", "check", "read_baseline", "synthesize", "write_baseline",
-]  # fmt: skip
+    "BASELINE",
+    "FLOWS",
+    "SEED",
+    "Check",
+    "Figures",
+    "Flow",
+    "Progress",
+    "SynthesisError",
+    "TimingPath",
+    "check",
+    "read_baseline",
+    "synthesize",
+    "write_baseline",
+]

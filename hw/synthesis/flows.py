@@ -33,8 +33,16 @@ setparam -set COLLISION_X_MASK 1'1 @synchronous
 """
 """No unit uses what a block RAM reads in the cycle in which the same word is written (forwarding,
 hazard checks and tokens see to that), so it need not be the old value."""
-BLOCK_RAM = ("inp.", "wgt.", "compute.uop.", "compute.acc.acc_", "compute.acc.out_",
-             "load_queue.", "compute_queue.", "store_queue.")  # fmt: skip
+BLOCK_RAM = (
+    "inp.",
+    "wgt.",
+    "compute.uop.",
+    "compute.acc.acc_",
+    "compute.acc.out_",
+    "load_queue.",
+    "compute_queue.",
+    "store_queue.",
+)
 """Memories that must not be anything else."""
 
 
@@ -71,9 +79,18 @@ XILINX7 = Flow(
     script="synth_xilinx -family xc7 -top vta -flatten -noiopad -noclkbuf\nautoname",
     costs={
         **{f"LUT{n}": ("LUT", 1) for n in range(1, 7)},
-        **{ram: ("LUT", luts) for ram, luts in (
-            ("RAM32M", 4), ("RAM64M", 4), ("RAM32X1D", 2), ("RAM64X1D", 2), ("RAM128X1D", 4),
-            ("SRL16E", 1), ("SRLC32E", 1))},
+        **{
+            ram: ("LUT", luts)
+            for ram, luts in (
+                ("RAM32M", 4),
+                ("RAM64M", 4),
+                ("RAM32X1D", 2),
+                ("RAM64X1D", 2),
+                ("RAM128X1D", 4),
+                ("SRL16E", 1),
+                ("SRLC32E", 1),
+            )
+        },
         **dict.fromkeys(("FDRE", "FDSE", "FDCE", "FDPE"), ("FF", 1)),
         "CARRY4": ("CARRY4", 1),
         "DSP48E1": ("DSP", 1),
@@ -81,7 +98,7 @@ XILINX7 = Flow(
         "RAMB18E1": ("RAMB36", 0.5),
     },
     preset="1x16",
-)  # fmt: skip
+)
 ECP5 = Flow(
     name="ecp5",
     title="ECP5 LFE5UM5G-85F, placed and routed",
@@ -98,10 +115,22 @@ ECP5 = Flow(
         "PDPW16KD": ("DP16KD", 1),
     },
     preset="1x8",
-    route=("--um5g-85k", "--package", "CABGA756", "--speed", "8", "--json", "routed.json",
-           "--freq", "100", "--timing-allow-fail", "--lpf-allow-unconstrained",
-           "--report", "timing.json"),
-)  # fmt: skip
+    route=(
+        "--um5g-85k",
+        "--package",
+        "CABGA756",
+        "--speed",
+        "8",
+        "--json",
+        "routed.json",
+        "--freq",
+        "100",
+        "--timing-allow-fail",
+        "--lpf-allow-unconstrained",
+        "--report",
+        "timing.json",
+    ),
+)
 FLOWS = {flow.name: flow for flow in (XILINX7, ECP5)}
 SEED = 2
 """Of the placement: one of a few that were tried, since a tenth of the frequency depends on it."""
@@ -136,7 +165,9 @@ def synthesize(flow: Flow, config: Config, *, seed: int, progress: Progress) -> 
 
 def _generate(flow: Flow, config: Config, progress: Progress) -> Path:
     """The design as RTLIL, generated in a process of its own so that it is the same each time."""
-    core = (f for f in HW.rglob("*.py") if f.relative_to(HW).parts[0] not in ("formal", "synthesis"))
+    core = (
+        f for f in HW.rglob("*.py") if f.relative_to(HW).parts[0] not in ("formal", "synthesis")
+    )
     files = [*sorted(core), Path(__file__).parent / "harness.py"]
     values = json.dumps(config.to_dict())
     key = content_key((flow.source, values, versions(), *(f.read_bytes() for f in files)))
@@ -149,9 +180,14 @@ def _generate(flow: Flow, config: Config, progress: Progress) -> Path:
         )
         env = os.environ | {"PYTHONHASHSEED": "0", "PYTHONPATH": str(HW.parent)}
         done = subprocess.run(
-            [sys.executable, "-c", program], env=env, cwd=directory, text=True, input=values,
-            capture_output=True, check=False,
-        )  # fmt: skip
+            [sys.executable, "-c", program],
+            env=env,
+            cwd=directory,
+            text=True,
+            input=values,
+            capture_output=True,
+            check=False,
+        )
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise SynthesisError(f"generating the core of {config.name} failed: {reason}")
@@ -212,6 +248,8 @@ def _timing(timing: dict[str, Any], units: Units) -> tuple[float, TimingPath]:
     total = sum(step["delay"] for step in path)
     wires = sum(step["delay"] for step in path if step["type"] == "routing")
     return clock["achieved"], TimingPath(
-        delay_ns=round(total, 2), wires_ns=round(wires, 2), cells=tuple(cells),
+        delay_ns=round(total, 2),
+        wires_ns=round(wires, 2),
+        cells=tuple(cells),
         units=units.along(cells),
-    )  # fmt: skip
+    )

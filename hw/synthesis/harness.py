@@ -40,8 +40,9 @@ class Harness(Elaboratable):
             (inputs if member.flow is wiring.In else outputs).append(Value.cast(value))
         first = 0
         driven = Signal(len(Cat(inputs)), reset_less=True)
-        seen, shifted = (Signal(len(Cat(outputs)), name=n, reset_less=True)
-                         for n in ("seen", "shifted"))  # fmt: skip
+        seen, shifted = (
+            Signal(len(Cat(outputs)), name=n, reset_less=True) for n in ("seen", "shifted")
+        )
         m.d.comb += self.scan_out.eq(shifted[0])
         for value in inputs:
             m.d.comb += value.eq(driven[first : first + len(value)])

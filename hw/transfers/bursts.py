@@ -16,30 +16,34 @@ SPAN_BITS = 43
 
 def rows_layout(config: Config) -> data.StructLayout:
     """Rows in DRAM: address of the first, bytes of each less one, bytes from one to the next."""
-    return data.StructLayout({
-        "addr": SPAN_BITS,
-        "span": 27,
-        "stride": 27,
-        "rows": 16,
-        "sram_base": 16,
-        "index": INDEX_BITS,
-    })  # fmt: skip
+    return data.StructLayout(
+        {
+            "addr": SPAN_BITS,
+            "span": 27,
+            "stride": 27,
+            "rows": 16,
+            "sram_base": 16,
+            "index": INDEX_BITS,
+        }
+    )
 
 
 def burst_info_layout(config: Config) -> data.StructLayout:
     """A burst, where it stands in its row and transfer, and whose it is."""
     lanes = range(config.beat_bytes)
-    return data.StructLayout({
-        "addr": ADDRESS_BITS,
-        "len": range(BURST_BEATS),
-        "end": lanes,  # the place of the row's last byte in its beat
-        "row_end": 1,  # the burst ends the row
-        "first": 1,  # of the transfer
-        "last": 1,  # of the transfer
-        "sram_base": 16,
-        "index": INDEX_BITS,
-        "overflow": 1,  # the address has more than 32 bits: must not be issued
-    })  # fmt: skip
+    return data.StructLayout(
+        {
+            "addr": ADDRESS_BITS,
+            "len": range(BURST_BEATS),
+            "end": lanes,  # the place of the row's last byte in its beat
+            "row_end": 1,  # the burst ends the row
+            "first": 1,  # of the transfer
+            "last": 1,  # of the transfer
+            "sram_base": 16,
+            "index": INDEX_BITS,
+            "overflow": 1,  # the address has more than 32 bits: must not be issued
+        }
+    )
 
 
 class BurstGenerator(wiring.Component):
@@ -56,10 +60,12 @@ class BurstGenerator(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        super().__init__({
-            "i": In(stream.Signature(rows_layout(config))),
-            "o": Out(stream.Signature(burst_info_layout(config))),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "i": In(stream.Signature(rows_layout(config))),
+                "o": Out(stream.Signature(burst_info_layout(config))),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -10,9 +10,18 @@ from vta.hw.config import Config
 from vta.hw.isa import INDEX_BITS, ErrorClass
 
 __all__ = [
-    "ADDRESS_BITS", "BURST_BEATS", "LITE_ADDRESS_BITS", "Axi4", "AxiLite", "ErrorPort",
-    "ReadClient", "beat_layout", "burst_layout", "command_layout", "passed_on",
-]  # fmt: skip
+    "ADDRESS_BITS",
+    "BURST_BEATS",
+    "LITE_ADDRESS_BITS",
+    "Axi4",
+    "AxiLite",
+    "ErrorPort",
+    "ReadClient",
+    "beat_layout",
+    "burst_layout",
+    "command_layout",
+    "passed_on",
+]
 
 ADDRESS_BITS = 32
 LITE_ADDRESS_BITS = 12
@@ -39,52 +48,56 @@ class Axi4(wiring.Signature):
 
     def __init__(self, config: Config) -> None:
         bits = config.axi_data_bits
-        super().__init__({
-            **_address_channel("ar"),
-            "rid": In(4),
-            "rdata": In(bits),
-            "rresp": In(2),
-            "rlast": In(1),
-            "rvalid": In(1),
-            "rready": Out(1),
-            **_address_channel("aw"),
-            "wdata": Out(bits),
-            "wstrb": Out(bits // 8),
-            "wlast": Out(1),
-            "wvalid": Out(1),
-            "wready": In(1),
-            "bid": In(4),
-            "bresp": In(2),
-            "bvalid": In(1),
-            "bready": Out(1),
-        })  # fmt: skip
+        super().__init__(
+            {
+                **_address_channel("ar"),
+                "rid": In(4),
+                "rdata": In(bits),
+                "rresp": In(2),
+                "rlast": In(1),
+                "rvalid": In(1),
+                "rready": Out(1),
+                **_address_channel("aw"),
+                "wdata": Out(bits),
+                "wstrb": Out(bits // 8),
+                "wlast": Out(1),
+                "wvalid": Out(1),
+                "wready": In(1),
+                "bid": In(4),
+                "bresp": In(2),
+                "bvalid": In(1),
+                "bready": Out(1),
+            }
+        )
 
 
 class AxiLite(wiring.Signature):
     """An AXI4-Lite slave with 32-bit data, seen from the slave."""
 
     def __init__(self) -> None:
-        super().__init__({
-            "awaddr": In(LITE_ADDRESS_BITS),
-            "awprot": In(3),
-            "awvalid": In(1),
-            "awready": Out(1),
-            "wdata": In(32),
-            "wstrb": In(4),
-            "wvalid": In(1),
-            "wready": Out(1),
-            "bresp": Out(2),
-            "bvalid": Out(1),
-            "bready": In(1),
-            "araddr": In(LITE_ADDRESS_BITS),
-            "arprot": In(3),
-            "arvalid": In(1),
-            "arready": Out(1),
-            "rdata": Out(32),
-            "rresp": Out(2),
-            "rvalid": Out(1),
-            "rready": In(1),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "awaddr": In(LITE_ADDRESS_BITS),
+                "awprot": In(3),
+                "awvalid": In(1),
+                "awready": Out(1),
+                "wdata": In(32),
+                "wstrb": In(4),
+                "wvalid": In(1),
+                "wready": Out(1),
+                "bresp": Out(2),
+                "bvalid": Out(1),
+                "bready": In(1),
+                "araddr": In(LITE_ADDRESS_BITS),
+                "arprot": In(3),
+                "arvalid": In(1),
+                "arready": Out(1),
+                "rdata": Out(32),
+                "rresp": Out(2),
+                "rvalid": Out(1),
+                "rready": In(1),
+            }
+        )
 
 
 def burst_layout() -> data.StructLayout:
@@ -105,12 +118,14 @@ class ReadClient(wiring.Signature):
     """
 
     def __init__(self, config: Config) -> None:
-        super().__init__({
-            "burst": Out(stream.Signature(burst_layout())),
-            "beat": In(stream.Signature(beat_layout(config))),
-            "fault": In(1),
-            "fault_address": In(ADDRESS_BITS),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "burst": Out(stream.Signature(burst_layout())),
+                "beat": In(stream.Signature(beat_layout(config))),
+                "fault": In(1),
+                "fault_address": In(ADDRESS_BITS),
+            }
+        )
 
 
 def command_layout() -> data.StructLayout:
@@ -122,12 +137,14 @@ class ErrorPort(wiring.Signature):
     """An error report: high `valid` for one cycle or more; the core keeps the first."""
 
     def __init__(self) -> None:
-        super().__init__({
-            "valid": Out(1),
-            "error_class": Out(ErrorClass),
-            "index": Out(INDEX_BITS),
-            "address": Out(ADDRESS_BITS),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "valid": Out(1),
+                "error_class": Out(ErrorClass),
+                "index": Out(INDEX_BITS),
+                "address": Out(ADDRESS_BITS),
+            }
+        )
 
 
 def passed_on(target: wiring.PureInterface, source: wiring.PureInterface) -> list:

@@ -12,9 +12,15 @@ from vta.hw.transfers.bus import ADDRESS_BITS, BURST_BEATS, ReadClient, burst_la
 __all__ = ["READ_CHANNELS", "ReadDma"]
 
 READ_CHANNELS = {
-    "araddr": Out(ADDRESS_BITS), "arlen": Out(8), "arvalid": Out(1), "arready": In(1),
-    "rresp": In(2), "rlast": In(1), "rvalid": In(1), "rready": Out(1),
-}  # fmt: skip
+    "araddr": Out(ADDRESS_BITS),
+    "arlen": Out(8),
+    "arvalid": Out(1),
+    "arready": In(1),
+    "rresp": In(2),
+    "rlast": In(1),
+    "rvalid": In(1),
+    "rready": Out(1),
+}
 BEATS_IN_FLIGHT = 512
 """Read beats ordered ahead: covers a latency of 448 cycles, and bounds how long one client's
 burst stands behind another's."""
@@ -37,13 +43,15 @@ class ReadDma(wiring.Component):
     def __init__(self, config: Config, *, clients: int) -> None:
         self._config = config
         self._clients = clients
-        super().__init__({
-            "clients": In(ReadClient(config)).array(clients),
-            **READ_CHANNELS,
-            "rdata": In(config.axi_data_bits),
-            "stop": In(1),
-            "idle": Out(1),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "clients": In(ReadClient(config)).array(clients),
+                **READ_CHANNELS,
+                "rdata": In(config.axi_data_bits),
+                "stop": In(1),
+                "idle": Out(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -65,14 +73,15 @@ class ReadDma(wiring.Component):
         count_up_down(m, outstanding, pushed, ended)
         m.d.sync += full.eq(~ended & (full | (pushed & (outstanding == most - 1))))
         m.d.comb += [
-            free.eq((~self.arvalid | self.arready) & ~full & ~self.stop
-                    & (beats < BEATS_IN_FLIGHT)),
+            free.eq(
+                (~self.arvalid | self.arready) & ~full & ~self.stop & (beats < BEATS_IN_FLIGHT)
+            ),
             pushed.eq(found & free),
             about.addr.eq(burst.addr),
             owners.w_data.eq(about),
             owners.w_en.eq(pushed),
             self.idle.eq(~self.arvalid & (beats == 0)),
-        ]  # fmt: skip
+        ]
         for n, client in reversed(list(enumerate(self.clients))):
             with m.If(client.burst.valid):
                 m.d.comb += [about.client.eq(n), burst.eq(client.burst.payload), found.eq(1)]

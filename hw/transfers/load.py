@@ -30,14 +30,16 @@ class LoadStage(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        super().__init__({
-            "port": Out(StagePort()),
-            "inp_base": In(ADDRESS_BITS),
-            "wgt_base": In(ADDRESS_BITS),
-            "read": Out(ReadClient(config)),
-            "write": Out(write_layout(config)),
-            "write_valid": Out(1),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "port": Out(StagePort()),
+                "inp_base": In(ADDRESS_BITS),
+                "wgt_base": In(ADDRESS_BITS),
+                "read": Out(ReadClient(config)),
+                "write": Out(write_layout(config)),
+                "write_valid": Out(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -62,11 +64,15 @@ class LoadStage(wiring.Component):
             *passed_on(self.port.error, loader.error),
             self.port.busy.eq(busy),
         ]
-        choose_state(m, self.port.state, (
-            (loader.waiting, StageState.WAIT_BUS),
-            (busy, StageState.BUSY),
-            (retire.blocked_next, StageState.WAIT_NEXT_ROOM),
-            (start.wait_next, StageState.WAIT_NEXT_TOKEN),
-            (self.port.unretired, StageState.BUSY),
-        ))  # fmt: skip
+        choose_state(
+            m,
+            self.port.state,
+            (
+                (loader.waiting, StageState.WAIT_BUS),
+                (busy, StageState.BUSY),
+                (retire.blocked_next, StageState.WAIT_NEXT_ROOM),
+                (start.wait_next, StageState.WAIT_NEXT_TOKEN),
+                (self.port.unretired, StageState.BUSY),
+            ),
+        )
         return m

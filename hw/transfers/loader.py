@@ -10,14 +10,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from vta.hw.config import Config
-from vta.hw.isa import (
-    INDEX_BITS,
-    MEMORIES,
-    ErrorClass,
-    MemoryType,
-    Opcode,
-    instruction_layout,
-)
+from vta.hw.isa import INDEX_BITS, MEMORIES, ErrorClass, MemoryType, Opcode, instruction_layout
 from vta.hw.library.bits import count_up_down, log2
 from vta.hw.library.small_fifo import SmallFifo
 from vta.hw.transfers.bursts import BurstGenerator
@@ -62,22 +55,24 @@ class Loader(wiring.Component):
     def __init__(self, config: Config, *, memories: tuple[MemoryType, ...]) -> None:
         self._config = config
         self._memories = memories
-        super().__init__({
-            "i": In(stream.Signature(command_layout())),
-            "bases": In(ADDRESS_BITS).array(len(memories)),
-            "read": Out(ReadClient(config)),
-            "write": Out(stream.Signature(write_layout(config))),
-            "done": Out(1),
-            "pending": Out(range(128)),
-            "pending_uop": Out(range(128)),
-            "window_valid": Out(1),
-            "window_memory": Out(MemoryType),
-            "window_start": Out(EXTENT_BITS),
-            "window_end": Out(EXTENT_BITS),
-            "waiting": Out(1),
-            "stop": In(1),
-            "error": Out(ErrorPort()),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "i": In(stream.Signature(command_layout())),
+                "bases": In(ADDRESS_BITS).array(len(memories)),
+                "read": Out(ReadClient(config)),
+                "write": Out(stream.Signature(write_layout(config))),
+                "done": Out(1),
+                "pending": Out(range(128)),
+                "pending_uop": Out(range(128)),
+                "window_valid": Out(1),
+                "window_memory": Out(MemoryType),
+                "window_start": Out(EXTENT_BITS),
+                "window_end": Out(EXTENT_BITS),
+                "waiting": Out(1),
+                "stop": In(1),
+                "error": Out(ErrorPort()),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -95,9 +90,10 @@ class Loader(wiring.Component):
             plans.r_en.eq(writer.plans.ready),
             self.waiting.eq(writer.waiting),
         ]
-        m.d.comb += [getattr(self, name).eq(getattr(writer, name))
-                     for name in ("window_valid", "window_memory", "window_start",
-                                  "window_end")]  # fmt: skip
+        m.d.comb += [
+            getattr(self, name).eq(getattr(writer, name))
+            for name in ("window_valid", "window_memory", "window_start", "window_end")
+        ]
         self._count(m)
         with m.If(self.read.fault & self.read.beat.ready):
             m.d.comb += [
@@ -124,11 +120,14 @@ class Loader(wiring.Component):
         loads = instruction_layout(config, Opcode.LOAD)
         depths = {mt: MEMORIES[mt].depth(config) for mt in self._memories}
         shifts = {mt: MEMORIES[mt].element_bytes(config).bit_length() - 1 for mt in self._memories}
-        bases = Array([
-            self.bases[self._memories.index(MemoryType(n))]
-            if n in MEMORIES and MemoryType(n) in self._memories else Const(0, ADDRESS_BITS)
-            for n in range(8)
-        ])  # fmt: skip
+        bases = Array(
+            [
+                self.bases[self._memories.index(MemoryType(n))]
+                if n in MEMORIES and MemoryType(n) in self._memories
+                else Const(0, ADDRESS_BITS)
+                for n in range(8)
+            ]
+        )
         valid = [Signal(name=f"plan_valid_{n}") for n in range(3)]
         go, accept, room_for_plan = Signal(), Signal(), Signal()
         # A LOAD every other cycle at most: `i.ready` depends on little.
@@ -234,8 +233,9 @@ class Loader(wiring.Component):
         for memory_type, count in lanes.items():
             low = log2(config.beat_bytes // count)
             places[memory_type] = address[low : log2(config.beat_bytes)] if count > 1 else Const(0)
-        return Array([places.get(MemoryType(n), Const(0)) if n in MEMORIES else Const(0)
-                      for n in range(8)])[memory]  # fmt: skip
+        return Array(
+            [places.get(MemoryType(n), Const(0)) if n in MEMORIES else Const(0) for n in range(8)]
+        )[memory]
 
     def _issue(self, m: Module, bursts: BurstGenerator) -> None:
         burst = bursts.o.payload

@@ -26,10 +26,7 @@ class StoreStage(wiring.Component):
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        super().__init__({
-            "port": Out(StagePort()),
-            **storer_ports(config),
-        })  # fmt: skip
+        super().__init__({"port": Out(StagePort()), **storer_ports(config)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -50,11 +47,15 @@ class StoreStage(wiring.Component):
             *passed_on(self.port.error, storer.error),
             self.port.busy.eq(storer.busy),
         ]
-        choose_state(m, self.port.state, (
-            (storer.waiting, StageState.WAIT_BUS),
-            (storer.busy, StageState.BUSY),
-            (retire.blocked_prev, StageState.WAIT_PREV_ROOM),
-            (start.wait_prev, StageState.WAIT_PREV_TOKEN),
-            (self.port.unretired, StageState.BUSY),
-        ))  # fmt: skip
+        choose_state(
+            m,
+            self.port.state,
+            (
+                (storer.waiting, StageState.WAIT_BUS),
+                (storer.busy, StageState.BUSY),
+                (retire.blocked_prev, StageState.WAIT_PREV_ROOM),
+                (start.wait_prev, StageState.WAIT_PREV_TOKEN),
+                (self.port.unretired, StageState.BUSY),
+            ),
+        )
         return m

@@ -16,10 +16,17 @@ from vta.hw.transfers.writer import lanes_of, parts_of
 __all__ = ["WRITE_CHANNELS", "Storer", "storer_ports"]
 
 WRITE_CHANNELS = {
-    "awaddr": Out(ADDRESS_BITS), "awlen": Out(8), "awvalid": Out(1), "awready": In(1),
-    "wlast": Out(1), "wvalid": Out(1), "wready": In(1),
-    "bresp": In(2), "bvalid": In(1), "bready": Out(1),
-}  # fmt: skip
+    "awaddr": Out(ADDRESS_BITS),
+    "awlen": Out(8),
+    "awvalid": Out(1),
+    "awready": In(1),
+    "wlast": Out(1),
+    "wvalid": Out(1),
+    "wready": In(1),
+    "bresp": In(2),
+    "bvalid": In(1),
+    "bready": Out(1),
+}
 BURSTS_AHEAD = 16
 """Bursts whose address is out while their data wait, a power of two."""
 
@@ -58,28 +65,32 @@ class Storer(wiring.Component):
     def __init__(self, config: Config) -> None:
         self._config = config
         self._lanes = lanes_of(config, MemoryType.OUT)
-        super().__init__({
-            "i": In(stream.Signature(command_layout())),
-            **storer_ports(config),
-            "done": Out(1),
-            "busy": Out(1),
-            "waiting": Out(1),
-            "stop": In(1),
-            "error": Out(ErrorPort()),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "i": In(stream.Signature(command_layout())),
+                **storer_ports(config),
+                "done": Out(1),
+                "busy": Out(1),
+                "waiting": Out(1),
+                "stop": In(1),
+                "error": Out(ErrorPort()),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
         m.submodules.bursts = bursts = BurstGenerator(config)
-        data_burst = data.StructLayout({
-            "len": range(BURST_BEATS),
-            "first": 1,
-            "start": range(config.beat_bytes),
-            "end": range(config.beat_bytes),
-            "row_end": 1,
-            "sram_base": 16,
-        })  # fmt: skip
+        data_burst = data.StructLayout(
+            {
+                "len": range(BURST_BEATS),
+                "first": 1,
+                "start": range(config.beat_bytes),
+                "end": range(config.beat_bytes),
+                "row_end": 1,
+                "sram_base": 16,
+            }
+        )
         owner = data.StructLayout({"addr": ADDRESS_BITS, "index": INDEX_BITS, "last": 1})
         m.submodules.ahead = ahead = SmallFifo(width=data_burst.size, depth=BURSTS_AHEAD)
         m.submodules.owners = owners = fifo.SyncFIFOBuffered(
@@ -90,14 +101,20 @@ class Storer(wiring.Component):
         count_up_down(m, pending, accepted, self.done)
         m.d.comb += [
             self.busy.eq(pending != 0),
-            self.idle.eq(~self.awvalid & ~ahead.r_rdy & ~owners.r_rdy & (owners.level == 0)
-                         & ~self._sending(m, ahead, data_burst)),
-        ]  # fmt: skip
+            self.idle.eq(
+                ~self.awvalid
+                & ~ahead.r_rdy
+                & ~owners.r_rdy
+                & (owners.level == 0)
+                & ~self._sending(m, ahead, data_burst)
+            ),
+        ]
         self._plan(m, bursts)
         self._address(m, bursts, ahead, data_burst, owners, owner)
         self._respond(m, owners, owner)
-        m.d.comb += self.waiting.eq((self.wvalid & ~self.wready) | (~self.wvalid & self.busy
-                                                                    & owners.r_rdy))  # fmt: skip
+        m.d.comb += self.waiting.eq(
+            (self.wvalid & ~self.wready) | (~self.wvalid & self.busy & owners.r_rdy)
+        )
         return m
 
     def _plan(self, m: Module, bursts: BurstGenerator) -> None:
@@ -132,10 +149,7 @@ class Storer(wiring.Component):
             m.d.sync += valid[1].eq(valid[0])
         with m.If(go & valid[0]):
             m.d.sync += [rows_1.eq(rows_0), bad.eq(extent > room)]
-        m.d.comb += [
-            bursts.i.payload.eq(rows_1),
-            bursts.i.valid.eq(valid[1] & ~bad),
-        ]
+        m.d.comb += [bursts.i.payload.eq(rows_1), bursts.i.valid.eq(valid[1] & ~bad)]
         with m.If(valid[1] & bad):
             m.d.comb += [
                 self.error.valid.eq(1),
@@ -174,11 +188,7 @@ class Storer(wiring.Component):
         with m.If(self.awready):
             m.d.sync += self.awvalid.eq(0)
         with m.If(issue):
-            m.d.sync += [
-                self.awvalid.eq(1),
-                self.awaddr.eq(burst.addr),
-                self.awlen.eq(burst.len),
-            ]
+            m.d.sync += [self.awvalid.eq(1), self.awaddr.eq(burst.addr), self.awlen.eq(burst.len)]
         with m.If(bursts.o.valid & burst.overflow):
             m.d.comb += [
                 self.error.valid.eq(1),
@@ -226,12 +236,7 @@ class Storer(wiring.Component):
         with m.If(advance):
             m.d.sync += valid_1.eq(ahead.r_rdy)
         with m.If(step):
-            m.d.sync += [
-                last_1.eq(last_beat),
-                part_1.eq(part),
-                start_1.eq(start),
-                end_1.eq(end),
-            ]
+            m.d.sync += [last_1.eq(last_beat), part_1.eq(part), start_1.eq(start), end_1.eq(end)]
 
         # Cycle 2: on the bus.
         if lanes > 1:  # element n goes to lane start + n
@@ -242,8 +247,11 @@ class Storer(wiring.Component):
         with m.If(advance):
             m.d.sync += self.wvalid.eq(valid_1)
         with m.If(advance & valid_1):
-            m.d.sync += [self.wlast.eq(last_1), self.wdata.eq(value),
-                         self.wstrb.eq(Mux(self.stop, 0, strobes))]  # fmt: skip
+            m.d.sync += [
+                self.wlast.eq(last_1),
+                self.wdata.eq(value),
+                self.wstrb.eq(Mux(self.stop, 0, strobes)),
+            ]
         return valid_1 | self.wvalid
 
     def _rotated(self, start):

@@ -8,8 +8,7 @@ from vta.hw.config import Config
 from vta.hw.isa import INDEX_BITS, MEMORIES, MemoryType
 from vta.hw.transfers.bus import beat_layout
 
-__all__ = ["EXTENT_BITS", "Writer", "lanes_of", "parts_of", "plan_layout", "select",
-           "write_layout"]  # fmt: skip
+__all__ = ["EXTENT_BITS", "Writer", "lanes_of", "parts_of", "plan_layout", "select", "write_layout"]
 
 EXTENT_BITS = 17  # of a number of SRAM elements, 0 to 65536
 
@@ -31,38 +30,42 @@ def write_layout(config: Config) -> data.StructLayout:
     is part `part` of element `pos`. With `zero`, whole elements become zero. `last` ends the
     instruction (with `count` 0: there is nothing more to write).
     """
-    return data.StructLayout({
-        "memory": MemoryType,
-        "pos": 16,
-        "count": range(config.beat_bytes + 1),
-        "lane": range(config.beat_bytes),
-        "part": range(1024 // config.beat_bytes),
-        "zero": 1,
-        "last": 1,
-        "data": config.axi_data_bits,
-    })  # fmt: skip
+    return data.StructLayout(
+        {
+            "memory": MemoryType,
+            "pos": 16,
+            "count": range(config.beat_bytes + 1),
+            "lane": range(config.beat_bytes),
+            "part": range(1024 // config.beat_bytes),
+            "zero": 1,
+            "last": 1,
+            "data": config.axi_data_bits,
+        }
+    )
 
 
 def plan_layout(config: Config) -> data.StructLayout:
     """What the writer must know of a LOAD; runs are numbers of zero elements in a row."""
     lane = range(config.beat_bytes)
-    return data.StructLayout({
-        "memory": MemoryType,
-        "sram_base": 16,
-        "end": EXTENT_BITS,
-        "x_size": 16,
-        "rows": 16,
-        "first_run": EXTENT_BITS,  # before the first row
-        "middle_run": 5,  # between rows
-        "last_run": EXTENT_BITS,  # after the last row
-        "begins_with_run": 1,  # even an empty one, where there are no rows
-        "has_rows": 1,
-        "has_middle_run": 1,
-        "has_last_run": 1,
-        "lane": lane,  # of the first row within a beat
-        "stride": lane,  # in lanes
-        "index": INDEX_BITS,
-    })  # fmt: skip
+    return data.StructLayout(
+        {
+            "memory": MemoryType,
+            "sram_base": 16,
+            "end": EXTENT_BITS,
+            "x_size": 16,
+            "rows": 16,
+            "first_run": EXTENT_BITS,  # before the first row
+            "middle_run": 5,  # between rows
+            "last_run": EXTENT_BITS,  # after the last row
+            "begins_with_run": 1,  # even an empty one, where there are no rows
+            "has_rows": 1,
+            "has_middle_run": 1,
+            "has_last_run": 1,
+            "lane": lane,  # of the first row within a beat
+            "stride": lane,  # in lanes
+            "index": INDEX_BITS,
+        }
+    )
 
 
 def select(memory, table: dict[MemoryType, int]) -> Array:
@@ -73,18 +76,20 @@ def select(memory, table: dict[MemoryType, int]) -> Array:
 def _segment_layout(config: Config) -> data.StructLayout:
     """A run or a row, its first step measured; `excess`: elements after that step, less one."""
     lanes = range(config.beat_bytes + 1)
-    return data.StructLayout({
-        "zero": 1,
-        "opens": 1,  # the first of its LOAD
-        "ends": 1,  # the last
-        "lane": range(config.beat_bytes),
-        "count": lanes,
-        "excess": signed(EXTENT_BITS + 1),
-        "memory": MemoryType,
-        "sram_base": 16,
-        "end": EXTENT_BITS,
-        "index": INDEX_BITS,
-    })  # fmt: skip
+    return data.StructLayout(
+        {
+            "zero": 1,
+            "opens": 1,  # the first of its LOAD
+            "ends": 1,  # the last
+            "lane": range(config.beat_bytes),
+            "count": lanes,
+            "excess": signed(EXTENT_BITS + 1),
+            "memory": MemoryType,
+            "sram_base": 16,
+            "end": EXTENT_BITS,
+            "index": INDEX_BITS,
+        }
+    )
 
 
 class Writer(wiring.Component):
@@ -108,17 +113,19 @@ class Writer(wiring.Component):
         self._config = config
         self._lanes = {memory: lanes_of(config, memory) for memory in memories}
         self._parts = {memory: parts_of(config, memory) for memory in memories}
-        super().__init__({
-            "plans": In(stream.Signature(plan_layout(config))),
-            "beat": In(stream.Signature(beat_layout(config))),
-            "write": Out(stream.Signature(write_layout(config))),
-            "window_valid": Out(1),
-            "window_memory": Out(MemoryType),
-            "window_start": Out(EXTENT_BITS),
-            "window_end": Out(EXTENT_BITS),
-            "index": Out(INDEX_BITS),
-            "waiting": Out(1),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "plans": In(stream.Signature(plan_layout(config))),
+                "beat": In(stream.Signature(beat_layout(config))),
+                "write": Out(stream.Signature(write_layout(config))),
+                "window_valid": Out(1),
+                "window_memory": Out(MemoryType),
+                "window_start": Out(EXTENT_BITS),
+                "window_end": Out(EXTENT_BITS),
+                "index": Out(INDEX_BITS),
+                "waiting": Out(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -161,8 +168,9 @@ class Writer(wiring.Component):
                 following.count.eq(Mux(excess[-1], length, fits)),
                 following.excess.eq(excess),
             ]
-            m.d.sync += [following[name].eq(plan[name])
-                         for name in ("memory", "sram_base", "end", "index")]  # fmt: skip
+            m.d.sync += [
+                following[name].eq(plan[name]) for name in ("memory", "sram_base", "end", "index")
+            ]
         with m.If(~active):
             m.d.sync += active.eq(self.plans.valid)
             with m.If(self.plans.valid):
@@ -254,6 +262,10 @@ class Writer(wiring.Component):
             ]
             with m.If(now.excess[-1]):  # `ending`, if not `done`
                 m.d.sync += [
-                    ending.eq(1), needs_beat.eq(0), whole.eq(1), now.zero.eq(0), now.count.eq(0),
+                    ending.eq(1),
+                    needs_beat.eq(0),
+                    whole.eq(1),
+                    now.zero.eq(0),
+                    now.count.eq(0),
                     now.excess.eq(-1),
-                ]  # fmt: skip
+                ]

@@ -66,10 +66,15 @@ def bus_use(runs: Runs) -> Iterator[Figure]:
             cycles = runs.cycles(many) - runs.cycles(one)
             beats = (TRANSFERS - 1) * rows.count * rows.beats
             yield Figure(
-                group=f"use of the bus, {bits} bits", name=rows.name,
-                ours=round(beats / cycles, 4), unit="", must=BUS_USE, higher=True, fixed=True,
+                group=f"use of the bus, {bits} bits",
+                name=rows.name,
+                ours=round(beats / cycles, 4),
+                unit="",
+                must=BUS_USE,
+                higher=True,
+                fixed=True,
                 note=f"{beats} beats in {cycles} cycles",
-            )  # fmt: skip
+            )
 
 
 def program(rows: Rows, count: int, config: Config) -> Program:
@@ -91,9 +96,13 @@ def program(rows: Rows, count: int, config: Config) -> Program:
         stream.put(rows.type, dram, noise)
     for n in range(count):
         transfer = (Store if store else Load)(
-            memory_type=rows.type, sram_base=0, dram_base=dram + n * rows.count * stride,
-            y_size=rows.count, x_size=elements, x_stride=stride,
-        )  # fmt: skip
+            memory_type=rows.type,
+            sram_base=0,
+            dram_base=dram + n * rows.count * stride,
+            y_size=rows.count,
+            x_size=elements,
+            x_stride=stride,
+        )
         stream.step(transfer)
     if rows.type in (MemoryType.ACC, MemoryType.ACC_8BIT):
         _store_row(stream, rows.count * elements)

@@ -69,12 +69,20 @@ class Figure:
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "group": self.group, "name": self.name, "ours": self.ours, "unit": self.unit,
-            "anchor": self.anchor, "ratio": self.ratio, "must": self.must,
-            "aims": list(self.aims), "higher_is_better": self.higher, "must_met": self.met,
-            "aims_met": [self.reaches(aim) for aim in self.aims], "note": self.note,
+            "group": self.group,
+            "name": self.name,
+            "ours": self.ours,
+            "unit": self.unit,
+            "anchor": self.anchor,
+            "ratio": self.ratio,
+            "must": self.must,
+            "aims": list(self.aims),
+            "higher_is_better": self.higher,
+            "must_met": self.met,
+            "aims_met": [self.reaches(aim) for aim in self.aims],
+            "note": self.note,
             "detail": self.detail,
-        }  # fmt: skip
+        }
 
 
 def print_figures(console: Console, title: str, figures: Iterable[Figure]) -> None:
@@ -90,9 +98,16 @@ def print_figures(console: Console, title: str, figures: Iterable[Figure]) -> No
         aims = ", ".join(map(number, figure.aims))
         style = "red" if figure.met is False else ""
         table.add_row(
-            figure.name, f"{number(figure.ours)} {figure.unit}".rstrip(), number(figure.anchor),
-            ratio, number(figure.must), aims, figure.verdict, figure.note, style=style,
-        )  # fmt: skip
+            figure.name,
+            f"{number(figure.ours)} {figure.unit}".rstrip(),
+            number(figure.anchor),
+            ratio,
+            number(figure.must),
+            aims,
+            figure.verdict,
+            figure.note,
+            style=style,
+        )
     console.print(table)
     console.print()
 

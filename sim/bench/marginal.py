@@ -36,10 +36,14 @@ def costs(runs: Runs) -> Iterator[Figure]:
                 anchor, must, aim = marginal.at(latency, n)
                 size = f", n = {n}" if n else ""
                 yield Figure(
-                    group="one more instruction", name=f"{marginal.kind}{size}, latency {latency}",
-                    ours=ours, anchor=anchor, must=must, aims=() if aim is None else (aim,),
+                    group="one more instruction",
+                    name=f"{marginal.kind}{size}, latency {latency}",
+                    ours=ours,
+                    anchor=anchor,
+                    must=must,
+                    aims=() if aim is None else (aim,),
                     fixed=True,
-                )  # fmt: skip
+                )
 
 
 def program(kind: str, n: int, count: int, config: Config = CONFIG) -> Program:
@@ -70,8 +74,14 @@ def _accumulators(stream: StreamBuilder, rng: np.random.Generator, n: int) -> No
     stream.load_new(MemoryType.WGT, weights, 0)
     stream.load_uops([(0, 0, 0), (0, n, 0)])
     stream.step(*FILLERS * [Load(memory_type=MemoryType.UOP)])
-    fill = Gemm(uop_end=1, iter_out=2 * n // ROW, iter_in=ROW, dst_factor_out=ROW, dst_factor_in=1,
-                src_factor_in=1)  # fmt: skip
+    fill = Gemm(
+        uop_end=1,
+        iter_out=2 * n // ROW,
+        iter_in=ROW,
+        dst_factor_out=ROW,
+        dst_factor_in=1,
+        src_factor_in=1,
+    )
     stream.step(replace(fill, reset_reg=1), fill)
 
 
@@ -79,8 +89,15 @@ def _gemm(
     stream: StreamBuilder, rng: np.random.Generator, n: int, *, advance: int = 1, reset: int = 0
 ) -> Repeat:
     _accumulators(stream, rng, n)
-    gemm = Gemm(uop_end=1, iter_out=n // ROW, iter_in=ROW, dst_factor_out=advance * ROW,
-                dst_factor_in=advance, src_factor_in=1, reset_reg=reset)  # fmt: skip
+    gemm = Gemm(
+        uop_end=1,
+        iter_out=n // ROW,
+        iter_in=ROW,
+        dst_factor_out=advance * ROW,
+        dst_factor_in=advance,
+        src_factor_in=1,
+        reset_reg=reset,
+    )
     return lambda index: [gemm]
 
 
@@ -89,9 +106,17 @@ def _alu(
 ) -> Repeat:
     _accumulators(stream, rng, n)
     uop = 0 if immediate else 1
-    add = Alu(alu_opcode=AluOpcode.ADD, uop_bgn=uop, uop_end=uop + 1, iter_out=1, iter_in=n,
-              dst_factor_in=advance, src_factor_in=advance, use_imm=int(immediate),
-              imm=3 if immediate else 0)  # fmt: skip
+    add = Alu(
+        alu_opcode=AluOpcode.ADD,
+        uop_bgn=uop,
+        uop_end=uop + 1,
+        iter_out=1,
+        iter_in=n,
+        dst_factor_in=advance,
+        src_factor_in=advance,
+        use_imm=int(immediate),
+        imm=3 if immediate else 0,
+    )
     return lambda index: [add]
 
 
@@ -105,9 +130,15 @@ def _load(
     else:
         dram = stream.place(type, values)
     return lambda index: [
-        Load(memory_type=type, sram_base=index, dram_base=dram + index, y_size=1, x_size=1,
-             x_stride=1)
-    ]  # fmt: skip
+        Load(
+            memory_type=type,
+            sram_base=index,
+            dram_base=dram + index,
+            y_size=1,
+            x_size=1,
+            x_stride=1,
+        )
+    ]
 
 
 def _store(stream: StreamBuilder, rng: np.random.Generator, n: int) -> Repeat:
@@ -115,9 +146,15 @@ def _store(stream: StreamBuilder, rng: np.random.Generator, n: int) -> Repeat:
     dram = stream.reserve(MemoryType.OUT, DISTINCT)
     stream.step(Store(memory_type=MemoryType.OUT))  # the store stage waits for the data
     return lambda index: [
-        Store(memory_type=MemoryType.OUT, sram_base=index, dram_base=dram + index, y_size=1,
-              x_size=1, x_stride=1)
-    ]  # fmt: skip
+        Store(
+            memory_type=MemoryType.OUT,
+            sram_base=index,
+            dram_base=dram + index,
+            y_size=1,
+            x_size=1,
+            x_stride=1,
+        )
+    ]
 
 
 def _nop(stream: StreamBuilder, rng: np.random.Generator, n: int, *, nop: Instruction) -> Repeat:

@@ -11,8 +11,12 @@ from vta.sim.device import RtlDevice
 __all__ = ["GROUP", "MECHANISMS", "STREAMS", "costs"]
 
 GROUP = "without"
-MECHANISMS = ("folding ALU instructions", "zero flags", "ALU beside GEMM",
-              "sending ALU operations early")  # fmt: skip
+MECHANISMS = (
+    "folding ALU instructions",
+    "zero flags",
+    "ALU beside GEMM",
+    "sending ALU operations early",
+)
 """Those of hw/mechanisms.py, which only the generator of Verilog imports."""
 STREAMS = ("conv_c2_56x56x64x64_rq", "gemm_64x512x512_rq", "alu_add_imm_x9")
 

@@ -36,12 +36,19 @@ def layer_figure(layer: Layer, kernel: "Kernel", result: RtlResult, *, group: st
     least = kernel.notes["conv"].demand(config, bias=True, alu=True)
     use = kernel.macs / (cycles * config.batch * config.block**2)
     return Figure(
-        group=group, name=layer.name, ours=cycles, fixed=True,
+        group=group,
+        name=layer.name,
+        ours=cycles,
+        fixed=True,
         note=f"bound {least['bound']} ({cycles / least['bound']:.3f}), "
         f"{least['with_alu']} where the ALU does not hide, MAC use {use:.1%}",
-        detail={"demand": least, "mac_use": use, "counters": result.counters,
-                "tiling": vars(kernel.notes["tiling"])},
-    )  # fmt: skip
+        detail={
+            "demand": least,
+            "mac_use": use,
+            "counters": result.counters,
+            "tiling": vars(kernel.notes["tiling"]),
+        },
+    )
 
 
 def resnet18(runs: Runs) -> Iterator[Figure]:
@@ -60,6 +67,10 @@ def resnet18(runs: Runs) -> Iterator[Figure]:
     yield Figure(group=group, name="sum", ours=total, aims=models, fixed=True)
     speed = SPEED["C2 to C11"]
     yield Figure(
-        group="simulation", name="C2 to C11", ours=round(time.monotonic() - started, 2),
-        unit=speed.unit, must=speed.must, note="compiled, run and compared; wall time",
-    )  # fmt: skip
+        group="simulation",
+        name="C2 to C11",
+        ours=round(time.monotonic() - started, 2),
+        unit=speed.unit,
+        must=speed.must,
+        note="compiled, run and compared; wall time",
+    )

@@ -35,8 +35,10 @@ def run_plain_loop(
         where it does not finish, or an expected byte is not there.
     """
     settings = options.to_message() | {
-        "insn": program.registers.insn, "base": program.memory_base, "size": program.memory_size,
-    }  # fmt: skip
+        "insn": program.registers.insn,
+        "base": program.memory_base,
+        "size": program.memory_size,
+    }
     writes = [(address_of(name), getattr(program.registers, name)) for name in BASES]
     writes.append((address_of("control"), 1))
     with tempfile.TemporaryDirectory() as directory:

@@ -117,8 +117,11 @@ def write_json(path: Path, figures: list[Figure], not_measured: dict[str, str]) 
     standard output.
     """
     machine = {"machine": platform.machine(), "python": platform.python_version()}
-    found = {"host": machine, "figures": [figure.to_dict() for figure in figures],
-             "not_measured": not_measured}  # fmt: skip
+    found = {
+        "host": machine,
+        "figures": [figure.to_dict() for figure in figures],
+        "not_measured": not_measured,
+    }
     output.write_json(path, found)
 
 

@@ -74,8 +74,11 @@ def rates(runs: Runs) -> Iterator[Figure]:
     ratios = [mine / bare for mine, bare in zip(ours, loops, strict=True)]
     what = f"{STREAM}, median of {PAIRS}"
     yield _rate("cocotb", ours, what)
-    yield _rate("cocotb over plain loop", ratios,
-                f"pairs; the plain loop runs {statistics.median(loops):.3f}")  # fmt: skip
+    yield _rate(
+        "cocotb over plain loop",
+        ratios,
+        f"pairs; the plain loop runs {statistics.median(loops):.3f}",
+    )
     yield _rate("stalls and checker", stalled, what)
 
 
@@ -119,15 +122,20 @@ def waiting(runs: Runs) -> Iterator[Figure]:
     cycles = cycles_of(runs.run(program))
     process = device.start()
     before = cpu_seconds(process)
-    trip = _wall("round trip of 1000 cycles", lambda: device.run(program), f"{cycles} cycles",
-                 REPEATS, 1000)  # fmt: skip
+    trip = _wall(
+        "round trip of 1000 cycles", lambda: device.run(program), f"{cycles} cycles", REPEATS, 1000
+    )
     trip.note += f"; CPU {1000 * (cpu_seconds(process) - before) / REPEATS:.1f} ms"
     yield trip
     memory = np.random.default_rng(0).integers(0, 256, LOADED, np.uint8)
     big = Program(
-        name="64 MiB", config=CONFIG, memory=memory, memory_base=0, memory_size=LOADED,
+        name="64 MiB",
+        config=CONFIG,
+        memory=memory,
+        memory_base=0,
+        memory_size=LOADED,
         registers=Registers(insn_count=0, insn=0),
-    )  # fmt: skip
+    )
     with RtlDevice(CONFIG) as fresh:
         fresh.access(("cycles",))  # it serves from here on
         process = fresh.start()
@@ -162,8 +170,12 @@ def build() -> Iterator[Figure]:
 def _build_step(step: str, name: str, directory: str) -> Figure:
     """One step in a process of its own, since the build directory is chosen at the start."""
     before, started = os.times(), time.perf_counter()
-    subprocess.run([sys.executable, "-c", BUILD_STEP, step], check=True, cwd=ROOT,
-                   env=os.environ | {"VTA_BUILD": directory})  # fmt: skip
+    subprocess.run(
+        [sys.executable, "-c", BUILD_STEP, step],
+        check=True,
+        cwd=ROOT,
+        env=os.environ | {"VTA_BUILD": directory},
+    )
     seconds, after = time.perf_counter() - started, os.times()
     cpu = after.children_user + after.children_system - before.children_user
     cpu -= before.children_system
@@ -175,7 +187,14 @@ def _figure(name: str, value: float, note: str, values: list[float]) -> Figure:
     if speed.stated is not None:
         note += f"; the documentation says {speed.stated:g}"
     return Figure(
-        group="simulation", name=name, ours=round(value, 4), unit=speed.unit, must=speed.must,
-        anchor=speed.anchor, aims=() if speed.aim is None else (speed.aim,), higher=speed.higher,
-        note=note, detail={"values": values},
-    )  # fmt: skip
+        group="simulation",
+        name=name,
+        ours=round(value, 4),
+        unit=speed.unit,
+        must=speed.must,
+        anchor=speed.anchor,
+        aims=() if speed.aim is None else (speed.aim,),
+        higher=speed.higher,
+        note=note,
+        detail={"values": values},
+    )

@@ -31,10 +31,16 @@ def cycles(runs: Runs) -> Iterator[Figure]:
                 note = "the anchor's result is wrong"
             result = runs.run(program, RunOptions(latency=latency))
             yield Figure(
-                group=f"streams, latency {latency}", name=target.name, ours=cycles_of(result),
-                anchor=target.anchor[n], must=target.must[n], aims=target.aims if n == 0 else (),
-                fixed=True, note=note, detail={"counters": result.counters},
-            )  # fmt: skip
+                group=f"streams, latency {latency}",
+                name=target.name,
+                ours=cycles_of(result),
+                anchor=target.anchor[n],
+                must=target.must[n],
+                aims=target.aims if n == 0 else (),
+                fixed=True,
+                note=note,
+                detail={"counters": result.counters},
+            )
 
 
 def sweep(runs: Runs, *, quick: bool) -> Iterator[Figure]:
@@ -51,11 +57,14 @@ def worst_latency(target: StreamTarget, found: dict[int, int]) -> Figure:
     worst = max(found, key=lambda latency: found[latency] / target.limit(latency))
     missed = [str(n) for n, cycles in found.items() if cycles > target.limit(n)]
     return Figure(
-        group="latencies, the one with the least room", name=target.name, ours=found[worst],
-        must=target.limit(worst), note=f"latency {worst}, of {_span(list(found))}"
+        group="latencies, the one with the least room",
+        name=target.name,
+        ours=found[worst],
+        must=target.limit(worst),
+        note=f"latency {worst}, of {_span(list(found))}"
         + (f"; missed at {', '.join(missed)}" if missed else ""),
         detail={"cycles": found},
-    )  # fmt: skip
+    )
 
 
 def _span(latencies: Sequence[int]) -> str:
@@ -77,8 +86,10 @@ def _stalled(runs: Runs, program: Program, plain: int, seed: int) -> Figure:
     result = runs.run(program, RunOptions(stall_seed=seed))
     held = sum(result.stalled.values())
     return Figure(
-        group="random stalls", name=program.name, ours=cycles_of(result),
+        group="random stalls",
+        name=program.name,
+        ours=cycles_of(result),
         must=int((1 + STALL_OVERHEAD) * plain) + held,
         note=f"{plain} without; channels held for {held}; seed {seed}",
         detail={"stalled": result.stalled},
-    )  # fmt: skip
+    )

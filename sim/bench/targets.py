@@ -8,8 +8,18 @@ a perfect in-order core.
 
 from dataclasses import dataclass
 
-__all__ = ["LATENCIES", "LAYERS", "MARGINALS", "SPEED", "STREAMS", "SWEEP", "Layer", "Marginal",
-           "Speed", "StreamTarget"]  # fmt: skip
+__all__ = [
+    "LATENCIES",
+    "LAYERS",
+    "MARGINALS",
+    "SPEED",
+    "STREAMS",
+    "SWEEP",
+    "Layer",
+    "Marginal",
+    "Speed",
+    "StreamTarget",
+]
 
 LATENCIES = (16, 64)
 SWEEP = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256)
@@ -49,7 +59,7 @@ STREAMS = tuple(
         ("store_2048_x9", (76285, 83341), (56000, 57000), (55450,), 55373),
         ("store_64x1s4_x9", (12205, 39997), (2300, 2500), (1900,), 1805),
     )
-)  # fmt: skip
+)
 
 STALL_OVERHEAD = 0.01
 """With random stalls: this much more than without, plus the cycles in which a channel was held."""
@@ -131,9 +141,16 @@ class Layer:
     @property
     def parameters(self) -> dict[str, int]:
         """As the conv2d operator takes them."""
-        return {"height": self.size, "width": self.size, "channels": self.channels,
-                "outputs": self.outputs, "kernel_height": self.kernel, "kernel_width": self.kernel,
-                "padding": self.padding, "stride": self.stride}  # fmt: skip
+        return {
+            "height": self.size,
+            "width": self.size,
+            "channels": self.channels,
+            "outputs": self.outputs,
+            "kernel_height": self.kernel,
+            "kernel_width": self.kernel,
+            "padding": self.padding,
+            "stride": self.stride,
+        }
 
 
 LAYERS = tuple(

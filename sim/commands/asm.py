@@ -14,8 +14,13 @@ EXAMPLES = ("vta asm add.s", "vta asm add.s -o /tmp/add.npz", "vta disasm add.np
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="assembly text")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE",
-                        help="the bundle to write (default: FILE with suffix .npz)")  # fmt: skip
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the bundle to write (default: FILE with suffix .npz)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -20,8 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add = parser.add_argument
     add("--quick", action="store_true", help="only cycles, on the default core, fewer latencies")
-    add("--part", action="append", choices=tuple(PARTS), metavar="PART", default=[],
-        help=f"measure only this part; may be repeated: {', '.join(PARTS)}")  # fmt: skip
+    add(
+        "--part",
+        action="append",
+        choices=tuple(PARTS),
+        metavar="PART",
+        default=[],
+        help=f"measure only this part; may be repeated: {', '.join(PARTS)}",
+    )
     add("--build", action="store_true", help="also build a simulator from nothing")
     add("--update", action="store_true", help="write the committed baseline of cycles")
     add_json_argument(parser, "all figures")

@@ -53,16 +53,24 @@ def _result(path: Path, program: Program, report: Report, strict: bool) -> dict[
         "instructions": len(instructions),
         "good": not report.errors and not (strict and report.warnings),
         "errors": [
-            {"class": error.error_class.name, "index": error.index, "reason": error.reason,
-             "instruction": where(error.index)}
+            {
+                "class": error.error_class.name,
+                "index": error.index,
+                "reason": error.reason,
+                "instruction": where(error.index),
+            }
             for error in report.errors
         ],
         "warnings": [
-            {"kind": warning.kind, "index": warning.index, "text": warning.text,
-             "instruction": where(warning.index)}
+            {
+                "kind": warning.kind,
+                "index": warning.index,
+                "text": warning.text,
+                "instruction": where(warning.index),
+            }
             for warning in report.warnings
         ],
-    }  # fmt: skip
+    }
 
 
 def _lines(result: dict[str, Any]) -> Iterator[str]:

@@ -24,9 +24,11 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 def add_json_argument(parser: argparse.ArgumentParser, what: str) -> None:
     """--json, whose argument - is standard output."""
     parser.add_argument(
-        "--json", metavar="FILE", type=output_path,
+        "--json",
+        metavar="FILE",
+        type=output_path,
         help=f"write {what} as JSON; -: to standard output, and the tables to standard error",
-    )  # fmt: skip
+    )
 
 
 def result_console(json_path: Path | None = None) -> Console:

@@ -27,10 +27,15 @@ EXAMPLES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", nargs="?", metavar="OPERATOR|FILE.py",
-                        help="an operator's name, or a file with build(config)")  # fmt: skip
-    parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE",
-                        help="the operator's parameters")  # fmt: skip
+    parser.add_argument(
+        "what",
+        nargs="?",
+        metavar="OPERATOR|FILE.py",
+        help="an operator's name, or a file with build(config)",
+    )
+    parser.add_argument(
+        "parameters", nargs="*", metavar="NAME=VALUE", help="the operator's parameters"
+    )
     parser.add_argument("--list", action="store_true", help="list operators and parameters")
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of the random tensors (default 0)"

@@ -19,8 +19,9 @@ EXAMPLES = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="stream bundle (.npz)")
     parser.add_argument("--code", action="store_true", help="the instructions alone")
-    parser.add_argument("-o", "--output", type=output_path, metavar="FILE",
-                        help="default: the terminal")  # fmt: skip
+    parser.add_argument(
+        "-o", "--output", type=output_path, metavar="FILE", help="default: the terminal"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -18,7 +18,9 @@ EXAMPLES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="*", metavar="NAME", help="of a proof; all where none is given")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="of a proof; all where none is given"
+    )
     parser.add_argument("--directory", type=Path, help="default: formal/ in the build directory")
 
 
@@ -30,7 +32,9 @@ def run(args: argparse.Namespace) -> int:
         if name not in PROOFS:
             raise OptionError(f"{name} is not a proof: there are {', '.join(PROOFS)}")
     if package := first_missing(PACKAGES):
-        raise OptionError(f"package {package} is missing: `make formal` installs the extra `formal`")
+        raise OptionError(
+            f"package {package} is missing: `make formal` installs the extra `formal`"
+        )
     directory = args.directory or build_directory() / "formal"
     failed = 0
     for name in args.names or PROOFS:

@@ -18,12 +18,19 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", type=Path, metavar="DIRECTORY")
-    parser.add_argument("--layer", metavar="NAME",
-                        help="the layer to take (default: the only one there)")  # fmt: skip
-    parser.add_argument("--config", type=Path, metavar="FILE",
-                        help="a vta_config.json (default: the directory's)")  # fmt: skip
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE",
-                        help="the bundle to write (default: DIRECTORY_LAYER.npz)")  # fmt: skip
+    parser.add_argument(
+        "--layer", metavar="NAME", help="the layer to take (default: the only one there)"
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="a vta_config.json (default: the directory's)"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the bundle to write (default: DIRECTORY_LAYER.npz)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

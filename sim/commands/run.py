@@ -50,8 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--bus-bits", type=int, metavar="N", help="AXI data width (default: the bundle's)")
     add("--stall", type=int, metavar="SEED", help="let the bus's channels stall at random")
     add("--poison", type=int, metavar="SEED", help="random bytes in the scratchpads, not zeros")
-    add("--allow-unchecked", action="store_true",
-        help=f"exit with 0, not {Exit.UNCHECKED}, where a bundle expects nothing")  # fmt: skip
+    add(
+        "--allow-unchecked",
+        action="store_true",
+        help=f"exit with 0, not {Exit.UNCHECKED}, where a bundle expects nothing",
+    )
     add("--max-cycles", type=int, metavar="N", help="stop a run after N cycles")
     add("--split", action="store_true", help="show what each stage did in the cycles")
     add_json_argument(parser, "the results")
@@ -62,8 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    rtl_only = {"--timeline": args.timeline, "--waves": args.waves, "--stall": args.stall,
-                "--poison": args.poison}  # fmt: skip
+    rtl_only = {
+        "--timeline": args.timeline,
+        "--waves": args.waves,
+        "--stall": args.stall,
+        "--poison": args.poison,
+    }
     for name, value in rtl_only.items():
         if args.device == "golden" and value is not None and value is not False:
             raise OptionError(f"{name} needs --device rtl: the golden model has no cycles")
@@ -73,8 +80,13 @@ def run(args: argparse.Namespace) -> int:
         check_range("--max-cycles", args.max_cycles, 1, MAX_CYCLES)
     check_output("--json", args.json)
     check_output("--timeline", args.timeline)
-    options = RunOptions(latency=args.latency, stall_seed=args.stall, poison_seed=args.poison,
-                         events=args.timeline is not None, window=_window(args))  # fmt: skip
+    options = RunOptions(
+        latency=args.latency,
+        stall_seed=args.stall,
+        poison_seed=args.poison,
+        events=args.timeline is not None,
+        window=_window(args),
+    )
     programs = [_load(path, args.bus_bits) for path in args.files]
     with Progress() as progress, contextlib.ExitStack() as stack:
         devices: dict[Config, Device] = {}
@@ -128,11 +140,7 @@ def run_one(
 
 
 def run_waves(
-    program: Program,
-    name: str,
-    options: RunOptions,
-    max_cycles: int | None,
-    progress: Progress,
+    program: Program, name: str, options: RunOptions, max_cycles: int | None, progress: Progress
 ) -> Outcome:
     """The same with waves, in a simulator of its own and a file called `name`; says where they are,
     whatever happens.
@@ -141,9 +149,13 @@ def run_waves(
     with _failures(program, "rtl") as outcome:
         try:
             outcome.result = run_with_waves(
-                program, path, options=options, max_cycles=max_cycles, step=progress.step,
+                program,
+                path,
+                options=options,
+                max_cycles=max_cycles,
+                step=progress.step,
                 progress=progress.cycles(program.name),
-            )  # fmt: skip
+            )
         finally:
             if path.exists():
                 why = f" ({why_vcd()})" if path.suffix == ".vcd" else ""

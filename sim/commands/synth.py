@@ -42,10 +42,16 @@ MAX_SEED = (1 << 31) - 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--flow", choices=tuple(FLOWS), help="only this one (default: all)")
-    parser.add_argument("--seed", type=int, default=SEED, metavar="N",
-                        help=f"seed of the placement (default {SEED})")  # fmt: skip
-    parser.add_argument("--update", action="store_true",
-                        help="make the figures the baseline, whatever they are")  # fmt: skip
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=SEED,
+        metavar="N",
+        help=f"seed of the placement (default {SEED})",
+    )
+    parser.add_argument(
+        "--update", action="store_true", help="make the figures the baseline, whatever they are"
+    )
     add_json_argument(parser, "the figures")
     add_config_arguments(parser)
 
@@ -83,8 +89,9 @@ def _config(args: argparse.Namespace, flow: Flow) -> Config:
 
 def _print(console: Console, flow: Flow, figures: Figures) -> None:
     resources = [r for r in flow.resources if r in figures.resources]
-    table = Table(title=f"{flow.title}: {figures.config}", title_justify="left", box=None,
-                  pad_edge=False)  # fmt: skip
+    table = Table(
+        title=f"{flow.title}: {figures.config}", title_justify="left", box=None, pad_edge=False
+    )
     table.add_column("unit")
     for resource in resources:
         table.add_column(resource, justify="right")

@@ -18,8 +18,13 @@ EXAMPLES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", type=output_path, metavar="FILE",
-                        help="default: vta.v in build/; - for the terminal")  # fmt: skip
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=output_path,
+        metavar="FILE",
+        help="default: vta.v in build/; - for the terminal",
+    )
     add_config_arguments(parser)
 
 

@@ -1,7 +1,7 @@
 """Figures that README.md and docs/ state: where each comes from, and whether it is still true.
 
-``python -m vta.sim.documents`` writes them into the pages; a test fails where one differs, or where a
-page has a figure that no claim covers. docs/isa.md is generated whole, by `vta.sw.docs`.
+``python -m vta.sim.documents`` writes them into the pages; a test fails where one differs, or where
+a page has a figure that no claim covers. docs/isa.md is generated whole, by `vta.sw.docs`.
 """
 
 from vta.sim.documents.claim import Claim, differences, rewritten, unclaimed

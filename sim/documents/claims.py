@@ -20,20 +20,36 @@ __all__ = ["PAGES", "claims"]
 
 PAGES = (
     "README.md",
-    *(f"docs/{name}.md" for name in (
-        "architecture", "debugging", "digits", "exit-codes", "fpga", "operators", "performance",
-        "recipes", "seed",
-    )),
-)  # fmt: skip
+    *(
+        f"docs/{name}.md"
+        for name in (
+            "architecture",
+            "debugging",
+            "digits",
+            "exit-codes",
+            "fpga",
+            "operators",
+            "performance",
+            "recipes",
+            "seed",
+        )
+    ),
+)
 CONFIG = Config()
 NETWORK = "ResNet-18; aims: models without ALU folding, and with chains"
 CHISEL = {"LUT": 14_387, "FF": 5_381, "DSP": 256, "RAMB36": 122}
 """Apache VTA's Chisel core without its bus shell on Xilinx 7, measured for this project."""
 
 README_STREAMS = (
-    "conv_c2_56x56x64x64_rq", "gemm_64x512x512_rq", "alu_add_imm_x1", "alu_add_imm_x9",
-    "alu_add_tt_x9", "load_inp_64x8s32_x9", "store_2048_x9", "store_64x1s4_x9",
-)  # fmt: skip
+    "conv_c2_56x56x64x64_rq",
+    "gemm_64x512x512_rq",
+    "alu_add_imm_x1",
+    "alu_add_imm_x9",
+    "alu_add_tt_x9",
+    "load_inp_64x8s32_x9",
+    "store_2048_x9",
+    "store_64x1s4_x9",
+)
 
 
 def claims() -> list[Claim]:
@@ -63,20 +79,31 @@ def _readme() -> Iterator[Claim]:
             yield Claim(page, f"| {target.name} | {{}} | {{}} | {{}} |", row)
     gemm = sum(_demand(layer)["gemm"] for layer in LAYERS)
     total = _held()[f"{NETWORK}/sum"]
-    yield Claim(page, "by the conv2d operator: {} cycles, of which the multiplications alone take "
-                "{}: {} MAC use.", (_n(total), _n(gemm), f"{gemm / total:.1%}"))  # fmt: skip
-    cocotb = SPEED["cocotb"]
-    speeds = (cocotb.stated, cocotb.anchor, SPEED["stalls and checker"].stated,
-              SPEED["waves"].stated)  # fmt: skip
     yield Claim(
-        page, "{} million cycles per CPU second on conv_c2 (the Verilated Chisel core in a bare "
+        page,
+        "by the conv2d operator: {} cycles, of which the multiplications alone take "
+        "{}: {} MAC use.",
+        (_n(total), _n(gemm), f"{gemm / total:.1%}"),
+    )
+    cocotb = SPEED["cocotb"]
+    speeds = (
+        cocotb.stated,
+        cocotb.anchor,
+        SPEED["stalls and checker"].stated,
+        SPEED["waves"].stated,
+    )
+    yield Claim(
+        page,
+        "{} million cycles per CPU second on conv_c2 (the Verilated Chisel core in a bare "
         "C++ loop: {}), {} with random stalls and the protocol checker, {} with waves.",
         tuple(f"{speed:g}" for speed in speeds),
-    )  # fmt: skip
+    )
     area, routed = _area("xilinx7 1x16_64"), synthesis.read_baseline()["ecp5 1x8_64"]
-    yield Claim(page, "{} LUT, {} DSP and {} RAMB36 of Xilinx 7; the preset 1x8 routed on ECP5 at "
-                "{} MHz.", (_n(area["LUT"]), _n(area["DSP"]), _n(area["RAMB36"]),
-                            f"{routed.fmax_mhz:.1f}"))  # fmt: skip
+    yield Claim(
+        page,
+        "{} LUT, {} DSP and {} RAMB36 of Xilinx 7; the preset 1x8 routed on ECP5 at {} MHz.",
+        (_n(area["LUT"]), _n(area["DSP"]), _n(area["RAMB36"]), f"{routed.fmax_mhz:.1f}"),
+    )
 
 
 def _streams() -> Iterator[Claim]:
@@ -120,8 +147,11 @@ def _operators() -> Iterator[Claim]:
         row = f"| {layer.name} {size}, {kernel} | {{}} | {{}} | {{}} | {{}} |"
         figures = (cycles, model, demand["bound"], demand["with_alu"])
         yield Claim(page, row, tuple(map(_n, figures)))
-    yield Claim(page, "within {} of the RTL on the 3 x 3 layers and within {} on the 1 x 1 ones",
-                tuple(f"{ceil(1000 * off[size]) / 10:.1f}%" for size in (3, 1)))  # fmt: skip
+    yield Claim(
+        page,
+        "within {} of the RTL on the 3 x 3 layers and within {} on the 1 x 1 ones",
+        tuple(f"{ceil(1000 * off[size]) / 10:.1f}%" for size in (3, 1)),
+    )
 
 
 def _seed() -> Iterator[Claim]:
@@ -163,8 +193,11 @@ def _digits() -> Iterator[Claim]:
         network.accuracy(logits(images), labels)
         for logits in (network.float_logits, network.golden_logits)
     )
-    yield Claim(page, "Test accuracy: {} in float32, {} in int8.",
-                tuple(f"{accuracy:.2%}" for accuracy in accuracies))  # fmt: skip
+    yield Claim(
+        page,
+        "Test accuracy: {} in float32, {} in int8.",
+        tuple(f"{accuracy:.2%}" for accuracy in accuracies),
+    )
     data = sum(path.stat().st_size for path in network.DATA.glob("*.npz"))
     yield Claim(page, "test images; {} KB in all.", (f"{data / 1000:.0f}",))
 
@@ -190,5 +223,8 @@ def _fpga() -> Iterator[Claim]:
     yield Claim(
         page, "**{} MHz** after routing (the goal is {})", (f"{routed.fmax_mhz:.1f}", _n(goal))
     )
-    yield Claim(page, "{} LUT4, {} MULT18X18D, {} DP16KD.",
-                tuple(_n(routed.resources[kind]) for kind in ("LUT", "DSP", "DP16KD")))  # fmt: skip
+    yield Claim(
+        page,
+        "{} LUT4, {} MULT18X18D, {} DP16KD.",
+        tuple(_n(routed.resources[kind]) for kind in ("LUT", "DSP", "DP16KD")),
+    )

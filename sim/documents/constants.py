@@ -39,8 +39,12 @@ def constants() -> Iterator[Claim]:
         (ARCHITECTURE, "is architectural ({} by default)", Config().queue_depth),
         (ARCHITECTURE, "bursts of up to {} LOADs before", DESCRIPTORS),
         (ARCHITECTURE, "plans wait in a queue of {}.", DESCRIPTORS),
-        (ARCHITECTURE, "has up to {} beats asked for: that covers a latency of {} cycles",
-         BEATS_IN_FLIGHT, covered),
+        (
+            ARCHITECTURE,
+            "has up to {} beats asked for: that covers a latency of {} cycles",
+            BEATS_IN_FLIGHT,
+            covered,
+        ),
         (ARCHITECTURE, "Up to {} steps then wait", STEPS),
         (ARCHITECTURE, "at most {} instructions, so that the sum of", MOST_FOLDED),
         (ARCHITECTURE, "immediate ADDs keeps its {} bits", SUM_BITS),
@@ -63,5 +67,5 @@ def constants() -> Iterator[Claim]:
         (README, "python3 ({} or later", ".".join(map(str, OLDEST_PYTHON))),
         (SEED_PAGE, "This page answers with apache-tvm {};", tvm),
         (SEED_PAGE, "What its names are in {}:", tvm),
-    ):  # fmt: skip
+    ):
         yield Claim(page, text, tuple(map(str, values)))

@@ -30,6 +30,11 @@ from vta.sw.assembler.instruction import (
 from vta.sw.assembler.text import assemble_program
 
 __all__ = [
-    "AssemblerError", "assemble", "assemble_program", "disassemble", "disassemble_program",
-    "format_instruction", "parse_instruction",
-]  # fmt: skip
+    "AssemblerError",
+    "assemble",
+    "assemble_program",
+    "disassemble",
+    "disassemble_program",
+    "format_instruction",
+    "parse_instruction",
+]

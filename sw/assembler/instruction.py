@@ -22,9 +22,15 @@ from vta.hw.isa import (
 from vta.sw.codec import encode
 
 __all__ = [
-    "AssemblerError", "assemble", "disassemble", "format_instruction", "number", "operands",
-    "parse_instruction", "strip_comment",
-]  # fmt: skip
+    "AssemblerError",
+    "assemble",
+    "disassemble",
+    "format_instruction",
+    "number",
+    "operands",
+    "parse_instruction",
+    "strip_comment",
+]
 
 
 class AssemblerError(VtaError, ValueError):
@@ -53,8 +59,11 @@ _OPERANDS = {
     Finish: {},
 }
 _MNEMONICS = {cls.__name__.lower(): cls for cls in _OPERANDS}
-_KINDS = {Load: ("memory_type", MemoryType), Store: ("memory_type", MemoryType),
-          Alu: ("alu_opcode", AluOpcode)}  # fmt: skip
+_KINDS = {
+    Load: ("memory_type", MemoryType),
+    Store: ("memory_type", MemoryType),
+    Alu: ("alu_opcode", AluOpcode),
+}
 _LOOP_DEFAULT = (1, 1)
 _FLAG_TEXT = {flag.replace("_", "."): flag for flag in FLAGS}
 _HEXADECIMAL = ("dram",)

@@ -196,8 +196,18 @@ class _Parser:
         self.uop += data.nbytes
 
 
-_DIRECTIVES = ("program", "description", "config", "memory", "registers", "segment", "data",
-               "expect", "uops", "code")  # fmt: skip
+_DIRECTIVES = (
+    "program",
+    "description",
+    "config",
+    "memory",
+    "registers",
+    "segment",
+    "data",
+    "expect",
+    "uops",
+    "code",
+)
 
 
 def _unknown(where: str, name: str, kind: str, known: Iterable[str]) -> str:

@@ -32,6 +32,13 @@ from vta.sw.compiler.intrinsics import GEMM, RESET, register, tensorize
 from vta.sw.compiler.walk import SLOTS
 
 __all__ = [
-    "GEMM", "RESET", "SLOTS", "CompileError", "Compiled", "TensorSpec", "compile", "register",
+    "GEMM",
+    "RESET",
+    "SLOTS",
+    "CompileError",
+    "Compiled",
+    "TensorSpec",
+    "compile",
+    "register",
     "tensorize",
-]  # fmt: skip
+]

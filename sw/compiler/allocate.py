@@ -2,8 +2,8 @@
 
 Each memory is given out from 0 up, without reuse between buffers; an allocation with n slots takes
 n times its size and instance i stands in slot i mod n. DRAM addresses stay relative to their
-tensor: `vta.sw.compiler.emit` knows the layout of DRAM, once it knows how many uops and instructions
-there are.
+tensor: `vta.sw.compiler.emit` knows the layout of DRAM, once it knows how many uops and
+instructions there are.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,7 @@ from vta.sw.compiler.walk import Allocation, Step, Walk
 
 __all__ = ["Access", "DramRef", "Operation", "allocate", "check_sizes"]
 
-DEPTHS = {
-    MemoryType.INP: "inp_depth",
-    MemoryType.WGT: "wgt_depth",
-    MemoryType.ACC: "acc_depth",
-}
+DEPTHS = {MemoryType.INP: "inp_depth", MemoryType.WGT: "wgt_depth", MemoryType.ACC: "acc_depth"}
 
 
 @dataclass(frozen=True)

@@ -94,8 +94,11 @@ def _signed_shift(expr: Any) -> tuple[Any, Any] | None:
         structural_equal(left.b, form) for form in _negatives(amount)
     )
     sides = {
-        tirx.GE: ("a", "b"), tirx.LE: ("b", "a"), tirx.LT: ("a", "b"), tirx.GT: ("b", "a"),
-    }.get(type(condition))  # fmt: skip
+        tirx.GE: ("a", "b"),
+        tirx.LE: ("b", "a"),
+        tirx.LT: ("a", "b"),
+        tirx.GT: ("b", "a"),
+    }.get(type(condition))
     if not same or sides is None:
         return None
     compared, zero = (getattr(condition, side) for side in sides)

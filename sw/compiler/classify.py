@@ -21,10 +21,7 @@ from vta.sw.compiler.walk import Leaf, Walk, data_variable, is_access_pointer, t
 
 __all__ = ["SCOPE_MEMORY", "LeafAccess", "Operand"]
 
-MARKER_OPERANDS = {
-    GEMM: ("local.acc", "local.inp", "local.wgt"),
-    RESET: ("local.acc",),
-}
+MARKER_OPERANDS = {GEMM: ("local.acc", "local.inp", "local.wgt"), RESET: ("local.acc",)}
 
 SCOPE_MEMORY = {
     "local.inp": MemoryType.INP,

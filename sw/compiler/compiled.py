@@ -88,9 +88,7 @@ class Compiled:
         )
 
     def program(
-        self,
-        inputs: Mapping[str, np.ndarray],
-        expected: Mapping[str, np.ndarray] | None = None,
+        self, inputs: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray] | None = None
     ) -> Program:
         """The program with `inputs` in its segments, and `expected` outputs to compare with.
 
@@ -157,9 +155,12 @@ class Compiled:
         data = self.stream.encoded if name == "insn" else self.stream.uops
         shape = (len(self.instructions), INSTRUCTION_BYTES) if name == "insn" else data.shape
         return Segment(
-            addr=self.stream.code[name], nbytes=data.nbytes, role=name, dtype=str(data.dtype),
+            addr=self.stream.code[name],
+            nbytes=data.nbytes,
+            role=name,
+            dtype=str(data.dtype),
             shape=shape,
-        )  # fmt: skip
+        )
 
     def _bytes(self, name: str, array: np.ndarray) -> np.ndarray:
         tensor, spec = self._tensor(name), self.specs[name]
@@ -261,10 +262,7 @@ def _check_tensor(param: Any) -> None:
 
 
 def _dram(
-    found: Walk,
-    operations: Sequence[Operation],
-    tensors: Mapping[str, TensorSpec],
-    name: str,
+    found: Walk, operations: Sequence[Operation], tensors: Mapping[str, TensorSpec], name: str
 ) -> tuple[DramTensor, ...]:
     """The parameters as tensors in DRAM; checks shapes against `tensors`, and the direction."""
     used: dict[Any, set[MemoryType]] = {}

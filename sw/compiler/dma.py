@@ -63,9 +63,13 @@ def stores(dims: list[Dim], sram: int, dram: int, memory: int) -> list[Transfer]
 
 def _as_store(load: Load | Store) -> Store:
     return Store(
-        memory_type=load.memory_type, sram_base=load.sram_base, dram_base=load.dram_base,
-        y_size=load.y_size, x_size=load.x_size, x_stride=load.x_stride,
-    )  # fmt: skip
+        memory_type=load.memory_type,
+        sram_base=load.sram_base,
+        dram_base=load.dram_base,
+        y_size=load.y_size,
+        x_size=load.x_size,
+        x_stride=load.x_stride,
+    )
 
 
 def _merge_rows(dims: list[Dim]) -> list[Dim]:
@@ -169,8 +173,11 @@ def _split(rows: _Rows, sram: int, dram: int, memory: int) -> Iterator[Transfer]
         y_size=y.valid[1] - top,
         x_size=x.valid[1] - x.valid[0],
         x_stride=y.strides[1] if y.valid[1] - top > 1 else 0,
-        y_pad_0=top, y_pad_1=bottom, x_pad_0=rows.left, x_pad_1=rows.right,
-    )  # fmt: skip
+        y_pad_0=top,
+        y_pad_1=bottom,
+        x_pad_0=rows.left,
+        x_pad_1=rows.right,
+    )
     yield Transfer(load, sram, width * y.extent)
 
 

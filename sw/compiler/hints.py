@@ -21,71 +21,169 @@ TENSORIZE = (
 
 # (primitive or "" for any, what TVM says, what to do; \1 is the first group)
 HINTS: tuple[tuple[str, str, str], ...] = (
-    ("tensorize", r"(loop \w+).* is required to have only one child block",
-     rf"\1 is too far out, or blocks were left inside: {INNERMOST}"),
-    ("tensorize", r"can not be blockized",
-     ("the loops inside cover the block's axes with a guard only: one of them was cut by a tile "
-      "that does not divide it; exactly i, j, k of BATCH, BLOCK, BLOCK must stand inside, uncut")),
-    ("", r"rhs_buffer_map_\.count",
-     ("a tile does not divide its axis, so a guard stands round the block: tensorize with "
-      "vta.sw.compiler.tensorize(sch, loop, name), which leaves the guard outside")),
-    ("decompose_reduction", r"violates condition #1",
-     ("the block has no initial value to split off: it is decomposed already, or is not a sum over "
-      "a te.reduce_axis")),
-    ("decompose_reduction", r"higher than all the loops related to reduce",
-     ("a reduction loop stands outside the one given: give the outermost reduction loop, or "
-      "reorder first")),
-    ("split", r"product of factors is not larger",
-     ("the factors must multiply to the loop's extent or more: write None for the one that follows "
-      "from the others, such as split(loop, [None, 16])")),
-    ("", r"not in a chain because they are not under the same scope",
-     "the loops stand round different blocks: take all from one get_loops"),
-    ("", r"loops are not in a chain",
-     ("a copy or an initialisation stands between the loops: reorder before compute_at and "
-      "decompose_reduction")),
-    ("", r"all the consumer\(s\) of the given block to be present under the target loop",
-     "give one of the loops of the block that reads the copy, from get_loops of that block"),
-    ("compute_at", r"under the same block scope",
-     "give a loop of the block that reads this one, not one of its own"),
-    ("", r"is an output block",
-     ("the block writes the result, so it stays: inline or move the blocks that it reads, or move "
-      "it with reverse_compute_at")),
+    (
+        "tensorize",
+        r"(loop \w+).* is required to have only one child block",
+        rf"\1 is too far out, or blocks were left inside: {INNERMOST}",
+    ),
+    (
+        "tensorize",
+        r"can not be blockized",
+        (
+            "the loops inside cover the block's axes with a guard only: one of them was cut by a "
+            "tile that does not divide it; exactly i, j, k of BATCH, BLOCK, BLOCK must stand "
+            "inside, uncut"
+        ),
+    ),
+    (
+        "",
+        r"rhs_buffer_map_\.count",
+        (
+            "a tile does not divide its axis, so a guard stands round the block: tensorize with "
+            "vta.sw.compiler.tensorize(sch, loop, name), which leaves the guard outside"
+        ),
+    ),
+    (
+        "decompose_reduction",
+        r"violates condition #1",
+        (
+            "the block has no initial value to split off: it is decomposed already, or is not a "
+            "sum over a te.reduce_axis"
+        ),
+    ),
+    (
+        "decompose_reduction",
+        r"higher than all the loops related to reduce",
+        (
+            "a reduction loop stands outside the one given: give the outermost reduction loop, or "
+            "reorder first"
+        ),
+    ),
+    (
+        "split",
+        r"product of factors is not larger",
+        (
+            "the factors must multiply to the loop's extent or more: write None for the one that "
+            "follows from the others, such as split(loop, [None, 16])"
+        ),
+    ),
+    (
+        "",
+        r"not in a chain because they are not under the same scope",
+        "the loops stand round different blocks: take all from one get_loops",
+    ),
+    (
+        "",
+        r"loops are not in a chain",
+        (
+            "a copy or an initialisation stands between the loops: reorder before compute_at and "
+            "decompose_reduction"
+        ),
+    ),
+    (
+        "",
+        r"all the consumer\(s\) of the given block to be present under the target loop",
+        "give one of the loops of the block that reads the copy, from get_loops of that block",
+    ),
+    (
+        "compute_at",
+        r"under the same block scope",
+        "give a loop of the block that reads this one, not one of its own",
+    ),
+    (
+        "",
+        r"is an output block",
+        (
+            "the block writes the result, so it stays: inline or move the blocks that it reads, "
+            "or move it with reverse_compute_at"
+        ),
+    ),
     ("", r"storage scope .* is invalid", f"VTA's scopes are {', '.join(SCOPES)}"),
-    ("compute_inline", r"has init statement|is not a complete block",
-     "only element-wise blocks can be inlined: a reduction stays a block of its own, in local.acc"),
-    ("", r"loop no longer exists in the IRModule",
-     ("tensorize, split, fuse and blockize use their loops up, and each loop can be tensorized "
-      "once: ask get_loops again for those that are left")),
-    ("", r"block no longer exists in the IRModule",
-     "decompose_reduction, tensorize and compute_inline use their block up: ask get_sblock again"),
-    ("", r"TensorIntrin '(.*)' is not registered",
-     ("use the names that vta.sw.compiler.register(config) returns, or register it: "
-      r"s_tir.TensorIntrin.register('\1', description, implementation)")),
+    (
+        "compute_inline",
+        r"has init statement|is not a complete block",
+        (
+            "only element-wise blocks can be inlined: a reduction stays a block of its own, in "
+            "local.acc"
+        ),
+    ),
+    (
+        "",
+        r"loop no longer exists in the IRModule",
+        (
+            "tensorize, split, fuse and blockize use their loops up, and each loop can be "
+            "tensorized once: ask get_loops again for those that are left"
+        ),
+    ),
+    (
+        "",
+        r"block no longer exists in the IRModule",
+        (
+            "decompose_reduction, tensorize and compute_inline use their block up: ask get_sblock "
+            "again"
+        ),
+    ),
+    (
+        "",
+        r"TensorIntrin '(.*)' is not registered",
+        (
+            "use the names that vta.sw.compiler.register(config) returns, or register it: "
+            r"s_tir.TensorIntrin.register('\1', description, implementation)"
+        ),
+    ),
     ("", r"TensorIntrin '(.*)' has already been registered", "pass override=True, or another name"),
-    ("", r"Could not find buffer '(.*)' in block",
-     ("name a buffer that the block reads, such as the name= of its te.placeholder, or give its "
-      "place among the reads: 0, 1")),
-    ("", r"buffer match constraint for (\w+)\.elem_offset",
-     (r"declare \1 in description and implementation with offset_factor= its number of elements: "
-      "without it the operand may only lie at the start of its buffer")),
-    ("", r"Need to provide (\d+) index in tensor but (\d+) was provided",
-     r"the tensor has \1 axes, the expression gives it \2 indices"),
-    ("", r"Invalid use of undefined variable (\w+)",
-     r"no loop gives \1 a value: a te.reduce_axis must stand in axis=[...] of its sum"),
-    ("", r"'NoneType' object has no attribute",
-     ("is it what set_scope, reorder or compute_at returned? These change the schedule itself, and "
-      "return nothing")),
-    ("", r"TIR verifier does not support statement s_tir",
-     "write @T.prim_func(s_tir=True): blocks belong to s_tir"),
-)  # fmt: skip
+    (
+        "",
+        r"Could not find buffer '(.*)' in block",
+        (
+            "name a buffer that the block reads, such as the name= of its te.placeholder, or give "
+            "its place among the reads: 0, 1"
+        ),
+    ),
+    (
+        "",
+        r"buffer match constraint for (\w+)\.elem_offset",
+        (
+            r"declare \1 in description and implementation with offset_factor= its number of "
+            "elements: without it the operand may only lie at the start of its buffer"
+        ),
+    ),
+    (
+        "",
+        r"Need to provide (\d+) index in tensor but (\d+) was provided",
+        r"the tensor has \1 axes, the expression gives it \2 indices",
+    ),
+    (
+        "",
+        r"Invalid use of undefined variable (\w+)",
+        r"no loop gives \1 a value: a te.reduce_axis must stand in axis=[...] of its sum",
+    ),
+    (
+        "",
+        r"'NoneType' object has no attribute",
+        (
+            "is it what set_scope, reorder or compute_at returned? These change the schedule "
+            "itself, and return nothing"
+        ),
+    ),
+    (
+        "",
+        r"TIR verifier does not support statement s_tir",
+        "write @T.prim_func(s_tir=True): blocks belong to s_tir",
+    ),
+)
 
 MOVED = {
-    "get_block": "get_sblock", "block": "sblock",
+    "get_block": "get_sblock",
+    "block": "sblock",
     "tir": "tirx and s_tir: `from tvm import s_tir, te`, `from tvm.script import tirx as T`",
-    "arith": "tvm.sym", "nd": "tvm.runtime.tensor", "relay": "tvm.relax",
+    "arith": "tvm.sym",
+    "nd": "tvm.runtime.tensor",
+    "relay": "tvm.relax",
     "lower": "tvm.compile, or vta.sw.compiler.compile for VTA",
-    "register_func": "tvm.register_global_func", "create_schedule": "s_tir.Schedule",
-}  # fmt: skip
+    "register_func": "tvm.register_global_func",
+    "create_schedule": "s_tir.Schedule",
+}
 """Names of older TVM, and what stands for them in 0.27."""
 
 
@@ -266,5 +364,9 @@ def _shapes(extents: list[tuple[int, ...]]) -> str:
 
 
 MISMATCHES: tuple[Callable[[Reason], str], ...] = (
-    _buffers, _loop_extent, _iterators, _order, _accesses,
-)  # fmt: skip
+    _buffers,
+    _loop_extent,
+    _iterators,
+    _order,
+    _accesses,
+)

@@ -3,9 +3,9 @@
 An instruction stream runs a leaf's nest in an order of its own choice, and an expression's ALU
 steps one after the other, each over the whole nest. That is right where every iteration has a
 destination of its own, which no other one reads, and where iterations only accumulate
-(`vta.sw.compiler.alu.accumulation`). Any other nest loses loops here, until it is right: they become
-outer loops, in the schedule's order. So does a nest whose guard lets no box of iterations through
-(``outer * 4 + inner < 6``): with `outer` unrolled it does.
+(`vta.sw.compiler.alu.accumulation`). Any other nest loses loops here, until it is right: they
+become outer loops, in the schedule's order. So does a nest whose guard lets no box of iterations
+through (``outer * 4 + inner < 6``): with `outer` unrolled it does.
 """
 
 from collections.abc import Iterator

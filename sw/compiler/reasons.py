@@ -2,8 +2,8 @@
 
 A schedule primitive that fails prints the whole program, marks a place in it, and for `tensorize`
 prints the pattern and the description too; the reason is in the last lines. :func:`reason` finds
-those and puts loops and blocks in place of the marks' numbers; :mod:`vta.sw.compiler.hints` knows what
-is usually behind them.
+those and puts loops and blocks in place of the marks' numbers; :mod:`vta.sw.compiler.hints` knows
+what is usually behind them.
 """
 
 import re

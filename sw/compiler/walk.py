@@ -2,8 +2,8 @@
 
 A maximal perfect loop nest round one statement is one macro operation (a :class:`Leaf`); every
 other loop is unrolled here, and so is one that the schedule marks (`unroll`). Each time an unrolled
-loop comes past an allocation, that buffer starts a new *instance*; `vta.sw.compiler.allocate` gives the
-instances SRAM slots in rotation, which is what double buffering is.
+loop comes past an allocation, that buffer starts a new *instance*; `vta.sw.compiler.allocate`
+gives the instances SRAM slots in rotation, which is what double buffering is.
 """
 
 from dataclasses import dataclass, field
@@ -17,9 +17,16 @@ from vta.sw.compiler.intrinsics import SCOPES
 from vta.sw.compiler.lower import Lowered
 
 __all__ = [
-    "SLOTS", "Allocation", "Leaf", "Step", "Walk", "data_variable", "is_access_pointer",
-    "text", "walk",
-]  # fmt: skip
+    "SLOTS",
+    "Allocation",
+    "Leaf",
+    "Step",
+    "Walk",
+    "data_variable",
+    "is_access_pointer",
+    "text",
+    "walk",
+]
 
 SLOTS = "vta.slots"
 """Loop annotation: how many SRAM slots an allocation directly inside takes turns in (2)."""

@@ -50,10 +50,7 @@ class GoldenDevice:
             check_range("max_cycles", max_cycles, 1, MAX_CYCLES)
         rng = None if self._seed is None else np.random.default_rng(self._seed)
         machine = Machine(
-            program,
-            rng=rng,
-            record_writers=self._record_writers,
-            max_executions=max_cycles,
+            program, rng=rng, record_writers=self._record_writers, max_executions=max_cycles
         )
 
         def execute(index: int, pushers: list[int]) -> None:

@@ -149,8 +149,9 @@ class Machine:
         if not gemm.reset_reg:
             columns.append((uops[1], gemm.src_factor_out, gemm.src_factor_in))
             columns.append((uops[2], gemm.wgt_factor_out, gemm.wgt_factor_in))
-        for name, column, what in zip(("ACC", "INP", "WGT"), columns, ("dst", "src", "wgt"),
-                                      strict=False):  # fmt: skip
+        for name, column, what in zip(
+            ("ACC", "INP", "WGT"), columns, ("dst", "src", "wgt"), strict=False
+        ):
             self._check_bounds(index, name, maximum(gemm, column) + 1, f"{what} of GEMM")
         for indices in execution_indices(gemm, columns):
             self._count(index, "reset_uops" if gemm.reset_reg else "gemm_uops", len(indices[0]))

@@ -37,14 +37,21 @@ from vta.sw.models.digits_network import (
     quantized_images,
     quantized_layers,
     test_images,
-)  # fmt: skip
+)
 from vta.sw.operators import Kernel, operator
 from vta.sw.program import Device, Program, Result
 
 __all__ = [
-    "DigitsError", "LayerRun", "classify", "demo", "float_logits", "golden_logits", "group_size",
-    "kernels", "test_images",
-]  # fmt: skip
+    "DigitsError",
+    "LayerRun",
+    "classify",
+    "demo",
+    "float_logits",
+    "golden_logits",
+    "group_size",
+    "kernels",
+    "test_images",
+]
 
 GROUP = 150  # images of a program, at most
 FLOAT_LEAST = 0.97  # test accuracy that float32 must reach
@@ -100,9 +107,16 @@ def _kernel(config: Config, entry: QuantizedLayer, images: int) -> Kernel:
             config, rows=images, inner=inner, columns=layer.outputs, **common
         )
     return operator("conv2d").kernel(
-        config, images=images, height=layer.size, width=layer.size, channels=layer.inputs,
-        outputs=layer.outputs, stride=layer.stride, padding=1, **common,
-    )  # fmt: skip
+        config,
+        images=images,
+        height=layer.size,
+        width=layer.size,
+        channels=layer.inputs,
+        outputs=layer.outputs,
+        stride=layer.stride,
+        padding=1,
+        **common,
+    )
 
 
 @lru_cache(maxsize=4)

@@ -18,10 +18,23 @@ import numpy as np
 from vta.hw.errors import VtaError
 
 __all__ = [
-    "CONVOLUTIONS", "DENSE", "LAYERS", "DigitsError", "Layer", "QuantizedLayer", "accuracy",
-    "check_images", "float_activations", "float_logits", "float_parameters", "golden_activations",
-    "golden_logits", "quantize_layer", "quantized_layers", "test_images",
-]  # fmt: skip
+    "CONVOLUTIONS",
+    "DENSE",
+    "LAYERS",
+    "DigitsError",
+    "Layer",
+    "QuantizedLayer",
+    "accuracy",
+    "check_images",
+    "float_activations",
+    "float_logits",
+    "float_parameters",
+    "golden_activations",
+    "golden_logits",
+    "quantize_layer",
+    "quantized_layers",
+    "test_images",
+]
 
 DATA = Path(__file__).resolve().parent / "data"
 INPUT_EXPONENT = 6  # pixels 0..16 mean 0..1; times 4 they are exact as int8

@@ -31,7 +31,7 @@ from vta.sw.models.digits_network import (
     quantize,
     quantize_layer,
     windows,
-)  # fmt: skip
+)
 
 SEED = 0
 TEST_IMAGES = 450
@@ -163,9 +163,12 @@ def quantize_network(images: np.ndarray, parameters: Parameters) -> tuple[Quanti
 
 # Files --------------------------------------------------------------------------------------------
 def save(
-    directory: Path, parameters: Parameters, layers: tuple[QuantizedLayer, ...],
-    images: np.ndarray, labels: np.ndarray,
-) -> None:  # fmt: skip
+    directory: Path,
+    parameters: Parameters,
+    layers: tuple[QuantizedLayer, ...],
+    images: np.ndarray,
+    labels: np.ndarray,
+) -> None:
     """Write float and int8 weights and the test images, three files without pickles."""
     integers: dict[str, np.ndarray] = {}
     for entry in layers:
@@ -174,8 +177,10 @@ def save(
         integers[f"{entry.layer.name}_exponents"] = np.array(entry.exponents, np.int32)
     directory.mkdir(parents=True, exist_ok=True)
     for name, arrays in (
-        ("float", parameters), ("int8", integers), ("test", {"images": images, "labels": labels}),
-    ):  # fmt: skip
+        ("float", parameters),
+        ("int8", integers),
+        ("test", {"images": images, "labels": labels}),
+    ):
         np.savez_compressed(directory / f"digits_{name}.npz", allow_pickle=False, **arrays)
 
 

@@ -12,9 +12,16 @@ from vta.sw.operators.operator import Kernel, Operator, OperatorError, Parameter
 from vta.sw.operators.simple_matmul import SIMPLE_MATMUL
 
 __all__ = [
-    "OPERATORS", "Kernel", "Operator", "OperatorError", "Parameter", "ScheduleFileError", "Tensor",
-    "compile_file", "operator",
-]  # fmt: skip
+    "OPERATORS",
+    "Kernel",
+    "Operator",
+    "OperatorError",
+    "Parameter",
+    "ScheduleFileError",
+    "Tensor",
+    "compile_file",
+    "operator",
+]
 
 OPERATORS: dict[str, Operator] = {
     entry.name: entry for entry in (MATMUL, CONV2D, *ELEMENTWISE, SIMPLE_MATMUL)

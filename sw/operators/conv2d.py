@@ -217,9 +217,15 @@ def build(
     """The kernel of a convolution; `images` is BATCH by default; `tiling` overrides the search."""
     conv = Conv2d(
         images=config.batch if images is None else images,
-        height=height, width=width, channels=channels, outputs=outputs,
-        kernel_height=kernel_height, kernel_width=kernel_width, stride=stride, padding=padding,
-    )  # fmt: skip
+        height=height,
+        width=width,
+        channels=channels,
+        outputs=outputs,
+        kernel_height=kernel_height,
+        kernel_width=kernel_width,
+        stride=stride,
+        padding=padding,
+    )
     epilogue = Epilogue(bias, shift, low, high)
     tensors = _tensors(config, conv, epilogue)
     check_addresses("conv2d", tensors)

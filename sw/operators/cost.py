@@ -145,8 +145,8 @@ def _costs(shape: GemmShape, tiling: Tiling, config: Config, pitch: Tiling) -> _
 def run_length(shape: GemmShape, tiling: Tiling) -> int:
     """GEMM steps in a row that add to one entry: only the first reads ACC, only the last writes.
 
-    As in `vta.sw.compiler.nest`: the two longest loops of the nest are the instruction's, the outer one
-    that with the larger step through ACC, and the others are its uops, which run innermost.
+    As in `vta.sw.compiler.nest`: the two longest loops of the nest are the instruction's, the outer
+    one that with the larger step through ACC, and the others are its uops, which run innermost.
     """
     plane = (tiling.height, tiling.width)
     if shape.steps[0] * shape.columns(tiling.width) == tiling.width * shape.steps[1]:
@@ -292,8 +292,8 @@ def demand(shape: GemmShape, config: Config, *, input_elements: int) -> dict[str
 
     Returns
     -------
-    Cycles by cause (gemm, alu, reads, writes), their `vta.sw.bound` ("bound"), and "with_alu": the same
-    where the ALU passes and the loads of the compute stage do not hide beside GEMM.
+    Cycles by cause (gemm, alu, reads, writes), their `vta.sw.bound` ("bound"), and "with_alu": the
+    same where the ALU passes and the loads of the compute stage do not hide beside GEMM.
     """
     vectors = shape.vectors
     gemm = vectors * shape.inputs * shape.taps

@@ -67,11 +67,14 @@ FUNCTIONS = {
         _Function("minimum", "smaller value", lambda a, b: te.min(a, b), np.minimum),
         _Function("maximum", "larger value", lambda a, b: te.max(a, b), np.maximum),
         _Function(
-            "shift_right", "arithmetic shift by 0 to 31 (a negative constant shifts left)",
-            _shift, _numpy_shift, (0, 31),
+            "shift_right",
+            "arithmetic shift by 0 to 31 (a negative constant shifts left)",
+            _shift,
+            _numpy_shift,
+            (0, 31),
         ),
     )
-}  # fmt: skip
+}
 
 
 def _steps(
@@ -100,9 +103,12 @@ def _range(dtype: str, steps: list[tuple[_Function, int]]) -> tuple[int, int]:
 
 
 def _expression(
-    config: Config, shape: tuple[int, int], dtype: str, operation: str,
+    config: Config,
+    shape: tuple[int, int],
+    dtype: str,
+    operation: str,
     steps: list[tuple[_Function, int]],
-) -> tuple[Any, list[str], list[str]]:  # fmt: skip
+) -> tuple[Any, list[str], list[str]]:
     """(PrimFunc, blocks that copy operands, blocks to inline); `shape` in elements."""
     full = (*shape, config.batch, config.block)
     inlined: list[str] = []
@@ -237,9 +243,7 @@ def _constant(operation: str) -> Parameter:
 ELEMENTWISE = (
     *(
         _operator(
-            function.name,
-            f"element-wise {function.help}, cast to int8",
-            _constant(function.name),
+            function.name, f"element-wise {function.help}, cast to int8", _constant(function.name)
         )
         for function in FUNCTIONS.values()
     ),

@@ -13,8 +13,17 @@ __all__ = ["CLIPPED", "clipped_share", "unclipped_inputs"]
 CLIPPED = 0.5
 """Share of an output's values that may be at its ends: more says little of what came before."""
 FEW = 64  # values of an output, of which the ends alone are a good part
-LIMITS = ((128, 1 << 20), (128, 1 << 16), (128, 1 << 12), (64, 1 << 12), (32, 1 << 10),
-          (16, 1 << 8), (8, 1 << 7), (4, 1 << 6), (2, 1 << 5))  # fmt: skip
+LIMITS = (
+    (128, 1 << 20),
+    (128, 1 << 16),
+    (128, 1 << 12),
+    (64, 1 << 12),
+    (32, 1 << 10),
+    (16, 1 << 8),
+    (8, 1 << 7),
+    (4, 1 << 6),
+    (2, 1 << 5),
+)
 """Ranges of random int8 and int32 values to try, widest first: from -limit to below it."""
 
 Tensors = Mapping[str, np.ndarray]

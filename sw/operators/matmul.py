@@ -44,8 +44,7 @@ def expression(config: Config, rows: int, inner: int, columns: int, epilogue: Ep
     acc = te.compute(
         (rows, columns, batch, block),
         lambda m, n, i, j: te.sum(
-            data[m, ko, i, ki].astype("int32") * weight[n, ko, j, ki].astype("int32"),
-            axis=[ko, ki],
+            data[m, ko, i, ki].astype("int32") * weight[n, ko, j, ki].astype("int32"), axis=[ko, ki]
         ),
         name="acc",
     )

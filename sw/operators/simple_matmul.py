@@ -126,8 +126,8 @@ def build(config: Config, *, form: str) -> Kernel:
     """The thread's product, scheduled in `form`; for BATCH 1 and BLOCK 16, as in the thread."""
     if (config.batch, config.block) != (BATCH, BLOCK_IN):
         raise OperatorError(
-            f"simple_matmul: the thread's schedule is for 1 x 16, not {config.batch} x {config.block}: use "
-            "matmul"
+            "simple_matmul: the thread's schedule is for 1 x 16, not "
+            f"{config.batch} x {config.block}: use matmul"
         )
     schedule, before = FORMS[form]()
 

@@ -16,16 +16,7 @@ from vta.hw.config import Config
 from vta.sw.compiler import CompileError
 from vta.sw.operators.cost import Counts, GemmShape, Tiling, estimate, lower_bound
 
-__all__ = [
-    "KEEP",
-    "GemmShape",
-    "Tiling",
-    "by_step",
-    "choose",
-    "estimate",
-    "fits",
-    "split_copy",
-]
+__all__ = ["KEEP", "GemmShape", "Tiling", "by_step", "choose", "estimate", "fits", "split_copy"]
 
 KEEP = ("", "weights", "inputs")
 NARROW_BEYOND = 1.05  # times the compute cycles: narrow tiles are tried only beyond it

@@ -11,9 +11,19 @@ from vta.hw.isa import INSTRUCTION_BYTES, MEMORIES, MemoryType
 from vta.sw.program import IMAGE_LIMIT, BundleError
 
 __all__ = [
-    "ADDRESSES", "EXPECTED", "PARTS", "REQUIRED", "ROW_MAJOR", "SECOND", "Part", "element_bytes",
-    "find_layer", "read", "suffix_of", "with_suffix",
-]  # fmt: skip
+    "ADDRESSES",
+    "EXPECTED",
+    "PARTS",
+    "REQUIRED",
+    "ROW_MAJOR",
+    "SECOND",
+    "Part",
+    "element_bytes",
+    "find_layer",
+    "read",
+    "suffix_of",
+    "with_suffix",
+]
 
 ROW_MAJOR = "metadata.csv"
 SECOND = "acc_bis"

@@ -10,8 +10,13 @@ from vta.sw.program import Registers
 
 __all__ = ["Area", "Layout"]
 
-AREA_TYPES = {"uop": MemoryType.UOP, "inp": MemoryType.INP, "wgt": MemoryType.WGT,
-              "acc": MemoryType.ACC, "out": MemoryType.OUT}  # fmt: skip
+AREA_TYPES = {
+    "uop": MemoryType.UOP,
+    "inp": MemoryType.INP,
+    "wgt": MemoryType.WGT,
+    "acc": MemoryType.ACC,
+    "out": MemoryType.OUT,
+}
 ELEMENTS = {"uop": 1024, "inp": 48, "wgt": 8, "acc": 64, "out": 512}
 PAGE = 4096
 

@@ -10,8 +10,29 @@ from vta.sw.test_programs.transfers import load, load_uop_noise, nop, store
 
 __all__ = ["alu", "alu_chain", "empty_loop", "gemm", "reset", "reset_then_use"]
 
-IMMEDIATES = (0, 1, 2, -1, -2, 7, 8, 15, 16, 31, 32, 33, -31, -32, -33, 127, -128, 255, 256,
-              32767, -32768)  # fmt: skip
+IMMEDIATES = (
+    0,
+    1,
+    2,
+    -1,
+    -2,
+    7,
+    8,
+    15,
+    16,
+    31,
+    32,
+    33,
+    -31,
+    -32,
+    -33,
+    127,
+    -128,
+    255,
+    256,
+    32767,
+    -32768,
+)
 USUAL = {
     AluOpcode.MIN: (5, 100, 127, 1000, 30000, -3),
     AluOpcode.MAX: (-5, -100, -128, -1000, -30000, 3),
@@ -42,7 +63,9 @@ def _single(walk: IndexWalk) -> IndexWalk:
     return IndexWalk(np.zeros_like(walk.rel), walk.counts, (0, 0))
 
 
-def _place(state: State, name: str, walk: IndexWalk, mask: np.ndarray) -> tuple[IndexWalk, int] | None:
+def _place(
+    state: State, name: str, walk: IndexWalk, mask: np.ndarray
+) -> tuple[IndexWalk, int] | None:
     """A base for the walk within `mask`, or one for a walk on the spot; None: nothing there."""
     recent = name == "ACC"
     base = state.pick(mask, walk.offsets, recent=recent)
@@ -61,8 +84,11 @@ def _between(state: State) -> None:
 def gemm(state: State) -> None:
     """A GEMM over entries that all hold something."""
     n, counts = _random_shape(state)
-    depths = {"ACC": state.config.acc_depth, "INP": state.config.inp_depth,
-              "WGT": state.config.wgt_depth}  # fmt: skip
+    depths = {
+        "ACC": state.config.acc_depth,
+        "INP": state.config.inp_depth,
+        "WGT": state.config.wgt_depth,
+    }
     rows = np.zeros((n, 3), np.int64)
     fields: dict[str, int] = {}
     for column, (pad, name) in enumerate((("ACC", "dst"), ("INP", "src"), ("WGT", "wgt"))):
@@ -99,10 +125,12 @@ def _reset(state: State) -> Gemm | None:
     rows[:, 0] = placed[0].rel + placed[1]
     first = state.place_uops(rows)
     _between(state)
-    noise = {"src_factor_out": state.below(state.config.inp_depth),
-             "src_factor_in": state.below(state.config.inp_depth),
-             "wgt_factor_out": state.below(state.config.wgt_depth),
-             "wgt_factor_in": state.below(state.config.wgt_depth)}  # fmt: skip
+    noise = {
+        "src_factor_out": state.below(state.config.inp_depth),
+        "src_factor_in": state.below(state.config.inp_depth),
+        "wgt_factor_out": state.below(state.config.wgt_depth),
+        "wgt_factor_in": state.below(state.config.wgt_depth),
+    }
     dst = _factors("dst", placed[0])
     instruction = Gemm(reset_reg=1, **_loop_fields(first, n, counts), **dst, **noise)
     state.stream.add(instruction)
@@ -284,9 +312,13 @@ def load_acc(state: State) -> None:
 def empty_loop(state: State) -> None:
     """A GEMM or ALU that executes nothing: none of its indices is checked."""
     limit = 2 * state.config.uop_depth
-    fields = {"uop_bgn": state.below(limit // 2), "uop_end": state.below(limit),
-              "iter_out": state.below(4), "iter_in": 0,
-              "dst_factor_out": state.below(state.config.acc_depth)}  # fmt: skip
+    fields = {
+        "uop_bgn": state.below(limit // 2),
+        "uop_end": state.below(limit),
+        "iter_out": state.below(4),
+        "iter_in": 0,
+        "dst_factor_out": state.below(state.config.acc_depth),
+    }
     if state.chance(0.5):
         fields |= {"iter_out": 0, "iter_in": state.below(4)}
     elif state.chance(0.5):

@@ -9,8 +9,11 @@ from vta.sw.test_programs.state import State
 __all__ = ["load", "load_uop_noise", "nop", "observe", "store", "store_and_load"]
 
 SCRATCHPAD = {
-    MemoryType.INP: "INP", MemoryType.WGT: "WGT", MemoryType.ACC: "ACC", MemoryType.ACC_8BIT: "ACC",
-}  # fmt: skip
+    MemoryType.INP: "INP",
+    MemoryType.WGT: "WGT",
+    MemoryType.ACC: "ACC",
+    MemoryType.ACC_8BIT: "ACC",
+}
 LARGEST = {MemoryType.WGT: 4}  # elements of one transfer; 24 for the others
 
 
@@ -57,9 +60,7 @@ def load(state: State, type: MemoryType, least: int = 0, area: str | None = None
     used = (shape["y_size"] - 1) * shape["x_stride"] + shape["x_size"] if shape["y_size"] else 0
     dram_base = first + state.below(available - used + 1)
     sram_base = _sram_base(state, SCRATCHPAD[type], _entries(shape), depth)
-    state.stream.add(
-        Load(memory_type=type, sram_base=sram_base, dram_base=dram_base, **shape),
-    )
+    state.stream.add(Load(memory_type=type, sram_base=sram_base, dram_base=dram_base, **shape))
 
 
 def _sram_base(state: State, name: str, entries: int, depth: int) -> int:

@@ -49,9 +49,18 @@ class ReadSlave:
     `errors` get SLVERR. `ports` has the AXI signals as attributes.
     """
 
-    def __init__(self, ports: Any, config: Config, memory: np.ndarray, *, base: int = 0,
-                 rng: random.Random | None = None, stall: float = 0.0, latency: int = 1,
-                 errors: frozenset[int] = frozenset()) -> None:  # fmt: skip
+    def __init__(
+        self,
+        ports: Any,
+        config: Config,
+        memory: np.ndarray,
+        *,
+        base: int = 0,
+        rng: random.Random | None = None,
+        stall: float = 0.0,
+        latency: int = 1,
+        errors: frozenset[int] = frozenset(),
+    ) -> None:
         self._ports, self._config, self._memory, self._base = ports, config, memory, base
         self._rng, self._stall, self._latency = rng or random.Random(0), stall, latency
         self.errors = errors
@@ -107,9 +116,18 @@ class WriteSlave:
     is in `errors` get SLVERR and write nothing. W beats are taken before their address too.
     """
 
-    def __init__(self, ports: Any, config: Config, memory: np.ndarray, *, base: int = 0,
-                 rng: random.Random | None = None, stall: float = 0.0, latency: int = 1,
-                 errors: frozenset[int] = frozenset()) -> None:  # fmt: skip
+    def __init__(
+        self,
+        ports: Any,
+        config: Config,
+        memory: np.ndarray,
+        *,
+        base: int = 0,
+        rng: random.Random | None = None,
+        stall: float = 0.0,
+        latency: int = 1,
+        errors: frozenset[int] = frozenset(),
+    ) -> None:
         self._ports, self._config, self._memory, self._base = ports, config, memory, base
         self._rng, self._stall, self._latency = rng or random.Random(0), stall, latency
         self.errors = errors
@@ -184,9 +202,16 @@ class BeatServer:
     Beyond `memory` it repeats.
     """
 
-    def __init__(self, client: Any, config: Config, memory: np.ndarray, *,
-                 rng: random.Random | None = None, stall: float = 0.0,
-                 errors: frozenset[int] = frozenset()) -> None:  # fmt: skip
+    def __init__(
+        self,
+        client: Any,
+        config: Config,
+        memory: np.ndarray,
+        *,
+        rng: random.Random | None = None,
+        stall: float = 0.0,
+        errors: frozenset[int] = frozenset(),
+    ) -> None:
         self._client, self._config, self._memory = client, config, memory
         self._rng, self._stall, self.errors = rng or random.Random(0), stall, errors
         self.bursts: list[tuple[int, int]] = []

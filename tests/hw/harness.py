@@ -17,9 +17,17 @@ from amaranth.sim import Simulator
 from vta.hw.config import Config
 
 __all__ = [
-    "SMALL", "as_struct", "collect", "fields_of", "receive", "send", "simulate", "small",
-    "watch_stable", "words",
-]  # fmt: skip
+    "SMALL",
+    "as_struct",
+    "collect",
+    "fields_of",
+    "receive",
+    "send",
+    "simulate",
+    "small",
+    "watch_stable",
+    "words",
+]
 
 DEADLINE = 5_000
 """Cycles after which a unit that does not finish is taken to hang."""
@@ -28,8 +36,14 @@ Testbench = Callable[[Any], Awaitable[None]]
 
 def small(**changes: int) -> Config:
     """A small core, quick to simulate: 1 x 4, scratchpads of 64 entries, 32-bit bus."""
-    sizes = {"log_block": 2, "log_uop_buff_size": 8, "log_inp_buff_size": 8,
-             "log_wgt_buff_size": 10, "log_acc_buff_size": 10, "axi_data_bits": 32}  # fmt: skip
+    sizes = {
+        "log_block": 2,
+        "log_uop_buff_size": 8,
+        "log_inp_buff_size": 8,
+        "log_wgt_buff_size": 10,
+        "log_acc_buff_size": 10,
+        "axi_data_bits": 32,
+    }
     return Config(**(sizes | changes))
 
 
@@ -37,11 +51,21 @@ SMALL = (
     small(),
     small(log_batch=1, log_inp_buff_size=9, log_acc_buff_size=11, axi_data_bits=64),
     small(axi_data_bits=256),
-    small(log_block=3, log_inp_buff_size=9, log_wgt_buff_size=12, log_acc_buff_size=11,
-          axi_data_bits=128),
-    small(log_block=4, log_inp_buff_size=10, log_wgt_buff_size=14, log_acc_buff_size=12,
-          axi_data_bits=64),
-)  # fmt: skip
+    small(
+        log_block=3,
+        log_inp_buff_size=9,
+        log_wgt_buff_size=12,
+        log_acc_buff_size=11,
+        axi_data_bits=128,
+    ),
+    small(
+        log_block=4,
+        log_inp_buff_size=10,
+        log_wgt_buff_size=14,
+        log_acc_buff_size=12,
+        axi_data_bits=64,
+    ),
+)
 """Configurations whose elements take less than a beat, a beat, and several: all bus widths."""
 
 

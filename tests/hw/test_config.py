@@ -95,10 +95,18 @@ def test_four_a_plus_twenty_has_its_own_limit() -> None:
 def test_vta_config_files_work(tmp_path: Path) -> None:
     path = tmp_path / "vta_config.json"
     keys = {
-        "TARGET": "pynq", "HW_VER": "0.0.2", "LOG_INP_WIDTH": 3, "LOG_WGT_WIDTH": 3,
-        "LOG_ACC_WIDTH": 5, "LOG_BATCH": 0, "LOG_BLOCK": 4, "LOG_UOP_BUFF_SIZE": 15,
-        "LOG_INP_BUFF_SIZE": 15, "LOG_WGT_BUFF_SIZE": 18, "LOG_ACC_BUFF_SIZE": 17,
-    }  # fmt: skip
+        "TARGET": "pynq",
+        "HW_VER": "0.0.2",
+        "LOG_INP_WIDTH": 3,
+        "LOG_WGT_WIDTH": 3,
+        "LOG_ACC_WIDTH": 5,
+        "LOG_BATCH": 0,
+        "LOG_BLOCK": 4,
+        "LOG_UOP_BUFF_SIZE": 15,
+        "LOG_INP_BUFF_SIZE": 15,
+        "LOG_WGT_BUFF_SIZE": 18,
+        "LOG_ACC_BUFF_SIZE": 17,
+    }
     path.write_text(json.dumps(keys))
     assert Config.from_json(path) == Config()
     path.write_text("[]")

@@ -14,17 +14,7 @@ from tests.hw.axi import ReadSlave, WriteSlave
 from tests.hw.frontend.test_control import BUSY, ERROR, FINISH, LAUNCH, Lite
 from tests.hw.harness import simulate, small
 from vta.hw.core import Core
-from vta.hw.isa import (
-    Alu,
-    ErrorClass,
-    Finish,
-    Gemm,
-    Instruction,
-    Load,
-    MemoryType,
-    Raw,
-    Store,
-)
+from vta.hw.isa import Alu, ErrorClass, Finish, Gemm, Instruction, Load, MemoryType, Raw, Store
 from vta.hw.registers import COUNTERS, STAGE_STATES, address_of
 from vta.sw.codec import encode_all, pack_uops
 
@@ -45,12 +35,26 @@ def work(flags: bool = True) -> list[Instruction]:
         UOPS,
         Load(memory_type=MemoryType.ACC, x_size=4, y_size=1, pop_prev=token),
         Gemm(uop_end=1, iter_out=4, iter_in=1, dst_factor_out=1, src_factor_out=1),
-        Alu(alu_opcode=2, use_imm=1, imm=3, uop_end=1, iter_out=4, iter_in=1, dst_factor_out=1,
-            push_next=token),
-        Store(memory_type=MemoryType.OUT, x_size=2, y_size=2, x_stride=3, pop_prev=token,
-              push_prev=token),
+        Alu(
+            alu_opcode=2,
+            use_imm=1,
+            imm=3,
+            uop_end=1,
+            iter_out=4,
+            iter_in=1,
+            dst_factor_out=1,
+            push_next=token,
+        ),
+        Store(
+            memory_type=MemoryType.OUT,
+            x_size=2,
+            y_size=2,
+            x_stride=3,
+            pop_prev=token,
+            push_prev=token,
+        ),
         Finish(pop_next=token),
-    ]  # fmt: skip
+    ]
 
 
 class Bench:
@@ -71,8 +75,11 @@ class Bench:
     async def watch(self, ctx) -> None:
         """Count edges from the launch's write handshake to finish; collect retired indices."""
         dut, bus = self.dut, self.dut.s_axi
-        events = [getattr(dut, f"event_{stage}_{what}") for stage in self.retired
-                  for what in ("retire", "retire_index")]  # fmt: skip
+        events = [
+            getattr(dut, f"event_{stage}_{what}")
+            for stage in self.retired
+            for what in ("retire", "retire_index")
+        ]
         counting = False
         while True:
             _, _, write, address, value, finish, *retired = await ctx.tick().sample(
@@ -86,8 +93,9 @@ class Bench:
             for n, stage in enumerate(self.retired):
                 self.retired[stage] += [retired[2 * n + 1]] * retired[2 * n]
 
-    async def run(self, ctx, lite: Lite, program: list[Instruction], count: int | None = None
-                  ) -> dict[str, int]:  # fmt: skip
+    async def run(
+        self, ctx, lite: Lite, program: list[Instruction], count: int | None = None
+    ) -> dict[str, int]:
         """Launch a program, wait until it ends, check that the bus is quiet; all registers."""
         raw = encode_all(CONFIG, program)
         self.memory[: len(raw)] = raw
@@ -100,8 +108,15 @@ class Bench:
         while not ctx.get(self.dut.finish):
             await ctx.tick()
         await self.check_quiet(ctx)
-        names = ["control", "cycles", "error_class", "error_index", "error_address", "acc_writes",
-                 *(counter.name for counter in COUNTERS)]  # fmt: skip
+        names = [
+            "control",
+            "cycles",
+            "error_class",
+            "error_index",
+            "error_address",
+            "acc_writes",
+            *(counter.name for counter in COUNTERS),
+        ]
         return {name: await lite.read(name) for name in names}
 
     async def check_quiet(self, ctx) -> None:
@@ -185,26 +200,46 @@ ERRORS: dict[str, tuple[list[Instruction], ErrorClass, int]] = {
     "dependency": ([UOPS, Store(push_next=1), Finish()], E.ILLEGAL_DEPENDENCY, 1),
     "LOAD beyond INP": (
         [Load(memory_type=MemoryType.INP, sram_base=63, x_size=2, y_size=1), Finish()],
-        E.SRAM_BOUNDS, 0),
-    "STORE beyond OUT": ([NOP, Store(memory_type=MemoryType.OUT, sram_base=60, x_size=5,
-                                     y_size=1), Finish()], E.SRAM_BOUNDS, 1),
-    "uop_end beyond UOP": ([UOPS, Gemm(uop_end=65, iter_out=1, iter_in=1), Finish()],
-                           E.SRAM_BOUNDS, 1),
-    "dst beyond ACC": ([UOPS, Gemm(reset_reg=1, uop_end=4, iter_out=2, iter_in=1,
-                                   dst_factor_out=1), Finish()], E.SRAM_BOUNDS, 1),
-    "LOAD past 2^32": ([Load(memory_type=MemoryType.WGT, dram_base=0x0FFF_FFFF, x_size=1,
-                             y_size=1), Finish()], E.BUS_ERROR, 0),
+        E.SRAM_BOUNDS,
+        0,
+    ),
+    "STORE beyond OUT": (
+        [NOP, Store(memory_type=MemoryType.OUT, sram_base=60, x_size=5, y_size=1), Finish()],
+        E.SRAM_BOUNDS,
+        1,
+    ),
+    "uop_end beyond UOP": (
+        [UOPS, Gemm(uop_end=65, iter_out=1, iter_in=1), Finish()],
+        E.SRAM_BOUNDS,
+        1,
+    ),
+    "dst beyond ACC": (
+        [UOPS, Gemm(reset_reg=1, uop_end=4, iter_out=2, iter_in=1, dst_factor_out=1), Finish()],
+        E.SRAM_BOUNDS,
+        1,
+    ),
+    "LOAD past 2^32": (
+        [Load(memory_type=MemoryType.WGT, dram_base=0x0FFF_FFFF, x_size=1, y_size=1), Finish()],
+        E.BUS_ERROR,
+        0,
+    ),
     "token that never comes": ([NOP, Gemm(pop_prev=1), Finish()], E.DEADLOCK, 1),
     "token that never comes, twice": (
-        [Store(pop_prev=1), Gemm(pop_prev=1), Finish()], E.DEADLOCK, 0),
+        [Store(pop_prev=1), Gemm(pop_prev=1), Finish()],
+        E.DEADLOCK,
+        0,
+    ),
     "counter that stays full": (
-        [*[Load(memory_type=MemoryType.INP, push_next=1)] * 5, Finish()], E.DEADLOCK, 3),
+        [*[Load(memory_type=MemoryType.INP, push_next=1)] * 5, Finish()],
+        E.DEADLOCK,
+        3,
+    ),
     "queue that stays full": ([*[Store(pop_prev=1)] * 5, Finish()], E.DEADLOCK, 0),
     "FINISH that waits": ([UOPS, Finish(pop_next=1)], E.DEADLOCK, 1),
     "FINISH missing": ([UOPS, NOP], E.NO_FINISH, 2),
     "FINISH not last": ([UOPS, Finish(), NOP], E.NO_FINISH, 2),
     "nothing": ([], E.NO_FINISH, 0),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("part", range(3))
@@ -234,8 +269,11 @@ def test_every_error_is_named_and_leaves_nothing_behind(part: int) -> None:
 def test_bad_responses_are_named_by_instruction_and_address() -> None:
     async def script(ctx, bench: Bench, lite: Lite) -> None:
         wgt, out = BASES["wgt"] + 8, BASES["out"] + 12
-        for where, address, index in ((bench.reads, wgt, 1), (bench.writes, out, 6),
-                                      (bench.reads, BASES["insn"] + 5 * 16 + 8, 5)):  # fmt: skip
+        for where, address, index in (
+            (bench.reads, wgt, 1),
+            (bench.writes, out, 6),
+            (bench.reads, BASES["insn"] + 5 * 16 + 8, 5),
+        ):
             where.errors = frozenset({address})
             result = await bench.run(ctx, lite, work())
             assert result["control"] == FINISH | ERROR

@@ -57,8 +57,10 @@ def test_integers_and_ranges() -> None:
 
 
 INTERNAL = {  # never reach a user: stops of a model, proofs, registers inside the simulator
-    "FormalError", "RegisterError", "Stop",
-}  # fmt: skip
+    "FormalError",
+    "RegisterError",
+    "Stop",
+}
 
 
 def test_every_error_has_the_one_base_class() -> None:

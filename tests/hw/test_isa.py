@@ -31,18 +31,36 @@ from vta.hw.isa import (
 )
 from vta.sw.codec import decode, decode_all, encode, encode_all, pack_uops, unpack_uops
 
-HEAD = {"opcode": (2, 0), "pop_prev": (3, 3), "pop_next": (4, 4), "push_prev": (5, 5),
-        "push_next": (6, 6)}  # fmt: skip
+HEAD = {
+    "opcode": (2, 0),
+    "pop_prev": (3, 3),
+    "pop_next": (4, 4),
+    "push_prev": (5, 5),
+    "push_next": (6, 6),
+}
 TRANSFER = HEAD | {
-    "memory_type": (9, 7), "sram_base": (25, 10), "dram_base": (57, 26), "y_size": (79, 64),
-    "x_size": (95, 80), "x_stride": (111, 96), "y_pad_0": (115, 112), "y_pad_1": (119, 116),
-    "x_pad_0": (123, 120), "x_pad_1": (127, 124),
-}  # fmt: skip
+    "memory_type": (9, 7),
+    "sram_base": (25, 10),
+    "dram_base": (57, 26),
+    "y_size": (79, 64),
+    "x_size": (95, 80),
+    "x_stride": (111, 96),
+    "y_pad_0": (115, 112),
+    "y_pad_1": (119, 116),
+    "x_pad_0": (123, 120),
+    "x_pad_1": (127, 124),
+}
 LOOPS = HEAD | {
-    "reset_reg": (7, 7), "uop_bgn": (20, 8), "uop_end": (34, 21), "iter_out": (48, 35),
-    "iter_in": (62, 49), "dst_factor_out": (74, 64), "dst_factor_in": (85, 75),
-    "src_factor_out": (96, 86), "src_factor_in": (107, 97),
-}  # fmt: skip
+    "reset_reg": (7, 7),
+    "uop_bgn": (20, 8),
+    "uop_end": (34, 21),
+    "iter_out": (48, 35),
+    "iter_in": (62, 49),
+    "dst_factor_out": (74, 64),
+    "dst_factor_in": (85, 75),
+    "src_factor_out": (96, 86),
+    "src_factor_in": (107, 97),
+}
 PUBLISHED = {  # isa.md section 2: (first, last) bit, default configuration
     Opcode.LOAD: TRANSFER,
     Opcode.STORE: TRANSFER,
@@ -66,21 +84,53 @@ def test_default_uop_is_that_of_isa_md() -> None:
 class MemInsn(ctypes.LittleEndianStructure):
     """VTAMemInsn of the published hw_spec.h, default configuration."""
 
-    _fields_ = [(name, ctypes.c_uint64, width) for name, width in (
-        ("opcode", 3), ("pop_prev", 1), ("pop_next", 1), ("push_prev", 1), ("push_next", 1),
-        ("memory_type", 3), ("sram_base", 16), ("dram_base", 32), ("unused", 6), ("y_size", 16),
-        ("x_size", 16), ("x_stride", 16), ("y_pad_0", 4), ("y_pad_1", 4), ("x_pad_0", 4),
-        ("x_pad_1", 4))]  # fmt: skip
+    _fields_ = [
+        (name, ctypes.c_uint64, width)
+        for name, width in (
+            ("opcode", 3),
+            ("pop_prev", 1),
+            ("pop_next", 1),
+            ("push_prev", 1),
+            ("push_next", 1),
+            ("memory_type", 3),
+            ("sram_base", 16),
+            ("dram_base", 32),
+            ("unused", 6),
+            ("y_size", 16),
+            ("x_size", 16),
+            ("x_stride", 16),
+            ("y_pad_0", 4),
+            ("y_pad_1", 4),
+            ("x_pad_0", 4),
+            ("x_pad_1", 4),
+        )
+    ]
 
 
 class GemInsn(ctypes.LittleEndianStructure):
     """VTAGemInsn: gcc begins a new word where a field does not fit the first."""
 
-    _fields_ = [(name, ctypes.c_uint64, width) for name, width in (
-        ("opcode", 3), ("pop_prev", 1), ("pop_next", 1), ("push_prev", 1), ("push_next", 1),
-        ("reset_reg", 1), ("uop_bgn", 13), ("uop_end", 14), ("iter_out", 14), ("iter_in", 14),
-        ("dst_factor_out", 11), ("dst_factor_in", 11), ("src_factor_out", 11),
-        ("src_factor_in", 11), ("wgt_factor_out", 10), ("wgt_factor_in", 10))]  # fmt: skip
+    _fields_ = [
+        (name, ctypes.c_uint64, width)
+        for name, width in (
+            ("opcode", 3),
+            ("pop_prev", 1),
+            ("pop_next", 1),
+            ("push_prev", 1),
+            ("push_next", 1),
+            ("reset_reg", 1),
+            ("uop_bgn", 13),
+            ("uop_end", 14),
+            ("iter_out", 14),
+            ("iter_in", 14),
+            ("dst_factor_out", 11),
+            ("dst_factor_in", 11),
+            ("src_factor_out", 11),
+            ("src_factor_in", 11),
+            ("wgt_factor_out", 10),
+            ("wgt_factor_in", 10),
+        )
+    ]
 
 
 @settings(max_examples=100, deadline=None)
@@ -214,8 +264,12 @@ def test_imm_is_signed() -> None:
 def test_memory_types() -> None:
     config = Config()
     assert {m.type: m.element_bytes(config) for m in MEMORIES.values()} == {
-        MemoryType.UOP: 4, MemoryType.WGT: 256, MemoryType.INP: 16, MemoryType.ACC: 64,
-        MemoryType.OUT: 16, MemoryType.ACC_8BIT: 16,
-    }  # fmt: skip
+        MemoryType.UOP: 4,
+        MemoryType.WGT: 256,
+        MemoryType.INP: 16,
+        MemoryType.ACC: 64,
+        MemoryType.OUT: 16,
+        MemoryType.ACC_8BIT: 16,
+    }
     load_stage = {m.type for m in MEMORIES.values() if m.stage == Stage.LOAD}
     assert load_stage == {MemoryType.INP, MemoryType.WGT}

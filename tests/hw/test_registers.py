@@ -16,9 +16,17 @@ from vta.hw.registers import (
 def test_vta_registers_are_where_drivers_expect_them() -> None:
     ours = {r.address: r.name for r in REGISTERS if r.address < 0x40}
     assert ours == {
-        0x00: "control", 0x04: "cycles", 0x08: "insn_count", 0x0C: "insn", 0x10: "uop",
-        0x14: "inp", 0x18: "wgt", 0x1C: "acc", 0x20: "out", 0x24: "acc_writes",
-    }  # fmt: skip
+        0x00: "control",
+        0x04: "cycles",
+        0x08: "insn_count",
+        0x0C: "insn",
+        0x10: "uop",
+        0x14: "inp",
+        0x18: "wgt",
+        0x1C: "acc",
+        0x20: "out",
+        0x24: "acc_writes",
+    }
 
 
 def test_addresses_are_distinct_aligned_and_in_the_window() -> None:
@@ -49,9 +57,18 @@ def test_every_state_of_a_stage_is_counted_once() -> None:
 def test_configuration_words_hold_the_configuration() -> None:
     word0, word1 = configuration_words(Config.preset("4x32", axi_data_bits=256))
     config = Config.preset("4x32", axi_data_bits=256)
-    values = [word0 >> lsb & mask for lsb, mask in (
-        (0, 15), (4, 15), (8, 31), (13, 31), (18, 31), (23, 31), (28, 15))]  # fmt: skip
-    assert values == [2, 5, config.log_uop_depth, config.log_inp_depth, config.log_wgt_depth,
-                      config.log_acc_depth, 5]  # fmt: skip
+    values = [
+        word0 >> lsb & mask
+        for lsb, mask in ((0, 15), (4, 15), (8, 31), (13, 31), (18, 31), (23, 31), (28, 15))
+    ]
+    assert values == [
+        2,
+        5,
+        config.log_uop_depth,
+        config.log_inp_depth,
+        config.log_wgt_depth,
+        config.log_acc_depth,
+        5,
+    ]
     assert (word1 & 0xFFFF, word1 >> 16) == (512, 255)
     assert word0 < 1 << 32

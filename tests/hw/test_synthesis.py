@@ -17,10 +17,12 @@ module \vta.engine.load.loader.plans
 
 def figures(**changes: object) -> Figures:
     values: dict = {
-        "flow": "xilinx7", "config": "1x16_64", "resources": {"LUT": 1000.0, "DSP": 304.0},
+        "flow": "xilinx7",
+        "config": "1x16_64",
+        "resources": {"LUT": 1000.0, "DSP": 304.0},
         "units": {"compute.issue": {"LUT": 200.0, "DSP": 0.0}, "wgt": {"LUT": 800.0}},
         "memories": {"wgt.bank_0_0": "block RAM"},
-    }  # fmt: skip
+    }
     return Figures(**values | changes)
 
 
@@ -31,8 +33,9 @@ def test_growth_within_the_tolerance_passes() -> None:
 
 def test_what_grew_is_named() -> None:
     units = {"compute.issue": {"LUT": 300.0, "DSP": 0.0}, "wgt": {"LUT": 800.0}}
-    failures = check(figures(resources={"LUT": 1100.0, "DSP": 304.0}, units=units),
-                     figures()).failures  # fmt: skip
+    failures = check(
+        figures(resources={"LUT": 1100.0, "DSP": 304.0}, units=units), figures()
+    ).failures
     assert len(failures) == 2
     assert "LUT: 1100, baseline 1000" in failures[0]
     assert failures[1].split() == ["compute.issue:", "300,", "baseline", "200"]
@@ -70,7 +73,7 @@ def test_cells_belong_to_units() -> None:
         ("engine.load.loader.plans.level_LUT4_O", "load.loader"),
         ("engine.compute.execute.denied_LUT6_O", "compute.execute"),
         ("somewhere_LUT2_O", "ports"),
-    ):  # fmt: skip
+    ):
         assert units.unit_of(cell) == unit
     total, by_unit = units.count({"engine.compute.x": "LUT6", "y": "CARRY4"}, {"LUT6": ("LUT", 1)})
     assert (total, by_unit) == ({"LUT": 1}, {"compute": {"LUT": 1}})

@@ -53,8 +53,13 @@ async def known_values(dut) -> None:
 async def written_values_come_back_whatever_the_pauses(dut) -> None:
     master = await _start(dut)
     writer, reader = master.write_if, master.read_if
-    channels = (writer.aw_channel, writer.w_channel, writer.b_channel, reader.ar_channel,
-                reader.r_channel)  # fmt: skip
+    channels = (
+        writer.aw_channel,
+        writer.w_channel,
+        writer.b_channel,
+        reader.ar_channel,
+        reader.r_channel,
+    )
     for n, channel in enumerate(channels):
         channel.set_pause_generator(_pauses(SEED + n))
     draw = random.Random(SEED)
@@ -73,8 +78,10 @@ async def accesses_may_overlap(dut) -> None:
     master = await _start(dut)
     for name in BASES:
         await master.write_dword(address_of(name), 0)
-    operations = [master.init_write(address_of(name), (ALIGNMENT * (n + 1)).to_bytes(4, "little"))
-                  for n, name in enumerate(BASES)]  # fmt: skip
+    operations = [
+        master.init_write(address_of(name), (ALIGNMENT * (n + 1)).to_bytes(4, "little"))
+        for n, name in enumerate(BASES)
+    ]
     reads = [master.init_read(address_of("identification"), 4) for _ in range(4)]
     for operation in (*operations, *reads):
         await operation.wait()

@@ -28,8 +28,9 @@ def _structure(name: str, *members: str) -> type[ctypes.Structure]:
     return type(name, (ctypes.Structure,), {"_fields_": fields})
 
 
-Address = _structure("Address", "valid", "ready", "address", "len", "size", "burst", "id", "cache",
-                     "prot")  # fmt: skip
+Address = _structure(
+    "Address", "valid", "ready", "address", "len", "size", "burst", "id", "cache", "prot"
+)
 Data = _structure("Data", "valid", "ready", "last", "id", "response", "strobes", f"data*{WORDS}")
 Response = _structure("Response", "valid", "ready", "id", "response")
 LiteAddress = _structure("LiteAddress", "valid", "ready", "address", "prot")
@@ -39,15 +40,28 @@ LiteData = _structure("LiteData", "valid", "ready", "data", "strobes", "response
 class Axi(ctypes.Structure):
     """`vta::Axi` of sim/native/axi.h."""
 
-    _fields_ = [("ar", Address), ("r", Data), ("aw", Address), ("w", Data), ("b", Response),
-                ("reset", ctypes.c_uint32), ("finish", ctypes.c_uint32)]  # fmt: skip
+    _fields_ = [
+        ("ar", Address),
+        ("r", Data),
+        ("aw", Address),
+        ("w", Data),
+        ("b", Response),
+        ("reset", ctypes.c_uint32),
+        ("finish", ctypes.c_uint32),
+    ]
 
 
 class Lite(ctypes.Structure):
     """`vta::Lite` of sim/native/axi.h."""
 
-    _fields_ = [("aw", LiteAddress), ("w", LiteData), ("b", LiteData), ("ar", LiteAddress),
-                ("r", LiteData), ("reset", ctypes.c_uint32)]  # fmt: skip
+    _fields_ = [
+        ("aw", LiteAddress),
+        ("w", LiteData),
+        ("b", LiteData),
+        ("ar", LiteAddress),
+        ("r", LiteData),
+        ("reset", ctypes.c_uint32),
+    ]
 
 
 def burst(channel, address: int, beats: int, *, size: int = 3, kind: int = INCR, id: int = 0):
@@ -64,16 +78,32 @@ def copy_of(structure):
 @cache
 def library() -> ctypes.CDLL:
     """Compile the models; again where a source has changed."""
-    sources = [Path(__file__).with_name("models.cpp"), SOURCES / "memory.cpp",
-               SOURCES / "checker.cpp"]  # fmt: skip
+    sources = [
+        Path(__file__).with_name("models.cpp"),
+        SOURCES / "memory.cpp",
+        SOURCES / "checker.cpp",
+    ]
     headers = sorted(SOURCES.glob("*.h"))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in [*sources, *headers]))
     target = build_directory() / "models" / f"{digest.hexdigest()[:16]}.so"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         half = target.with_suffix(f".{np.random.default_rng().integers(1 << 62)}")
-        command = ["g++", "-std=c++20", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-shared",
-                   "-fPIC", f"-I{SOURCES}", "-o", half, *sources]  # fmt: skip
+        command = [
+            "g++",
+            "-std=c++20",
+            "-O1",
+            "-g",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-shared",
+            "-fPIC",
+            f"-I{SOURCES}",
+            "-o",
+            half,
+            *sources,
+        ]
         subprocess.run(command, check=True)
         half.rename(target)
     lib = ctypes.CDLL(str(target))
@@ -138,10 +168,12 @@ class MemoryModel:
         options = (latency, *stall, int(out_of_order))
         self._this = ctypes.c_void_p(
             self._lib.memory_new(
-                pointer, *map(ctypes.c_uint64, numbers), ctypes.c_uint32(bus_bytes),
+                pointer,
+                *map(ctypes.c_uint64, numbers),
+                ctypes.c_uint32(bus_bytes),
                 *map(ctypes.c_uint64, options),
             )
-        )  # fmt: skip
+        )
         self.port = Axi()
         self._outputs = Axi()
         self.cycle = 0
@@ -152,9 +184,13 @@ class MemoryModel:
 
     def add_fault(self, start: int, end: int, *, write: bool, response: int, nth: int = 0) -> None:
         self._lib.memory_fault(
-            self._this, ctypes.c_uint64(start), ctypes.c_uint64(end), int(write), response,
+            self._this,
+            ctypes.c_uint64(start),
+            ctypes.c_uint64(end),
+            int(write),
+            response,
             ctypes.c_uint64(nth),
-        )  # fmt: skip
+        )
 
     def edge(self) -> Axi:
         """One clock edge; what stood on the port at it."""

@@ -29,9 +29,11 @@ def console() -> Console:
 
 
 QUICK_GROUPS = {
-    *(f"streams, latency {latency}" for latency in LATENCIES), "one more instruction", pages.SEED,
+    *(f"streams, latency {latency}" for latency in LATENCIES),
+    "one more instruction",
+    pages.SEED,
     pages.DIGITS,
-}  # fmt: skip
+}
 
 
 # Against the baseline and the targets -------------------------------------------------------------
@@ -254,9 +256,10 @@ def test_bus_transfers_are_whole_beats(bits: int) -> None:
         program = buses.program(rows, 2, config)
         assert check(program).errors == [], rows
         moved = [
-            i for i in program.instructions()
+            i
+            for i in program.instructions()
             if isinstance(i, Load | Store) and i.memory_type == rows.type and i.x_size
-        ]  # fmt: skip
+        ]
         nbytes = MEMORIES[rows.type].element_bytes(config)
         for transfer in moved[-2:]:
             base = getattr(program.registers, MEMORIES[rows.type].base)

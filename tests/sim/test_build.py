@@ -158,8 +158,14 @@ with RtlDevice(progress=lambda text: print("it builds:", text)) as device:
 
 
 def _python(code: str, **environment: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, check=False,
-                          env=os.environ | environment, capture_output=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+        capture_output=True,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -204,8 +210,10 @@ def test_a_build_directory_with_a_space(tmp_path: Path) -> None:
     said = _python(code, VTA_BUILD=str(place), PATH=path).splitlines()
     assert said[-1] == "it runs"
     assert [text.split(": ")[-1].split()[0] for text in said[:-1]] == [
-        "generating", "Verilator", "compiling"
-    ]  # fmt: skip
+        "generating",
+        "Verilator",
+        "compiling",
+    ]
     assert len(list(place.glob("sim/*/simulator"))) == 1
 
 

@@ -86,8 +86,13 @@ def _insert(index: int, source: int) -> Callable[[Edges], None]:
 
 def _address(index: int, channel: str, **fields: int) -> Callable[[Edges], None]:
     """The same field in the waiting and in the accepted edge of an address."""
-    return _both(*(_change(n, f"{channel}.{name}", value)
-                   for n in (index, index + 1) for name, value in fields.items()))  # fmt: skip
+    return _both(
+        *(
+            _change(n, f"{channel}.{name}", value)
+            for n in (index, index + 1)
+            for name, value in fields.items()
+        )
+    )
 
 
 def _after_finish(channel: str) -> Callable[[Edges], None]:
@@ -118,24 +123,34 @@ BROKEN = {
     "AR 0x1ff8: 2 beats cross a 4 KiB boundary": _address(READ_WAITS, "ar", address=0x1FF8),
     "AW 0x2ff4: 3 beats cross a 4 KiB boundary": _both(
         _address(WRITE_WAITS, "aw", address=0x2FF4),
-        _change(DATA_WAITS, "w.strobes", 0xF0), _change(DATA, "w.strobes", 0xF0)),
+        _change(DATA_WAITS, "w.strobes", 0xF0),
+        _change(DATA, "w.strobes", 0xF0),
+    ),
     "R: a beat with ID 4, which no read is waiting for": _both(
-        *(_change(n, "r.id", 4) for n in range(BEAT_WAITS, LAST_BEAT + 1))),
+        *(_change(n, "r.id", 4) for n in range(BEAT_WAITS, LAST_BEAT + 1))
+    ),
     "R: a beat with ID 3, which no read is waiting for": _drop(READ_WAITS, READ),
     "R: RLAST is 1 at beat 0 of a burst of 2": _both(
-        _change(BEAT_WAITS, "r.last", 1), _change(BEAT, "r.last", 1)),
+        _change(BEAT_WAITS, "r.last", 1), _change(BEAT, "r.last", 1)
+    ),
     "R: RLAST is 0 at beat 1 of a burst of 2": _both(
-        _change(LAST_BEAT - 1, "r.last", 0), _change(LAST_BEAT, "r.last", 0)),
+        _change(LAST_BEAT - 1, "r.last", 0), _change(LAST_BEAT, "r.last", 0)
+    ),
     "W: WLAST is 1 at beat 0 of the burst at 0x2004, which has 3": _both(
-        _change(DATA_WAITS, "w.last", 1), _change(DATA, "w.last", 1)),
+        _change(DATA_WAITS, "w.last", 1), _change(DATA, "w.last", 1)
+    ),
     "W: WLAST is 0 at beat 2 of the burst at 0x2004, which has 3": _both(
-        _change(LAST_DATA - 1, "w.last", 0), _change(LAST_DATA, "w.last", 0)),
+        _change(LAST_DATA - 1, "w.last", 0), _change(LAST_DATA, "w.last", 0)
+    ),
     "W: strobes 0xff at beat 0 of the burst at 0x2004 go beyond its lanes 0xf0": _both(
-        _change(DATA_WAITS, "w.strobes", 0xFF), _change(DATA, "w.strobes", 0xFF)),
+        _change(DATA_WAITS, "w.strobes", 0xFF), _change(DATA, "w.strobes", 0xFF)
+    ),
     "W: strobes 0x1ff at beat 1": _both(
-        *(_change(n, "w.strobes", 0x1FF) for n in (DATA_WAITS + 2, DATA + 2))),
+        *(_change(n, "w.strobes", 0x1FF) for n in (DATA_WAITS + 2, DATA + 2))
+    ),
     "B: a response with ID 6, which no complete write is waiting for": _both(
-        _change(RESPONSE_WAITS, "b.id", 6), _change(RESPONSE, "b.id", 6)),
+        _change(RESPONSE_WAITS, "b.id", 6), _change(RESPONSE, "b.id", 6)
+    ),
     "B: a response with ID 5, which no complete write": _insert(DATA_WAITS, RESPONSE),
     "finish rose with 1 reads in flight": _drop(LAST_BEAT - 1, LAST_BEAT),
     "finish rose with 1 writes unanswered": _drop(RESPONSE_WAITS, RESPONSE),
@@ -143,7 +158,7 @@ BROKEN = {
     "AW 0x2004: after finish": _after_finish("aw"),
     "finish rose with write data that has no address": _insert(RESPONSE, DATA + 4),
     "finish rose while AR was valid": _change(FINISH, "ar.valid", 1),
-}  # fmt: skip
+}
 
 
 def _violations(edges: Edges) -> list[str]:

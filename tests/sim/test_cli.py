@@ -83,9 +83,7 @@ def test_any_name_is_printed_as_it_is(
     """Not as the markup of the library that prints the tables."""
     program = dataclasses.replace(Program.load(_wrong(tmp_path)), name=name)
     program.save(tmp_path / "odd.npz")
-    status, out, err = _vta(
-        capsys, "run", tmp_path / "odd.npz", "--device", "golden", "--split",
-    )  # fmt: skip
+    status, out, err = _vta(capsys, "run", tmp_path / "odd.npz", "--device", "golden", "--split")
     assert (status, err) == (Exit.WRONG, "")
     assert out.count(name) == 2
 
@@ -114,8 +112,13 @@ def test_run_finds_the_wrong_byte(capsys: pytest.CaptureFixture[str], tmp_path: 
     path = tmp_path / "result.json"
     status, out, _ = _vta(capsys, "run", STREAM, _wrong(tmp_path), "--json", path)
     assert status == 1
-    for text in ("mismatch", "1 of 36864 expected bytes differ; the first at", "in segment OUT3",
-                 "to be written by instruction", "the program is wrong"):  # fmt: skip
+    for text in (
+        "mismatch",
+        "1 of 36864 expected bytes differ; the first at",
+        "in segment OUT3",
+        "to be written by instruction",
+        "the program is wrong",
+    ):
         assert text in out
     good, bad = json.loads(path.read_text())
     assert good["match"] and not bad["match"]
@@ -139,8 +142,10 @@ def test_run_with_a_stream_in_error(capsys: pytest.CaptureFixture[str], tmp_path
 def test_run_options_reach_the_memory(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     cycles = {}
     for name, options in {
-        "plain": (), "latency": ("--latency", 200), "stall": ("--stall", 3),
-    }.items():  # fmt: skip
+        "plain": (),
+        "latency": ("--latency", 200),
+        "stall": ("--stall", 3),
+    }.items():
         path = tmp_path / f"{name}.json"
         assert _vta(capsys, "run", STREAM, "--json", path, *options)[0] == 0
         cycles[name] = json.loads(path.read_text())[0]["cycles"]
@@ -367,9 +372,18 @@ def test_check_counts_warnings_if_strict(
 def test_compile_and_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "m.npz"
     status, out, _ = _vta(
-        capsys, "compile", "matmul", "rows=2", "inner=32", "columns=16", "bias=true", "shift=4",
-        "low=none", "-o", path,
-    )  # fmt: skip
+        capsys,
+        "compile",
+        "matmul",
+        "rows=2",
+        "inner=32",
+        "columns=16",
+        "bias=true",
+        "shift=4",
+        "low=none",
+        "-o",
+        path,
+    )
     assert status == 0 and out.startswith(f"{path}: ")
     assert _vta(capsys, "run", path)[0] == 0
 
@@ -435,6 +449,11 @@ def test_verilog(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
 
 def test_a_closed_pipe_is_no_error() -> None:
     command = f"{sys.executable} -m vta.sim.cli disasm {STREAM} | head -1"
-    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], cwd=ROOT, check=False,
-                          capture_output=True, text=True)  # fmt: skip
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert "Traceback" not in done.stderr

@@ -13,15 +13,7 @@ import pytest
 from tests.sim.programs import run_and_compare
 from vta.hw.config import Config
 from vta.hw.errors import OptionError
-from vta.hw.isa import (
-    ErrorClass,
-    Finish,
-    Gemm,
-    Load,
-    MemoryType,
-    Stage,
-    Store,
-)
+from vta.hw.isa import ErrorClass, Finish, Gemm, Load, MemoryType, Stage, Store
 from vta.hw.registers import IDENTIFICATION, VERSION, configuration_words
 from vta.sim.device import Hang, RtlDevice
 from vta.sim.options import Fault, RunOptions
@@ -45,9 +37,13 @@ def _program(
     code = encode_all(config, instructions)
     image[: len(code)] = code
     return Program(
-        name=name, config=config, memory=image, memory_base=BASE, memory_size=nbytes,
+        name=name,
+        config=config,
+        memory=image,
+        memory_base=BASE,
+        memory_size=nbytes,
         registers=Registers(insn_count=len(instructions), insn=BASE),
-    )  # fmt: skip
+    )
 
 
 def test_the_core_says_what_it_is(device: RtlDevice) -> None:
@@ -105,8 +101,9 @@ def test_poison_fills_the_scratchpads_from_its_seed(device: RtlDevice) -> None:
     np.testing.assert_array_equal(out.view(np.int8), words.astype(np.int8))
 
 
-@pytest.mark.parametrize("config", [Config(), Config.preset("1x4", axi_data_bits=32)],
-                         ids=lambda config: config.name)  # fmt: skip
+@pytest.mark.parametrize(
+    "config", [Config(), Config.preset("1x4", axi_data_bits=32)], ids=lambda config: config.name
+)
 def test_scratchpads_start_with_zeros(rtl: Callable[[Config], RtlDevice], config: Config) -> None:
     """Whatever the run before left: the ACC of a poison program, seen through OUT."""
     program, device = _read_back(config), rtl(config)
@@ -132,8 +129,12 @@ def test_every_scratchpad_is_poisoned() -> None:
     for name in ("1x4", "2x8", "1x16", "4x16"):
         config = Config.preset(name)
         loads = [i for i in poison_program(config, 0).instructions() if isinstance(i, Load)]
-        depths = {MemoryType.UOP: config.uop_depth, MemoryType.INP: config.inp_depth,
-                  MemoryType.WGT: config.wgt_depth, MemoryType.ACC: config.acc_depth}  # fmt: skip
+        depths = {
+            MemoryType.UOP: config.uop_depth,
+            MemoryType.INP: config.inp_depth,
+            MemoryType.WGT: config.wgt_depth,
+            MemoryType.ACC: config.acc_depth,
+        }
         for kind, depth in depths.items():
             rows = [i for i in loads if i.memory_type == kind]
             covered = np.zeros(depth, bool)
@@ -288,9 +289,7 @@ def test_a_launch_while_busy_is_ignored_and_told(device: RtlDevice) -> None:
     assert again.cycles == plain.cycles
 
 
-def test_a_bad_register_write_ends_in_a_clear_error(
-    rtl: Callable[[Config], RtlDevice],
-) -> None:
+def test_a_bad_register_write_ends_in_a_clear_error(rtl: Callable[[Config], RtlDevice]) -> None:
     with pytest.raises(KeyError, match="no_such_register"):
         rtl(Config()).access(("no_such_register",))
 

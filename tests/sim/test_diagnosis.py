@@ -7,14 +7,7 @@ import pytest
 
 from tests.sim.test_device import BASE, _program
 from vta.hw.config import Config
-from vta.hw.isa import (
-    Alu,
-    ErrorClass,
-    Finish,
-    Load,
-    MemoryType,
-    Store,
-)
+from vta.hw.isa import Alu, ErrorClass, Finish, Load, MemoryType, Store
 from vta.hw.registers import StageState
 from vta.sim.device import Hang, ProtocolViolation, RtlDevice
 from vta.sim.diagnosis import describe_instruction, diagnose, explain_early_finish
@@ -63,19 +56,29 @@ def _without(index: int, flag: str) -> Program:
 @pytest.mark.parametrize(
     ("index", "flag", "waiting", "lines"),
     [
-        (0, "push_next", 1, [
-            r"compute: WAIT_PREV_TOKEN .* at instruction 1: load acc .* pop\.prev",
-            r"  it waits for token 1 from load, but the program pushes 0 there: nobody",
-            r"store: WAIT_PREV_TOKEN .* at instruction 3: store out",
-            r"  it waits for token 1 from compute, pushed by instruction 2: .* behind",
-        ]),
-        (3, "push_prev", 4, [
-            r"compute: WAIT_NEXT_TOKEN .* at instruction 4: finish pop\.next",
-            r"  it waits for token 1 from store, but the program pushes 0 there",
-            r"store: idle, no instruction",
-        ]),
+        (
+            0,
+            "push_next",
+            1,
+            [
+                r"compute: WAIT_PREV_TOKEN .* at instruction 1: load acc .* pop\.prev",
+                r"  it waits for token 1 from load, but the program pushes 0 there: nobody",
+                r"store: WAIT_PREV_TOKEN .* at instruction 3: store out",
+                r"  it waits for token 1 from compute, pushed by instruction 2: .* behind",
+            ],
+        ),
+        (
+            3,
+            "push_prev",
+            4,
+            [
+                r"compute: WAIT_NEXT_TOKEN .* at instruction 4: finish pop\.next",
+                r"  it waits for token 1 from store, but the program pushes 0 there",
+                r"store: idle, no instruction",
+            ],
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_deadlock_names_the_missing_token(
     device: RtlDevice, index: int, flag: str, waiting: int, lines: list[str]
 ) -> None:
@@ -95,8 +98,11 @@ def test_a_memory_that_never_answers_is_found(device: RtlDevice) -> None:
     text = str(hang.value)
     assert text.startswith("unanswered hangs: nothing has moved for 20000 cycles")
     assert re.search(r"load: WAIT_BUS .* at instruction 0: load inp", text), text
-    assert re.search(r"it waits for token 1 from load, pushed by instruction 0: .*, "
-                     r"which load is at now", text), text  # fmt: skip
+    assert re.search(
+        r"it waits for token 1 from load, pushed by instruction 0: .*, "
+        r"which load is at now",
+        text,
+    ), text
     assert device.run(_program(_pipeline())).error is None
 
 
@@ -108,8 +114,15 @@ def test_a_write_that_is_never_answered(device: RtlDevice) -> None:
 
 # Without a core -----------------------------------------------------------------------------------
 def _values(program: Program, **known: int) -> dict[str, int]:
-    names = ("fetch_index", "load_index", "compute_index", "store_index", "stage_states",
-             "tokens_0", "tokens_1")  # fmt: skip
+    names = (
+        "fetch_index",
+        "load_index",
+        "compute_index",
+        "store_index",
+        "stage_states",
+        "tokens_0",
+        "tokens_1",
+    )
     return dict.fromkeys(names, 0) | {"fetch_index": program.registers.insn_count} | known
 
 
@@ -126,8 +139,11 @@ def test_a_lost_token_is_the_cores_fault() -> None:
 
 def test_a_full_counter_names_who_should_pop() -> None:
     config = Config(token_capacity=2)
-    instructions = [*[Load(memory_type=INP, push_next=1)] * 4,
-                    *[Load(memory_type=UOP, pop_prev=1)] * 4, Finish()]  # fmt: skip
+    instructions = [
+        *[Load(memory_type=INP, push_next=1)] * 4,
+        *[Load(memory_type=UOP, pop_prev=1)] * 4,
+        Finish(),
+    ]
     program = dataclasses.replace(_program(instructions), config=config)
     states = _states(load=StageState.WAIT_NEXT_ROOM, compute=StageState.BUSY)
     values = _values(program, stage_states=states, load_index=2, compute_index=4, tokens_0=2)
@@ -159,6 +175,12 @@ def test_an_instruction_is_described_with_its_origin() -> None:
 def test_a_program_without_instructions_can_be_described() -> None:
     config = Config()
     code = encode_all(config, [])
-    program = Program(name="empty", config=config, registers=Registers(insn_count=0, insn=BASE),
-                      memory=code, memory_base=BASE, memory_size=4096)  # fmt: skip
+    program = Program(
+        name="empty",
+        config=config,
+        registers=Registers(insn_count=0, insn=BASE),
+        memory=code,
+        memory_base=BASE,
+        memory_size=4096,
+    )
     assert diagnose(program, _values(program))[0] == "fetch: idle, 0 of 0 instructions dispatched"

@@ -84,8 +84,11 @@ def test_reads_come_after_the_latency_then_one_beat_a_cycle(latency: int, bus_by
     first = master.at["ar"][0]
     assert master.at["ar"] == [first, first + 1, first + 2], "addresses are always taken"
     assert master.at["r"] == [first + latency + n for n in range(21)]
-    expected = [memory[0x100 : 0x100 + 16 * bus_bytes], memory[0x800 : 0x800 + 4 * bus_bytes],
-                memory[:bus_bytes]]  # fmt: skip
+    expected = [
+        memory[0x100 : 0x100 + 16 * bus_bytes],
+        memory[0x800 : 0x800 + 4 * bus_bytes],
+        memory[:bus_bytes],
+    ]
     np.testing.assert_array_equal(
         np.concatenate([b[3] for b in master.beats]), np.concatenate(expected)
     )
@@ -178,8 +181,12 @@ def test_stalls_hold_every_channel_back_and_change_nothing_else(seed: int) -> No
     np.testing.assert_array_equal(read, _memory()[0x2000 : 0x2000 + 2048], f"seed {seed}")
     np.testing.assert_array_equal(memory[:2048], data, f"seed {seed}")
     assert {name: len(at) for name, at in master.at.items()} == {
-        "ar": 32, "r": 256, "aw": 32, "w": 256, "b": 32,
-    }  # fmt: skip
+        "ar": 32,
+        "r": 256,
+        "aw": 32,
+        "w": 256,
+        "b": 32,
+    }
     for channel in ("ar", "r", "aw", "w", "b"):
         assert model.stalled(channel) > 0, f"channel {channel}, seed {seed}"
         assert model.accepted(channel) == len(master.at[channel])

@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 
 from vta.hw.config import Config
-from vta.hw.isa import (
-    Alu,
-    Finish,
-    Gemm,
-    Load,
-    MemoryType,
-)
+from vta.hw.isa import Alu, Finish, Gemm, Load, MemoryType
 from vta.sim.limits import cycle_limit
 from vta.sim.options import Fault, RunOptions
 from vta.sw.codec import encode_all
@@ -48,9 +42,13 @@ def _program(*instructions: object) -> Program:
     config = Config()
     code = encode_all(config, [*instructions, Finish()])  # type: ignore[list-item]
     return Program(
-        name="limits", config=config, memory=code, memory_base=0x10000, memory_size=1 << 20,
+        name="limits",
+        config=config,
+        memory=code,
+        memory_base=0x10000,
+        memory_size=1 << 20,
         registers=Registers(insn_count=len(code) // 16, insn=0x10000),
-    )  # fmt: skip
+    )
 
 
 def _limit(*instructions: object, **options: int) -> int:

@@ -15,9 +15,10 @@ from vta.sim.process import cocotb_environment
 MODULE = "tests.sim.cocotb_registers"
 SOURCE = Path(__file__).with_name("cocotb_registers.py")
 TESTS = [
-    node.name for node in ast.parse(SOURCE.read_text()).body
+    node.name
+    for node in ast.parse(SOURCE.read_text()).body
     if isinstance(node, ast.AsyncFunctionDef) and node.decorator_list
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +29,15 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ET.Element]:
     fd = os.memfd_create("unused")
     env |= {"VTA_SOCKET": str(fd), "VTA_DRAM": str(fd), "VTA_SHARE": str(fd)}
     simulator = build_simulator(Config())
-    done = subprocess.run([simulator.path], env=env, cwd=directory, capture_output=True, text=True,
-                          timeout=120, check=False)  # fmt: skip
+    done = subprocess.run(
+        [simulator.path],
+        env=env,
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     os.close(fd)
     file = directory / "results.xml"
     assert file.exists(), done.stdout[-3000:] + done.stderr[-3000:]

@@ -22,8 +22,14 @@ def _program() -> Program:
 def _result(program: Program, **changes: object) -> Result:
     memory = GoldenDevice().run(program).memory
     counters = dict.fromkeys((c.name for c in COUNTERS), 0)
-    counters |= {"gemm_uops": 250, "compute_gemm": 300, "compute_alu": 100, "compute_idle": 600,
-                 "read_beats": 400, "write_beats": 100}  # fmt: skip
+    counters |= {
+        "gemm_uops": 250,
+        "compute_gemm": 300,
+        "compute_alu": 100,
+        "compute_idle": 600,
+        "read_beats": 400,
+        "write_beats": 100,
+    }
     return Result(**({"memory": memory, "cycles": 1000, "counters": counters} | changes))
 
 
@@ -86,25 +92,29 @@ def test_the_json(tmp_path: Path) -> None:
     wrong.memory[address - program.memory_base] ^= 255
     error = DeviceError(ErrorClass.BUS_ERROR, 3, "why", 0x1234)
     path = tmp_path / "result.json"
-    write_json(path, [
-        Outcome(program, "golden", GoldenDevice().run(program)),
-        Outcome(program, "rtl", wrong),
-        Outcome(program, "rtl", _result(program, error=error)),
-        Outcome(program, "rtl", None, failure="hangs"),
-    ])  # fmt: skip
+    write_json(
+        path,
+        [
+            Outcome(program, "golden", GoldenDevice().run(program)),
+            Outcome(program, "rtl", wrong),
+            Outcome(program, "rtl", _result(program, error=error)),
+            Outcome(program, "rtl", None, failure="hangs"),
+        ],
+    )
     fine, mismatch, failed, none = json.loads(path.read_text())
     assert (fine["name"], fine["match"], fine["cycles"]) == (program.name, True, None)
     assert fine["first_mismatch"] is None and fine["error"] is None
     assert mismatch["match"] is False
     expected = int(data[0])
     assert mismatch["first_mismatch"] == {
-        "address": address, "expected": expected, "actual": expected ^ 255, "bytes_wrong": 1,
-    }  # fmt: skip
+        "address": address,
+        "expected": expected,
+        "actual": expected ^ 255,
+        "bytes_wrong": 1,
+    }
     assert mismatch["cycles"] == 1000 and mismatch["counters"]["gemm_uops"] == 250
     assert failed["match"] is False
-    assert failed["error"] == {
-        "class": "BUS_ERROR", "index": 3, "address": 0x1234, "reason": "why",
-    }  # fmt: skip
+    assert failed["error"] == {"class": "BUS_ERROR", "index": 3, "address": 0x1234, "reason": "why"}
     assert none["match"] is False and none["error"] == {"class": "NO_RESULT", "reason": "hangs"}
 
 

@@ -76,12 +76,21 @@ def test_where_a_byte_is() -> None:
     base = program.memory_base
     for segment, offset, text in (
         (Segment(addr=base, nbytes=64), 5, "in segment x, byte 5 of 64"),
-        (Segment(addr=base, nbytes=64, dtype="int32", shape=(4, 4)), 22,
-         "in segment x, byte 22 of 64: int32 [4, 4], index [1, 1], byte 2 of 4"),
-        (Segment(addr=base, nbytes=64, dtype="int8", shape=(3,), layout="C16c", role="bias"), 7,
-         "in segment x, byte 7 of 64: bias int8 [3] C16c, padding"),
-        (Segment(addr=base, nbytes=64, dtype="int8", shape=(2, 2), layout="bad"), 9,
-         "in segment x, byte 9 of 64: int8 [2, 2] bad, element 9"),
-    ):  # fmt: skip
+        (
+            Segment(addr=base, nbytes=64, dtype="int32", shape=(4, 4)),
+            22,
+            "in segment x, byte 22 of 64: int32 [4, 4], index [1, 1], byte 2 of 4",
+        ),
+        (
+            Segment(addr=base, nbytes=64, dtype="int8", shape=(3,), layout="C16c", role="bias"),
+            7,
+            "in segment x, byte 7 of 64: bias int8 [3] C16c, padding",
+        ),
+        (
+            Segment(addr=base, nbytes=64, dtype="int8", shape=(2, 2), layout="bad"),
+            9,
+            "in segment x, byte 9 of 64: int8 [2, 2] bad, element 9",
+        ),
+    ):
         program.segments = {"x": segment}
         assert place(program, base + offset) == text

@@ -31,9 +31,14 @@ def long_run(tmp_path: Path) -> Path:
     busy = Gemm(reset_reg=1, uop_bgn=0, uop_end=1, iter_out=8192, iter_in=8192)
     code = encode_all(Config(), [busy, busy, Finish()])
     program = Program(
-        name="long", config=Config(), memory=code, memory_base=BASE, memory_size=4096,
-        registers=Registers(insn_count=3, insn=BASE), expected=[(BASE, np.zeros(1, np.uint8))],
-    )  # fmt: skip
+        name="long",
+        config=Config(),
+        memory=code,
+        memory_base=BASE,
+        memory_size=4096,
+        registers=Registers(insn_count=3, insn=BASE),
+        expected=[(BASE, np.zeros(1, np.uint8))],
+    )
     path = tmp_path / "long.npz"
     program.save(path)
     return path

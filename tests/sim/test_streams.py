@@ -32,6 +32,7 @@ def test_all_streams_are_there() -> None:
 @pytest.mark.parametrize("seed", range(2, 5))
 @pytest.mark.parametrize("path", SHORT, ids=lambda path: path.stem)
 def test_reference_stream_under_long_stalls(device: RtlDevice, path: Path, seed: int) -> None:
-    options = RunOptions(latency=3, stall_seed=seed, stall_rate=0.3, stall_length=20,
-                         poison_seed=seed)  # fmt: skip
+    options = RunOptions(
+        latency=3, stall_seed=seed, stall_rate=0.3, stall_length=20, poison_seed=seed
+    )
     run_and_compare(device, Program.load(path), options)

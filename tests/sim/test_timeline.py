@@ -40,9 +40,12 @@ def test_a_trace(tmp_path: Path) -> None:
     program.source_map = [{"layer": f"l{n}"} for n in range(program.registers.insn_count)]
     busy, wait = StageState.BUSY, StageState.WAIT_BUS
     events = _events(
-        (0, STATES, busy), (2, COMPUTE, 0), (4, STATES, busy | wait << 8), (9, COMPUTE + 3, 0),
+        (0, STATES, busy),
+        (2, COMPUTE, 0),
+        (4, STATES, busy | wait << 8),
+        (9, COMPUTE + 3, 0),
         (9, STATES, 0),
-    )  # fmt: skip
+    )
     path = tmp_path / "trace.json"
     write_timeline(path, program, events)
     trace = json.loads(path.read_text())["traceEvents"]
@@ -54,8 +57,15 @@ def test_a_trace(tmp_path: Path) -> None:
     states = [(e["tid"], e["name"], e["ts"], e["dur"]) for e in slices if "args" not in e]
     assert states == [(10, "busy", 0, 9), (12, "wait_bus", 4, 5)]
     names = {e["args"]["name"] for e in trace if e["name"] == "thread_name"}
-    assert names == {"load instructions", "compute instructions", "store instructions",
-                     "fetch states", "load states", "compute states", "store states"}  # fmt: skip
+    assert names == {
+        "load instructions",
+        "compute instructions",
+        "store instructions",
+        "fetch states",
+        "load states",
+        "compute states",
+        "store states",
+    }
 
 
 def test_a_real_run(device: RtlDevice, tmp_path: Path) -> None:

@@ -66,8 +66,10 @@ def test_a_verdict_does_not_depend_on_the_stream_before(tmp_path: Path) -> None:
                 found = (result["status"], result["first_mismatch"], result["warnings"])
                 assert verdicts.setdefault(program.name, found) == found, (device, program.name)
     assert [verdicts[name][0] for name in ("loads", "adds", "other")] == [
-        "match", "match", "mismatch",
-    ]  # fmt: skip
+        "match",
+        "match",
+        "mismatch",
+    ]
     assert verdicts["adds"][2] == [UNWRITTEN]
 
 
@@ -87,10 +89,12 @@ def test_poison_shows_what_relies_on_zeros(
     ("text", "why"),
     [
         (RELIES_ON_ZERO, UNWRITTEN),
-        (LOADS.replace(" push.next", "").replace(" pop.prev", ""),
-         "instructions 0 and 1 both touch ACC entry 0, and no token orders them"),
+        (
+            LOADS.replace(" push.next", "").replace(" pop.prev", ""),
+            "instructions 0 and 1 both touch ACC entry 0, and no token orders them",
+        ),
     ],
-)  # fmt: skip
+)
 def test_no_device_is_blamed_for_an_undefined_result(text: str, why: str) -> None:
     program = _program("undefined", text)
     memory = GoldenDevice().run(program).memory

@@ -7,15 +7,7 @@ import numpy as np
 import pytest
 
 from vta.hw.config import Config
-from vta.hw.isa import (
-    Alu,
-    Finish,
-    Gemm,
-    Load,
-    MemoryType,
-    Opcode,
-    Stage,
-)
+from vta.hw.isa import Alu, Finish, Gemm, Load, MemoryType, Opcode, Stage
 from vta.hw.registers import StageState
 from vta.sim import environment, waves
 from vta.sim.build import ROOT
@@ -101,10 +93,7 @@ def test_fst_names_the_values(tmp_path: Path) -> None:
 
 
 @pytest.mark.waves
-@pytest.mark.parametrize(
-    ("first", "last"),
-    [(500, 550), (0, 30), (1800, None), (510, 510)],
-)
+@pytest.mark.parametrize(("first", "last"), [(500, 550), (0, 30), (1800, None), (510, 510)])
 def test_a_window_has_only_its_cycles(tmp_path: Path, first: int, last: int | None) -> None:
     """Its cycles are those of the events, which count from the launch; signals agree with them."""
     program = random_program(11, Config())
@@ -128,9 +117,10 @@ def test_a_window_has_only_its_cycles(tmp_path: Path, first: int, last: int | No
         value = strobes.get(time, value)
         seen |= {(int(cycle) - launch, kind) for kind in range(6) if int(value) >> kind & 1}
     told = {
-        (int(event["cycle"]), int(event["kind"])) for event in result.events
+        (int(event["cycle"]), int(event["kind"]))
+        for event in result.events
         if event["kind"] < 6 and first <= event["cycle"] <= cycles[-1] - launch
-    }  # fmt: skip
+    }
     assert seen == told
     assert told, "a window without events shows nothing"
 
@@ -159,9 +149,13 @@ def test_a_hang_leaves_its_waves(tmp_path: Path) -> None:
     config = Config()
     code = encode_all(config, [Gemm(pop_prev=1), Finish()])
     program = Program(
-        name="waits", config=config, memory=code, memory_base=0x10000, memory_size=4096,
+        name="waits",
+        config=config,
+        memory=code,
+        memory_base=0x10000,
+        memory_size=4096,
         registers=Registers(insn_count=2, insn=0x10000),
-    )  # fmt: skip
+    )
     path = _path(tmp_path, "hang")
     with pytest.raises(Hang):
         run_with_waves(program, path, max_cycles=30)

@@ -46,22 +46,31 @@ SOME = list(range(16))
         # a store behind the error in program order, but behind it by no token
         (STORE + TOO_FAR.format(flags="") + STORE_1, ErrorClass.SRAM_BOUNDS, {FIRST: 7, SECOND: 9}),
         # ordered behind the instruction in error
-        (STORE + STORE + TOO_FAR.format(flags="push.next") + STORE_1, ErrorClass.SRAM_BOUNDS,
-         {FIRST: 7}),
+        (
+            STORE + STORE + TOO_FAR.format(flags="push.next") + STORE_1,
+            ErrorClass.SRAM_BOUNDS,
+            {FIRST: 7},
+        ),
         # refused at dispatch: nothing behind it is dispatched
         (STORE + ILLEGAL + STORE_1, ErrorClass.ILLEGAL_OPCODE, {FIRST: 7}),
         # a store whose second row lies outside the memory: its first row may be anything, and there
         # may be what the next one wrote, which does not wait for the response
-        ("store out dram=0x1300 y=2 x=1 stride=0x1000 pop.prev\n" + STORE_1, ErrorClass.BUS_ERROR,
-         {FIRST: None, SECOND: 9}),
+        (
+            "store out dram=0x1300 y=2 x=1 stride=0x1000 pop.prev\n" + STORE_1,
+            ErrorClass.BUS_ERROR,
+            {FIRST: None, SECOND: 9},
+        ),
         # but no token comes of it
-        ("store out dram=0x1310 y=2 x=1 stride=0x1000 pop.prev push.prev\n"
-         "load uop dram=0x4400 y=1 x=1 stride=1 pop.next push.next\n" + STORE + STORE_1,
-         ErrorClass.BUS_ERROR, {FIRST: 7}),
+        (
+            "store out dram=0x1310 y=2 x=1 stride=0x1000 pop.prev push.prev\n"
+            "load uop dram=0x4400 y=1 x=1 stride=1 pop.next push.next\n" + STORE + STORE_1,
+            ErrorClass.BUS_ERROR,
+            {FIRST: 7},
+        ),
         # a store whose range leaves ACC writes nothing
         ("store out dram=0x1300 y=1 x=1 sram=2048 stride=1 pop.prev\n", ErrorClass.SRAM_BOUNDS, {}),
     ],
-)  # fmt: skip
+)
 def test_what_may_be_there(text: str, error_class: ErrorClass, may: dict[int, int | None]) -> None:
     """`may`: what STOREs may have left at an offset; None for anything."""
     program = _program(text)

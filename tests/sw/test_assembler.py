@@ -9,14 +9,7 @@ from hypothesis import strategies as st
 
 from tests.sw.strategies import configs, instructions
 from vta.hw.config import Config
-from vta.hw.isa import (
-    Alu,
-    Finish,
-    Gemm,
-    Load,
-    Raw,
-    Store,
-)
+from vta.hw.isa import Alu, Finish, Gemm, Load, Raw, Store
 from vta.sw.assembler import (
     AssemblerError,
     assemble,
@@ -55,25 +48,52 @@ def test_any_bits_have_text(config: Config, bits: int) -> None:
     [
         (
             "load inp dram=0x1000 y=64 x=8 stride=32 pad=1,0,1,2 pop.next push.next",
-            Load(memory_type=2, dram_base=0x1000, y_size=64, x_size=8, x_stride=32, y_pad_0=1,
-                 x_pad_0=1, x_pad_1=2, pop_next=1, push_next=1),
+            Load(
+                memory_type=2,
+                dram_base=0x1000,
+                y_size=64,
+                x_size=8,
+                x_stride=32,
+                y_pad_0=1,
+                x_pad_0=1,
+                x_pad_1=2,
+                pop_next=1,
+                push_next=1,
+            ),
         ),
         ("load 6", Load(memory_type=6)),
-        ("store out sram=3 y=1 x=2 stride=2 pop.prev",
-         Store(memory_type=4, sram_base=3, y_size=1, x_size=2, x_stride=2, pop_prev=1)),
-        ("gemm uop=2:18 loop=14,7 dst=14,1 src=16,1 wgt=3,4 reset push.prev",
-         Gemm(uop_bgn=2, uop_end=18, iter_out=14, iter_in=7, dst_factor_out=14, dst_factor_in=1,
-              src_factor_out=16, src_factor_in=1, wgt_factor_out=3, wgt_factor_in=4, reset_reg=1,
-              push_prev=1)),
+        (
+            "store out sram=3 y=1 x=2 stride=2 pop.prev",
+            Store(memory_type=4, sram_base=3, y_size=1, x_size=2, x_stride=2, pop_prev=1),
+        ),
+        (
+            "gemm uop=2:18 loop=14,7 dst=14,1 src=16,1 wgt=3,4 reset push.prev",
+            Gemm(
+                uop_bgn=2,
+                uop_end=18,
+                iter_out=14,
+                iter_in=7,
+                dst_factor_out=14,
+                dst_factor_in=1,
+                src_factor_out=16,
+                src_factor_in=1,
+                wgt_factor_out=3,
+                wgt_factor_in=4,
+                reset_reg=1,
+                push_prev=1,
+            ),
+        ),
         ("gemm loop=0,0", Gemm()),
         ("alu add uop=0:1 imm=0", Alu(alu_opcode=2, uop_end=1, iter_out=1, iter_in=1, use_imm=1)),
-        ("alu shr uop=0:1 imm=-32768",
-         Alu(alu_opcode=3, uop_end=1, iter_out=1, iter_in=1, use_imm=1, imm=-32768)),
+        (
+            "alu shr uop=0:1 imm=-32768",
+            Alu(alu_opcode=3, uop_end=1, iter_out=1, iter_in=1, use_imm=1, imm=-32768),
+        ),
         ("alu 7 unused_imm=5", Alu(alu_opcode=7, iter_out=1, iter_in=1, imm=5)),
         ("finish pop.next reserved=0x80", Finish(pop_next=1, reserved=0x80)),
         ("raw 0x17", Raw(0x17)),
     ],
-)  # fmt: skip
+)
 def test_lines_read_as_documented(text: str, instruction: object) -> None:
     assert parse_instruction(text, CONFIG) == instruction
     assert format_instruction(parse_instruction(text, CONFIG), CONFIG) == text
@@ -180,10 +200,7 @@ def test_program_text_round_trips() -> None:
         (".uops 0\nuop dst=99999999999999999999", "line 2: a uop holds a number beyond 64 bits"),
         (f".code {'9' * 5000}", "line 1: .code is '9999"),
         (f".code 0x{'f' * 5000}", "line 1: .code is '0xff"),
-        (
-            ".segment x addr=0 nbytes=1 a\x1bb=1",
-            r"line 1: .segment: a\x1bb is not a key",
-        ),
+        (".segment x addr=0 nbytes=1 a\x1bb=1", r"line 1: .segment: a\x1bb is not a key"),
         (".nothing 4", "line 1: .nothing is not a directive; there are .program"),
         ("uop dst=1", "line 1: uop: .uops must say at which address first"),
         (".uops 0\nuop dst=2048", "line 2: uop 0: dst is 2048; it must be 0 to 2047"),

@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 
 from vta.hw.config import PRESETS, Config
-from vta.hw.isa import (
-    Alu,
-    Finish,
-    Gemm,
-    Load,
-    MemoryType,
-    Store,
-)
+from vta.hw.isa import Alu, Finish, Gemm, Load, MemoryType, Store
 from vta.sw.check import Report, check
 from vta.sw.check.footprint import UopTable, footprint
 from vta.sw.codec import encode_all
@@ -97,8 +90,9 @@ def _load(type: MemoryType, sram: int = 0, **flags: int) -> Load:
 
 
 def _store(sram: int = 0, offset: int = 64, **flags: int) -> Store:
-    return Store(memory_type=MemoryType.OUT, sram_base=sram, dram_base=BASE // 16 + offset, **ROW,
-                 **flags)  # fmt: skip
+    return Store(
+        memory_type=MemoryType.OUT, sram_base=sram, dram_base=BASE // 16 + offset, **ROW, **flags
+    )
 
 
 def test_a_token_orders_and_none_does_not() -> None:
@@ -116,8 +110,9 @@ def test_the_wrong_token_does_not_order() -> None:
     before = Load(memory_type=MemoryType.UOP, push_next=1)
     report = _stream(before, _load(MemoryType.ACC), _store(pop_prev=1))
     assert "race" in _kinds(report)
-    report = _stream(before, _load(MemoryType.ACC, push_next=1), Store(pop_prev=1),
-                     _store(pop_prev=1))  # fmt: skip
+    report = _stream(
+        before, _load(MemoryType.ACC, push_next=1), Store(pop_prev=1), _store(pop_prev=1)
+    )
     assert "race" not in _kinds(report)
 
 
@@ -139,9 +134,10 @@ def test_a_read_before_a_write_is_a_race_too() -> None:
     )
     assert "race" in _kinds(report)
     report = _stream(
-        _load(MemoryType.ACC, push_next=1), _store(pop_prev=1, push_prev=1),
+        _load(MemoryType.ACC, push_next=1),
+        _store(pop_prev=1, push_prev=1),
         _load(MemoryType.ACC, 3, pop_next=1),
-    )  # fmt: skip
+    )
     assert "race" not in _kinds(report)
 
 
@@ -152,11 +148,23 @@ def test_capacity_gives_no_order() -> None:
     stream = StreamBuilder(Config(token_capacity=1), "capacity", least_size=0x4000)
     gemm = Gemm(uop_end=1, iter_out=1, iter_in=1)
     acc = _load(MemoryType.ACC)
-    inp, wgt = _load(MemoryType.INP), Load(memory_type=MemoryType.WGT, y_size=1, x_size=1,
-                                           dram_base=BASE // 256)  # fmt: skip
+    inp, wgt = (
+        _load(MemoryType.INP),
+        Load(memory_type=MemoryType.WGT, y_size=1, x_size=1, dram_base=BASE // 256),
+    )
     first = replace(push, x_size=0)
-    stream.add(wgt, inp, first, _load(MemoryType.UOP), acc, replace(gemm, pop_prev=1), *pops[:2],
-               first, first, _load(MemoryType.INP))  # fmt: skip
+    stream.add(
+        wgt,
+        inp,
+        first,
+        _load(MemoryType.UOP),
+        acc,
+        replace(gemm, pop_prev=1),
+        *pops[:2],
+        first,
+        first,
+        _load(MemoryType.INP),
+    )
     assert "race" in _kinds(check(stream.program()))
 
 
@@ -207,8 +215,11 @@ def test_several_errors_are_all_reported() -> None:
     )
     names = [(e.error_class.name, e.index) for e in check(stream.program()).errors]
     assert names == [
-        ("SRAM_BOUNDS", 0), ("BUS_ERROR", 1), ("ILLEGAL_OPCODE", 2), ("ILLEGAL_OPCODE", 3),
-    ]  # fmt: skip
+        ("SRAM_BOUNDS", 0),
+        ("BUS_ERROR", 1),
+        ("ILLEGAL_OPCODE", 2),
+        ("ILLEGAL_OPCODE", 3),
+    ]
 
 
 # Footprints against all index sums ---------------------------------------------------------------
@@ -220,23 +231,39 @@ def test_footprints_are_all_index_sums(seed: int) -> None:
     words = rng.integers(0, 40, size=(1, 5)).astype(np.uint32)
     table.load(Load(x_size=5, y_size=1), words, np.ones((1, 5), bool))
     n = rng.integers(1, 6, 8).tolist()
-    gemm = Gemm(uop_end=5, iter_out=n[0], iter_in=n[1], dst_factor_out=n[2], dst_factor_in=n[3],
-                src_factor_out=n[4], src_factor_in=n[5], wgt_factor_out=n[6] - 1,
-                wgt_factor_in=n[7] - 1)  # fmt: skip
+    gemm = Gemm(
+        uop_end=5,
+        iter_out=n[0],
+        iter_in=n[1],
+        dst_factor_out=n[2],
+        dst_factor_in=n[3],
+        src_factor_out=n[4],
+        src_factor_in=n[5],
+        wgt_factor_out=n[6] - 1,
+        wgt_factor_in=n[7] - 1,
+    )
     found = footprint(config, gemm, 0, np.zeros((0, 2), np.int64), table)
     for name, column, out, inner in (
-        ("ACC", 0, n[2], n[3]), ("INP", 1, n[4], n[5]), ("WGT", 2, n[6] - 1, n[7] - 1),
-    ):  # fmt: skip
+        ("ACC", 0, n[2], n[3]),
+        ("INP", 1, n[4], n[5]),
+        ("WGT", 2, n[6] - 1, n[7] - 1),
+    ):
         sums = {
             int(value) + i * out + j * inner
-            for value in table.values[:5, column] for i in range(n[0]) for j in range(n[1])
-        }  # fmt: skip
+            for value in table.values[:5, column]
+            for i in range(n[0])
+            for j in range(n[1])
+        }
         np.testing.assert_array_equal(found.reads[name], sorted(sums))
 
 
 def test_a_program_without_instructions() -> None:
     program = Program(
-        name="empty", config=Config(), registers=Registers(insn_count=0, insn=0),
-        memory=np.zeros(16, np.uint8), memory_base=0, memory_size=16,
-    )  # fmt: skip
+        name="empty",
+        config=Config(),
+        registers=Registers(insn_count=0, insn=0),
+        memory=np.zeros(16, np.uint8),
+        memory_base=0,
+        memory_size=16,
+    )
     assert check(program).verdict == (6, 0)

@@ -107,8 +107,17 @@ def _run(config: Config, instruction: Gemm | Alu, uops: np.ndarray, seed: int) -
     for _ in range(4):
         stream.store(0, acc.astype(np.int8))
         stream.load_uops([(0, 0, 0)])
-        stream.step(Alu(uop_end=1, iter_out=1, iter_in=24, dst_factor_in=1, use_imm=1, imm=8,
-                        alu_opcode=int(AluOpcode.SHR)))  # fmt: skip
+        stream.step(
+            Alu(
+                uop_end=1,
+                iter_out=1,
+                iter_in=24,
+                dst_factor_in=1,
+                use_imm=1,
+                imm=8,
+                alu_opcode=int(AluOpcode.SHR),
+            )
+        )
         acc = acc >> 8
     program = stream.program()
     result = GoldenDevice(seed).run(program)
@@ -123,9 +132,18 @@ UOPS = st.lists(st.tuples(*[st.integers(0, 5)] * 3), min_size=1, max_size=5).map
 @settings(max_examples=150, deadline=None)
 @given(UOPS, st.lists(SHORT, min_size=8, max_size=8), st.booleans(), st.integers(0, 1 << 30))
 def test_gemm_is_its_loops(uops: np.ndarray, n: list[int], reset: bool, seed: int) -> None:
-    gemm = Gemm(uop_end=len(uops), iter_out=n[0], iter_in=n[1], dst_factor_out=n[2],
-                dst_factor_in=n[3], src_factor_out=n[4], src_factor_in=n[5], wgt_factor_out=n[6],
-                wgt_factor_in=n[7], reset_reg=int(reset))  # fmt: skip
+    gemm = Gemm(
+        uop_end=len(uops),
+        iter_out=n[0],
+        iter_in=n[1],
+        dst_factor_out=n[2],
+        dst_factor_in=n[3],
+        src_factor_out=n[4],
+        src_factor_in=n[5],
+        wgt_factor_out=n[6],
+        wgt_factor_in=n[7],
+        reset_reg=int(reset),
+    )
     _run(SMALL, gemm, uops, seed)
 
 
@@ -140,9 +158,18 @@ def test_gemm_is_its_loops(uops: np.ndarray, n: list[int], reset: bool, seed: in
 def test_alu_is_its_loops(
     uops: np.ndarray, n: list[int], opcode: AluOpcode, imm: int | None, seed: int
 ) -> None:
-    alu = Alu(uop_end=len(uops), iter_out=n[0], iter_in=n[1], dst_factor_out=n[2],
-              dst_factor_in=n[3], src_factor_out=n[4], src_factor_in=n[5], alu_opcode=int(opcode),
-              use_imm=int(imm is not None), imm=imm or 0)  # fmt: skip
+    alu = Alu(
+        uop_end=len(uops),
+        iter_out=n[0],
+        iter_in=n[1],
+        dst_factor_out=n[2],
+        dst_factor_in=n[3],
+        src_factor_out=n[4],
+        src_factor_in=n[5],
+        alu_opcode=int(opcode),
+        use_imm=int(imm is not None),
+        imm=imm or 0,
+    )
     _run(SMALL, alu, uops, seed)
 
 

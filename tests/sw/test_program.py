@@ -38,8 +38,16 @@ def saved(tmp_path: Path) -> Path:
 
 def test_a_bundle_comes_back(saved: Path) -> None:
     before, after = _program(), Program.load(saved)
-    for name in ("name", "description", "config", "registers", "memory_base", "memory_size",
-                 "segments", "source_map"):  # fmt: skip
+    for name in (
+        "name",
+        "description",
+        "config",
+        "registers",
+        "memory_base",
+        "memory_size",
+        "segments",
+        "source_map",
+    ):
         assert getattr(after, name) == getattr(before, name), name
     np.testing.assert_array_equal(after.memory, before.memory)
     for (address, data), (address_after, data_after) in zip(
@@ -306,8 +314,13 @@ def test_views_of_a_program() -> None:
 
 
 def test_programs_made_in_code_are_checked_too() -> None:
-    parts = {"name": "p", "config": Config(), "memory_base": 0, "memory_size": 64,
-             "registers": Registers(insn_count=1, insn=0)}  # fmt: skip
+    parts = {
+        "name": "p",
+        "config": Config(),
+        "memory_base": 0,
+        "memory_size": 64,
+        "registers": Registers(insn_count=1, insn=0),
+    }
     assert Program(memory=np.zeros(64, np.uint8), **parts).instructions()[0].opcode == 0
     with pytest.raises(BundleError, match="expected bytes at 0x3c to 0x44 lie outside"):
         Program(memory=np.zeros(64, np.uint8), expected=[(60, np.zeros(8, np.uint8))], **parts)

@@ -49,9 +49,15 @@ def _program() -> Program:
     count = program.registers.insn_count
     program.source_map = [{"layer": "l", "loop": [n], "at": {"x": n}} for n in range(count)]
     program.segments["x"] = Segment(
-        addr=0x10000, nbytes=64, role="input", dtype="int8", shape=(4, 16), layout="NC1n16c",
-        scale=0.5, zero_point=3,
-    )  # fmt: skip
+        addr=0x10000,
+        nbytes=64,
+        role="input",
+        dtype="int8",
+        shape=(4, 16),
+        layout="NC1n16c",
+        scale=0.5,
+        zero_point=3,
+    )
     return program
 
 

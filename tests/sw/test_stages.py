@@ -10,8 +10,9 @@ from vta.sw.stages import StageNetwork
 
 CONFIG = Config(queue_depth=3, token_capacity=2)
 FLAGS = st.booleans().map(int)
-MIDDLE = st.builds(Load, memory_type=st.just(0), pop_prev=FLAGS, pop_next=FLAGS, push_prev=FLAGS,
-                   push_next=FLAGS)  # fmt: skip
+MIDDLE = st.builds(
+    Load, memory_type=st.just(0), pop_prev=FLAGS, pop_next=FLAGS, push_prev=FLAGS, push_next=FLAGS
+)
 FIRST = st.builds(Load, memory_type=st.just(2), pop_next=FLAGS, push_next=FLAGS)
 LAST = st.builds(Store, pop_prev=FLAGS, push_prev=FLAGS)
 
@@ -45,9 +46,11 @@ def test_what_pops_only_what_was_pushed_before_never_hangs(body: list[Instructio
         stage = {Load: 1, Store: 2}[type(instruction)]  # type: ignore[index]
         stage = 0 if getattr(instruction, "memory_type", 0) == 2 and stage == 1 else stage
         for flag, channel, step in (
-            ("pop_prev", (stage - 1, stage), -1), ("pop_next", (stage + 1, stage), -1),
-            ("push_prev", (stage, stage - 1), 1), ("push_next", (stage, stage + 1), 1),
-        ):  # fmt: skip
+            ("pop_prev", (stage - 1, stage), -1),
+            ("pop_next", (stage + 1, stage), -1),
+            ("push_prev", (stage, stage - 1), 1),
+            ("push_next", (stage, stage + 1), 1),
+        ):
             if getattr(instruction, flag):
                 held[channel] += step
                 if not 0 <= held[channel] <= config.token_capacity:

@@ -8,16 +8,7 @@ import numpy as np
 import pytest
 
 from vta.hw.config import Config
-from vta.hw.isa import (
-    Alu,
-    AluOpcode,
-    Finish,
-    Gemm,
-    Instruction,
-    Load,
-    MemoryType,
-    Store,
-)
+from vta.hw.isa import Alu, AluOpcode, Finish, Gemm, Instruction, Load, MemoryType, Store
 from vta.sw.check import check
 from vta.sw.codec import encode_all, pack_uops
 from vta.sw.golden import GoldenDevice
@@ -40,19 +31,47 @@ def _instructions(at: dict[str, int]) -> list[Instruction]:
     return [
         Load(memory_type=MemoryType.ACC, dram_base=at["acc"], push_prev=1, **vectors),
         Load(memory_type=MemoryType.INP, dram_base=at["inp"], pop_next=1, **vectors),
-        Load(memory_type=MemoryType.WGT, dram_base=at["wgt"], y_size=1, x_size=4, x_stride=4,
-             push_next=1),
-        Load(memory_type=MemoryType.UOP, dram_base=at["uop"], y_size=1, x_size=5, x_stride=5,
-             pop_prev=1),
-        Gemm(uop_end=4, iter_out=2, iter_in=16, dst_factor_in=1, src_factor_out=16,
-             src_factor_in=1, wgt_factor_out=2),
-        Alu(uop_bgn=4, uop_end=5, iter_out=1, iter_in=64, dst_factor_in=1, src_factor_in=1,
-            alu_opcode=int(AluOpcode.MAX), use_imm=1, push_next=1),
+        Load(
+            memory_type=MemoryType.WGT,
+            dram_base=at["wgt"],
+            y_size=1,
+            x_size=4,
+            x_stride=4,
+            push_next=1,
+        ),
+        Load(
+            memory_type=MemoryType.UOP,
+            dram_base=at["uop"],
+            y_size=1,
+            x_size=5,
+            x_stride=5,
+            pop_prev=1,
+        ),
+        Gemm(
+            uop_end=4,
+            iter_out=2,
+            iter_in=16,
+            dst_factor_in=1,
+            src_factor_out=16,
+            src_factor_in=1,
+            wgt_factor_out=2,
+        ),
+        Alu(
+            uop_bgn=4,
+            uop_end=5,
+            iter_out=1,
+            iter_in=64,
+            dst_factor_in=1,
+            src_factor_in=1,
+            alu_opcode=int(AluOpcode.MAX),
+            use_imm=1,
+            push_next=1,
+        ),
         Store(memory_type=MemoryType.OUT, dram_base=at["out"], pop_prev=1, push_prev=1, **vectors),
         Load(memory_type=MemoryType.INP, push_next=1),
         Load(memory_type=MemoryType.UOP, pop_prev=1, pop_next=1),
         Finish(),
-    ]  # fmt: skip
+    ]
 
 
 def _write(path: Path, addresses: str, pages: dict[str, int] = PAGES) -> np.ndarray:
@@ -80,10 +99,14 @@ def _csv(pages: dict[str, int]) -> str:
 
 ZEROS = "inp,0x0000\nwgt,0x0000\nout,0x0000\nuop,0x4000\nacc,0x5000\n"
 ELSEWHERE = {"inp": 0x1000, "wgt": 0x8000, "out": 0x9000, "uop": 0xD000, "acc": 0xE000}
-THREE = "Buffer type,Physical address (hex),Logical address (hex)\r\n" + "".join(
-    f"{name.upper()},{address:#x},{address // ELEMENT[name]:#x}\r\n"
-    for name, address in PAGES.items()
-) + "INSN,0x7000,0x700\r\n"  # fmt: skip
+THREE = (
+    "Buffer type,Physical address (hex),Logical address (hex)\r\n"
+    + "".join(
+        f"{name.upper()},{address:#x},{address // ELEMENT[name]:#x}\r\n"
+        for name, address in PAGES.items()
+    )
+    + "INSN,0x7000,0x700\r\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -162,11 +185,18 @@ def _write_sum(path: Path, row: str = "ACC_BIS") -> None:
         Load(memory_type=MemoryType.UOP, dram_base=0x4000 // 4, y_size=1, x_size=1, x_stride=1),
         Load(memory_type=MemoryType.ACC, dram_base=0x1000 // 64, **vectors),
         Load(memory_type=MemoryType.ACC, dram_base=0x2000 // 64, sram_base=16, **vectors),
-        Alu(uop_end=1, iter_out=1, iter_in=16, dst_factor_in=1, src_factor_in=1,
-            alu_opcode=int(AluOpcode.ADD), push_next=1),
+        Alu(
+            uop_end=1,
+            iter_out=1,
+            iter_in=16,
+            dst_factor_in=1,
+            src_factor_in=1,
+            alu_opcode=int(AluOpcode.ADD),
+            push_next=1,
+        ),
         Store(memory_type=MemoryType.OUT, dram_base=0x3000 // 16, pop_prev=1, **vectors),
         Finish(),
-    ]  # fmt: skip
+    ]
     encode_all(Config(), code).tofile(path / "instructions.bin")
     (path / "memory_addresses.csv").write_text(
         f"ACC,0x1000,0x40\n{row},0x2000,0x80\nOUT,0x3000,0x300\nUOP,0x4000,0x1000\n"
@@ -264,11 +294,7 @@ UNKNOWN = "line 2: foo is unknown; there are inp, wgt, out, uop, acc, acc_bis, i
         ("memory_addresses.csv", b"inp\n", r"line 1: inp needs an address below 2\^32"),
         ("memory_addresses.csv", b"inp,-1\n", r"line 1: inp needs an address below 2\^32"),
         ("memory_addresses.csv", b"inp,0x100000000\n", r"line 1: inp needs an address below"),
-        (
-            "memory_addresses.csv",
-            b"inp,4096\nfoo,3\n",
-            UNKNOWN,
-        ),
+        ("memory_addresses.csv", b"inp,4096\nfoo,3\n", UNKNOWN),
         ("memory_addresses.csv", b"foo,3\n", "line 1: foo is unknown"),
         ("memory_addresses.csv", b"inp,4096\ninp,8192\n", "line 2: inp is given twice"),
         ("memory_addresses.csv", b'inp,4096\n"a\nb",3\n', r"line 2: a\\nb is unknown"),

@@ -114,10 +114,20 @@ def test_everything_occurs(programs: list[Program]) -> None:
         *(f"Load {type.name}" for type in MemoryType if type != MemoryType.OUT),
         *(f"Alu {op.name} {kind}" for op in AluOpcode for kind in ("imm", "tensor")),
         *(f"Load {type.name} padded" for type in MemoryType if type != MemoryType.OUT),
-        "Load nop", "Store nop", "Gemm empty", "Alu empty", "Load y_size 0", "Gemm reset",
-        "Load overlapping rows", "Store overlapping rows", "Store gaps", "shift left",
-        "shift by 32 or more", "pop before push", "Store type 0 nop",
-    ]  # fmt: skip
+        "Load nop",
+        "Store nop",
+        "Gemm empty",
+        "Alu empty",
+        "Load y_size 0",
+        "Gemm reset",
+        "Load overlapping rows",
+        "Store overlapping rows",
+        "Store gaps",
+        "shift left",
+        "shift by 32 or more",
+        "pop before push",
+        "Store type 0 nop",
+    ]
     for cls in (Load, Store, Gemm, Alu):
         for field in fields(config, cls.opcode):
             absent = cls is Store and field.name in ("pop_next", "push_next")

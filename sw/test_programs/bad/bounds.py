@@ -5,17 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from vta.hw.isa import (
-    MEMORIES,
-    Alu,
-    ErrorClass,
-    Gemm,
-    Load,
-    MemoryType,
-    Opcode,
-    Store,
-    fields,
-)
+from vta.hw.isa import MEMORIES, Alu, ErrorClass, Gemm, Load, MemoryType, Opcode, Store, fields
 from vta.sw.test_programs.bad.common import bad, inject, writable
 from vta.sw.test_programs.state import State
 
@@ -30,8 +20,9 @@ def _sram_base(entry: int) -> int:
 @bad
 def load_beyond_the_scratchpad(state: State) -> tuple[ErrorClass, int]:
     """The padded range counts: the data alone may fit, or nothing be read at all."""
-    type = (MemoryType.UOP, MemoryType.WGT, MemoryType.INP, MemoryType.ACC,
-            MemoryType.ACC_8BIT)[state.below(5)]  # fmt: skip
+    type = (MemoryType.UOP, MemoryType.WGT, MemoryType.INP, MemoryType.ACC, MemoryType.ACC_8BIT)[
+        state.below(5)
+    ]
     depth = MEMORIES[type].depth(state.config)
     x, y = 2 + state.below(3), state.below(3)
     pads = {name: state.below(3) for name in ("y_pad_0", "y_pad_1", "x_pad_0", "x_pad_1")}
@@ -39,8 +30,15 @@ def load_beyond_the_scratchpad(state: State) -> tuple[ErrorClass, int]:
     width = x + pads["x_pad_0"] + pads["x_pad_1"]
     entries = width * (y + pads["y_pad_0"] + pads["y_pad_1"])
     first = depth - entries + 1 + state.one_of(0, 0, state.below(entries), state.below(500))
-    load = Load(memory_type=type, sram_base=_sram_base(first), y_size=y, x_size=x, x_stride=x,
-                dram_base=state.layout.elements(type)[0], **pads)  # fmt: skip
+    load = Load(
+        memory_type=type,
+        sram_base=_sram_base(first),
+        y_size=y,
+        x_size=x,
+        x_stride=x,
+        dram_base=state.layout.elements(type)[0],
+        **pads,
+    )
     return inject(state, ErrorClass.SRAM_BOUNDS, load)
 
 
@@ -48,8 +46,14 @@ def load_beyond_the_scratchpad(state: State) -> tuple[ErrorClass, int]:
 def store_beyond_the_scratchpad(state: State) -> tuple[ErrorClass, int]:
     x, y = 2 + state.below(4), 1 + state.below(4)
     first = max(state.config.acc_depth - x * y + 1, 0) + state.one_of(0, state.below(500))
-    store = Store(memory_type=MemoryType.OUT, sram_base=_sram_base(first), y_size=y, x_size=x,
-                  x_stride=x, dram_base=writable(state))  # fmt: skip
+    store = Store(
+        memory_type=MemoryType.OUT,
+        sram_base=_sram_base(first),
+        y_size=y,
+        x_size=x,
+        x_stride=x,
+        dram_base=writable(state),
+    )
     return inject(state, ErrorClass.SRAM_BOUNDS, store)
 
 
@@ -169,8 +173,9 @@ def _outside(state: State, type: MemoryType) -> tuple[int, int]:
 
 @bad
 def load_outside_memory(state: State) -> tuple[ErrorClass, int]:
-    type = (MemoryType.UOP, MemoryType.WGT, MemoryType.INP, MemoryType.ACC,
-            MemoryType.ACC_8BIT)[state.below(5)]  # fmt: skip
+    type = (MemoryType.UOP, MemoryType.WGT, MemoryType.INP, MemoryType.ACC, MemoryType.ACC_8BIT)[
+        state.below(5)
+    ]
     dram_base, x = _outside(state, type)
     load = Load(memory_type=type, y_size=1, x_size=x, dram_base=dram_base)
     return inject(state, ErrorClass.BUS_ERROR, load)
@@ -180,6 +185,7 @@ def load_outside_memory(state: State) -> tuple[ErrorClass, int]:
 def store_outside_memory(state: State) -> tuple[ErrorClass, int]:
     dram_base, x = _outside(state, MemoryType.OUT)
     entry = state.pick(state.stream.written("ACC"), np.arange(x)) or 0
-    store = Store(memory_type=MemoryType.OUT, sram_base=entry, y_size=1, x_size=x,
-                  dram_base=dram_base)  # fmt: skip
+    store = Store(
+        memory_type=MemoryType.OUT, sram_base=entry, y_size=1, x_size=x, dram_base=dram_base
+    )
     return inject(state, ErrorClass.BUS_ERROR, store)

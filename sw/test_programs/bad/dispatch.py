@@ -36,8 +36,9 @@ def illegal_load_type(state: State) -> tuple[ErrorClass, int]:
 
 @bad
 def illegal_store_type(state: State) -> tuple[ErrorClass, int]:
-    store = Store(memory_type=state.one_of(0, 1, 2, 3, 5, 6, 7), y_size=1, x_size=1,
-                  dram_base=writable(state))  # fmt: skip
+    store = Store(
+        memory_type=state.one_of(0, 1, 2, 3, 5, 6, 7), y_size=1, x_size=1, dram_base=writable(state)
+    )
     return inject(state, ErrorClass.ILLEGAL_OPCODE, store)
 
 

@@ -2,14 +2,7 @@
 
 from dataclasses import replace
 
-from vta.hw.isa import (
-    ErrorClass,
-    Finish,
-    Instruction,
-    Raw,
-    Stage,
-    Store,
-)
+from vta.hw.isa import ErrorClass, Finish, Instruction, Raw, Stage, Store
 from vta.sw.test_programs.bad.common import MOST, bad
 from vta.sw.test_programs.ordered import random_nop
 from vta.sw.test_programs.state import State

@@ -17,8 +17,9 @@ SHIFTS = (0, 1, 4, 31, 32, 33, 63, 64, 255, 32767, -1, -4, -31, -32, -33, -64, -
 def operate(opcode: AluOpcode, a: np.ndarray, b: np.ndarray | int) -> np.ndarray:
     """The operations of isa.md, on Python integers, one after the other; int32 like `a`."""
     results = []
-    for x, y in zip(a.reshape(-1).tolist(), np.broadcast_to(b, a.shape).reshape(-1).tolist(),
-                    strict=True):  # fmt: skip
+    for x, y in zip(
+        a.reshape(-1).tolist(), np.broadcast_to(b, a.shape).reshape(-1).tolist(), strict=True
+    ):
         if opcode == AluOpcode.SHR:
             value = x >> min(y, 64) if y >= 0 else x << min(-y, 64)
         else:
@@ -130,8 +131,17 @@ def alu_loops(stream: StreamBuilder, rng: np.random.Generator) -> None:
     stream.load_new(MemoryType.ACC, data, 0)
     uops = [(0, 20, 0), (1, 33, 0), (3, 25, 0)]
     stream.load_uops([(39, 39, 0), *uops], 2)
-    alu = Alu(alu_opcode=int(AluOpcode.ADD), uop_bgn=3, uop_end=6, iter_out=2, iter_in=3,
-              dst_factor_out=9, dst_factor_in=2, src_factor_out=1, src_factor_in=2)  # fmt: skip
+    alu = Alu(
+        alu_opcode=int(AluOpcode.ADD),
+        uop_bgn=3,
+        uop_end=6,
+        iter_out=2,
+        iter_in=3,
+        dst_factor_out=9,
+        dst_factor_in=2,
+        src_factor_out=1,
+        src_factor_in=2,
+    )
     stream.step(alu)
     for i in range(2):
         for j in range(3):

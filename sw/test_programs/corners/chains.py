@@ -66,8 +66,13 @@ def chain_whose_operand_changes(stream: StreamBuilder, rng: np.random.Generator)
     data = acc_values(stream, rng, 40, 1 << 12)
     stream.load_new(MemoryType.ACC, data, 0)
     operand = {"src_factor_in": 0}
-    steps = [alu_imm(ADD, 100, 40), alu_tensor(ADD, 40, **operand), alu_imm(SHR, 2, 40),
-             alu_tensor(MAX, 40, **operand), alu_imm(MIN, 500, 40)]  # fmt: skip
+    steps = [
+        alu_imm(ADD, 100, 40),
+        alu_tensor(ADD, 40, **operand),
+        alu_imm(SHR, 2, 40),
+        alu_tensor(MAX, 40, **operand),
+        alu_imm(MIN, 500, 40),
+    ]
     _steps(stream, data, [(0, 15, 0)], steps)
 
 
@@ -78,8 +83,14 @@ def chain_whose_operand_is_near(stream: StreamBuilder, rng: np.random.Generator)
     for distance in (-2, -1, 0, 1, 2):
         data = acc_values(stream, rng, 40, 1 << 12)
         stream.load_new(MemoryType.ACC, data, 0)
-        steps = [alu_tensor(ADD, 32), alu_imm(SHR, 1, 32), alu_imm(MAX, -50, 32),
-                 alu_imm(ADD, 7, 32), alu_tensor(MIN, 32), alu_imm(ADD, 1, 32)]  # fmt: skip
+        steps = [
+            alu_tensor(ADD, 32),
+            alu_imm(SHR, 1, 32),
+            alu_imm(MAX, -50, 32),
+            alu_imm(ADD, 7, 32),
+            alu_tensor(MIN, 32),
+            alu_imm(ADD, 1, 32),
+        ]
         _steps(stream, data, [(4, 4 + distance, 0)], steps)
 
 
@@ -90,9 +101,15 @@ def chain_with_a_shift_operand(stream: StreamBuilder, rng: np.random.Generator) 
     data = acc_values(stream, rng, 80, 1 << 20)
     data[40:] = acc_values(stream, rng, 40, 12)
     stream.load_new(MemoryType.ACC, data, 0)
-    steps = [alu_imm(ADD, 999, 40), alu_tensor(SHR, 40, 1), alu_imm(MAX, -128, 40),
-             alu_imm(MIN, 127, 40), alu_imm(MUL, 3, 40), alu_tensor(SHR, 40, 1),
-             alu_imm(MIN, 99, 40, 1)]  # fmt: skip
+    steps = [
+        alu_imm(ADD, 999, 40),
+        alu_tensor(SHR, 40, 1),
+        alu_imm(MAX, -128, 40),
+        alu_imm(MIN, 127, 40),
+        alu_imm(MUL, 3, 40),
+        alu_tensor(SHR, 40, 1),
+        alu_imm(MIN, 99, 40, 1),
+    ]
     _steps(stream, data, [(0, 79, 0), (0, 40, 0)], steps)
 
 
@@ -102,8 +119,9 @@ def chain_of_many(stream: StreamBuilder, rng: np.random.Generator) -> None:
     data = acc_values(stream, rng, 40, 1 << 12)
     stream.load_new(MemoryType.ACC, data, 0)
     sums = [alu_imm(ADD, 100 - n, 40) for n in range(40)]
-    clamps = [alu_imm((MIN, MAX)[n % 2], (2000 - 40 * n) * (1 - 2 * (n % 2)), 40)
-              for n in range(40)]  # fmt: skip
+    clamps = [
+        alu_imm((MIN, MAX)[n % 2], (2000 - 40 * n) * (1 - 2 * (n % 2)), 40) for n in range(40)
+    ]
     _steps(stream, data, [(0, 0, 0)], sums + clamps)
 
 
@@ -115,10 +133,17 @@ def chains_that_are_almost_one(stream: StreamBuilder, rng: np.random.Generator) 
     first = Alu(uop_end=1, alu_opcode=int(ADD), use_imm=1, imm=300, **loops)
     second = replace(first, alu_opcode=int(MAX), imm=100)
     changes = (
-        {"uop_bgn": 1, "uop_end": 2}, {"iter_out": 3}, {"iter_out": 5}, {"iter_in": 4},
-        {"iter_in": 6}, {"dst_factor_out": 13}, {"dst_factor_out": 11}, {"dst_factor_in": 2},
-        {"dst_factor_in": 0}, {"iter_out": 5, "iter_in": 4},
-    )  # fmt: skip
+        {"uop_bgn": 1, "uop_end": 2},
+        {"iter_out": 3},
+        {"iter_out": 5},
+        {"iter_in": 4},
+        {"iter_in": 6},
+        {"dst_factor_out": 13},
+        {"dst_factor_out": 11},
+        {"dst_factor_in": 2},
+        {"dst_factor_in": 0},
+        {"iter_out": 5, "iter_in": 4},
+    )
     for change in changes:
         data = acc_values(stream, rng, 64, 1 << 10)
         stream.load_new(MemoryType.ACC, data, 0)

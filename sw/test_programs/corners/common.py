@@ -11,14 +11,25 @@ from vta.sw.program import Program
 from vta.sw.test_programs.stream import StreamBuilder
 
 __all__ = [
-    "CORNERS", "acc_values", "alu_imm", "alu_tensor", "corner", "eye", "gemm_over", "inp_values",
-    "show_inp", "store_words", "wgt_values",
-]  # fmt: skip
+    "CORNERS",
+    "acc_values",
+    "alu_imm",
+    "alu_tensor",
+    "corner",
+    "eye",
+    "gemm_over",
+    "inp_values",
+    "show_inp",
+    "store_words",
+    "wgt_values",
+]
 
 CORNERS: dict[str, Callable[[Config], Program]] = {}
 
 
-def corner(write: Callable[[StreamBuilder, np.random.Generator], None]) -> Callable[[Config], Program]:
+def corner(
+    write: Callable[[StreamBuilder, np.random.Generator], None],
+) -> Callable[[Config], Program]:
     """Register a function that writes a stream; its name and docstring become the stream's."""
     name = write.__name__
 

@@ -19,7 +19,12 @@ Uops = list[tuple[int, int, int]]
 
 
 def _operands(
-    stream: StreamBuilder, rng: np.random.Generator, inps: int, wgts: int, accs: int, limit: int = 1 << 31
+    stream: StreamBuilder,
+    rng: np.random.Generator,
+    inps: int,
+    wgts: int,
+    accs: int,
+    limit: int = 1 << 31,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Random INP, WGT and ACC entries from entry 0 on, loaded; what they hold."""
     inp, wgt = inp_values(stream, rng, inps), wgt_values(stream, rng, wgts)
@@ -42,7 +47,11 @@ def _run(acc: np.ndarray, inp: np.ndarray, wgt: np.ndarray, gemm: Gemm, uops: Uo
 
 
 def _check(
-    stream: StreamBuilder, rng: np.random.Generator, gemm: Gemm, uops: Uops, sizes: tuple[int, int, int]
+    stream: StreamBuilder,
+    rng: np.random.Generator,
+    gemm: Gemm,
+    uops: Uops,
+    sizes: tuple[int, int, int],
 ) -> None:
     """One GEMM over `sizes` INP, WGT and ACC entries, all of ACC stored."""
     inp, wgt, acc = _operands(stream, rng, *sizes)
@@ -55,8 +64,18 @@ def _check(
 @corner
 def gemm_loops(stream: StreamBuilder, rng: np.random.Generator) -> None:
     """Two loops round the uops, k innermost; each index has its own two factors."""
-    gemm = Gemm(uop_bgn=1, uop_end=4, iter_out=3, iter_in=2, dst_factor_out=5, dst_factor_in=2,
-                src_factor_out=4, src_factor_in=3, wgt_factor_out=1, wgt_factor_in=2)  # fmt: skip
+    gemm = Gemm(
+        uop_bgn=1,
+        uop_end=4,
+        iter_out=3,
+        iter_in=2,
+        dst_factor_out=5,
+        dst_factor_in=2,
+        src_factor_out=4,
+        src_factor_in=3,
+        wgt_factor_out=1,
+        wgt_factor_in=2,
+    )
     uops = [(99, 99, 99), (0, 3, 1), (2, 0, 0), (1, 7, 2), (99, 99, 99)]
     _check(stream, rng, gemm, uops, (20, 7, 16))
 
@@ -139,8 +158,11 @@ def reset_reads_nothing(stream: StreamBuilder, rng: np.random.Generator) -> None
     stream.load_uops([(2, config.inp_depth - 1, config.wgt_depth - 1)])
     far = {f"src_factor_{loop}": config.inp_depth - 1 for loop in ("out", "in")}
     far |= {f"wgt_factor_{loop}": config.wgt_depth - 1 for loop in ("out", "in")}
-    stream.step(Gemm(uop_end=1, iter_out=2, iter_in=3, dst_factor_out=6, dst_factor_in=1,
-                     reset_reg=1, **far))  # fmt: skip
+    stream.step(
+        Gemm(
+            uop_end=1, iter_out=2, iter_in=3, dst_factor_out=6, dst_factor_in=1, reset_reg=1, **far
+        )
+    )
     acc[2:5] = acc[8:11] = 0
     store_words(stream, 0, acc)
 

@@ -28,11 +28,22 @@ def last_entries(stream: StreamBuilder, rng: np.random.Generator) -> None:
     stream.load_new(MemoryType.WGT, wgt, w - 1)
     stream.load_new(MemoryType.ACC, acc, a - 4)
     stream.load_uops([(a - 2, i - 2, w - 1)], u - 1)
-    stream.step(Gemm(uop_bgn=u - 1, uop_end=u, iter_out=2, iter_in=1, dst_factor_out=1,
-                     src_factor_out=1))  # fmt: skip
+    stream.step(
+        Gemm(uop_bgn=u - 1, uop_end=u, iter_out=2, iter_in=1, dst_factor_out=1, src_factor_out=1)
+    )
     acc[2:] += inp.astype(np.int32) @ wgt[0].astype(np.int32).T
-    stream.step(Alu(alu_opcode=int(AluOpcode.MAX), uop_bgn=u - 1, uop_end=u, iter_out=1,
-                    iter_in=2, dst_factor_in=1, use_imm=1, imm=-100))  # fmt: skip
+    stream.step(
+        Alu(
+            alu_opcode=int(AluOpcode.MAX),
+            uop_bgn=u - 1,
+            uop_end=u,
+            iter_out=1,
+            iter_in=2,
+            dst_factor_in=1,
+            use_imm=1,
+            imm=-100,
+        )
+    )
     acc[2:] = np.maximum(acc[2:], -100)
     stream.store(a - 4, acc.astype(np.int8))
 

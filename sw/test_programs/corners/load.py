@@ -48,8 +48,7 @@ def load_pads_wgt(stream: StreamBuilder, rng: np.random.Generator) -> None:
     padded = _padded(data[:, None])
     n = len(padded)
     stream.step(
-        gemm_over(n, dst_factor_in=1, reset_reg=1),
-        gemm_over(n, dst_factor_in=1, wgt_factor_in=1),
+        gemm_over(n, dst_factor_in=1, reset_reg=1), gemm_over(n, dst_factor_in=1, wgt_factor_in=1)
     )
     product = inp[0].astype(np.int32) @ padded.astype(np.int32).transpose(0, 2, 1)
     stream.store(0, product.astype(np.int8))
@@ -130,8 +129,15 @@ def load_x_size_0(stream: StreamBuilder, rng: np.random.Generator) -> None:
     data = acc_values(stream, rng, 16)
     stream.load_new(MemoryType.ACC, data, 0)
     for type in (MemoryType.UOP, MemoryType.ACC, MemoryType.ACC_8BIT, MemoryType.INP):
-        noise = {"y_size": 9, "x_stride": 65535, "y_pad_0": 1, "y_pad_1": 15, "x_pad_0": 3,
-                 "x_pad_1": 2, "sram_base": 0}  # fmt: skip
+        noise = {
+            "y_size": 9,
+            "x_stride": 65535,
+            "y_pad_0": 1,
+            "y_pad_1": 15,
+            "x_pad_0": 3,
+            "x_pad_1": 2,
+            "sram_base": 0,
+        }
         stream.step(Load(memory_type=type, dram_base=0xFFFFFFFF, **noise))
         stream.step(Load(memory_type=type, dram_base=0, **(noise | {"sram_base": 0xFFFF})))
     stream.store(0, data.astype(np.int8))

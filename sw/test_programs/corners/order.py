@@ -146,16 +146,28 @@ def reset_overlapped_in_part(stream: StreamBuilder, rng: np.random.Generator) ->
     for _ in range(2):
         stream.step(reset)
         stream.load(MemoryType.ACC, dram + 4, 4, 2)
-        stream.step(alu_tensor(AluOpcode.ADD, 3, 1), gemm_over(6, 2, dst_factor_in=1,
-                    src_factor_in=1), alu_imm(AluOpcode.MAX, 5, 3, 2))  # fmt: skip
+        stream.step(
+            alu_tensor(AluOpcode.ADD, 3, 1),
+            gemm_over(6, 2, dst_factor_in=1, src_factor_in=1),
+            alu_imm(AluOpcode.MAX, 5, 3, 2),
+        )
         acc[2:18] = 0
         acc[4:6] = before[4:6]
         acc[5:8] += acc[9:12]
         acc[8:14] += inp
         acc[8:11] = np.maximum(acc[8:11], 5)
         stream.store(0, acc.astype(np.int8))
-        stream.step(Alu(alu_opcode=int(AluOpcode.MIN), uop_bgn=3, uop_end=4, iter_out=1,
-                        iter_in=15, dst_factor_in=1, src_factor_in=1))  # fmt: skip
+        stream.step(
+            Alu(
+                alu_opcode=int(AluOpcode.MIN),
+                uop_bgn=3,
+                uop_end=4,
+                iter_out=1,
+                iter_in=15,
+                dst_factor_in=1,
+                src_factor_in=1,
+            )
+        )
         for n in range(15):
             acc[n] = np.minimum(acc[n], acc[3 + n])
     store_words(stream, 0, acc)

@@ -19,8 +19,14 @@ __all__ = []
 
 def _out(sram: int, dram: int, x: int, y: int = 1, stride: int | None = None) -> Store:
     stride = x if stride is None else stride
-    return Store(memory_type=MemoryType.OUT, sram_base=sram, dram_base=dram, x_size=x, y_size=y,
-                 x_stride=stride)  # fmt: skip
+    return Store(
+        memory_type=MemoryType.OUT,
+        sram_base=sram,
+        dram_base=dram,
+        x_size=x,
+        y_size=y,
+        x_stride=stride,
+    )
 
 
 @corner
@@ -74,8 +80,15 @@ def store_nops(stream: StreamBuilder, rng: np.random.Generator) -> None:
     else is checked."""
     data = acc_values(stream, rng, 4)
     stream.load_new(MemoryType.ACC, data, 0)
-    noise = {"sram_base": 0xFFFF, "dram_base": 0xFFFFFFFF, "x_stride": 0xFFFF, "y_pad_0": 1,
-             "y_pad_1": 2, "x_pad_0": 3, "x_pad_1": 4}  # fmt: skip
+    noise = {
+        "sram_base": 0xFFFF,
+        "dram_base": 0xFFFFFFFF,
+        "x_stride": 0xFFFF,
+        "y_pad_0": 1,
+        "y_pad_1": 2,
+        "x_pad_0": 3,
+        "x_pad_1": 4,
+    }
     for type in range(8):
         stream.step(Store(memory_type=type, x_size=0, y_size=7, **noise))
         stream.step(Store(memory_type=type, x_size=7, y_size=0, **noise))

@@ -18,8 +18,12 @@ from vta.sw.test_programs.stream import StreamBuilder
 
 __all__ = []
 
-CHANNELS = ((Stage.LOAD, Stage.COMPUTE), (Stage.COMPUTE, Stage.LOAD),
-            (Stage.COMPUTE, Stage.STORE), (Stage.STORE, Stage.COMPUTE))  # fmt: skip
+CHANNELS = (
+    (Stage.LOAD, Stage.COMPUTE),
+    (Stage.COMPUTE, Stage.LOAD),
+    (Stage.COMPUTE, Stage.STORE),
+    (Stage.STORE, Stage.COMPUTE),
+)
 MOST = 600  # instructions to fill a counter or a queue with
 
 
@@ -38,8 +42,15 @@ def _pop(giver: Stage, taker: Stage) -> Load | Store:
 
 
 def _out(sram: int, dram: int, x: int, **flags: int) -> Store:
-    return Store(memory_type=MemoryType.OUT, sram_base=sram, dram_base=dram, y_size=1, x_size=x,
-                 x_stride=x, **flags)  # fmt: skip
+    return Store(
+        memory_type=MemoryType.OUT,
+        sram_base=sram,
+        dram_base=dram,
+        y_size=1,
+        x_size=x,
+        x_stride=x,
+        **flags,
+    )
 
 
 def _counted(stream: StreamBuilder, rng: np.random.Generator, count: int) -> None:
@@ -145,8 +156,15 @@ def both_pops_are_awaited(stream: StreamBuilder, rng: np.random.Generator) -> No
     stream.load_uops([(0, 0, 0)])
     inps = stream.place(MemoryType.INP, inp)
     out = stream.reserve(MemoryType.OUT, 64)
-    scattered = Store(memory_type=MemoryType.OUT, dram_base=out, y_size=32, x_size=1, x_stride=2,
-                      pop_prev=1, push_prev=1)  # fmt: skip
+    scattered = Store(
+        memory_type=MemoryType.OUT,
+        dram_base=out,
+        y_size=32,
+        x_size=1,
+        x_stride=2,
+        pop_prev=1,
+        push_prev=1,
+    )
     load = Load(memory_type=MemoryType.INP, dram_base=inps, y_size=1, x_size=32, x_stride=32)
     stream.add(_push(Stage.COMPUTE, Stage.STORE), scattered, replace(load, push_next=1))
     gemm = gemm_over(32, dst_factor_in=1, src_factor_in=1)

@@ -11,21 +11,24 @@ from tests.hw.compute.test_alu import ref_alu
 from tests.hw.harness import as_struct, collect, simulate, small
 from vta.hw.compute.compute import ComputeStage
 from vta.hw.config import Config
-from vta.hw.isa import (
-    Alu,
-    AluOpcode,
-    Gemm,
-    Instruction,
-    Load,
-    MemoryType,
-)
+from vta.hw.isa import Alu, AluOpcode, Gemm, Instruction, Load, MemoryType
 from vta.hw.transfers.loader import lanes_of
 from vta.sw.codec import encode, pack_uops, unpack_uops
 
 __all__ = [
-    "ACC_BASE", "FOLDED", "LAST", "SET_UP", "UOP_BASE", "Stage", "State", "alu", "gemm",
-    "marginal", "rtl_compute", "set_up_state",
-]  # fmt: skip
+    "ACC_BASE",
+    "FOLDED",
+    "LAST",
+    "SET_UP",
+    "UOP_BASE",
+    "Stage",
+    "State",
+    "alu",
+    "gemm",
+    "marginal",
+    "rtl_compute",
+    "set_up_state",
+]
 
 UOP_BASE, ACC_BASE, BYTES = 0x400, 0x1000, 0x3000
 USED = 32  # uop entries with indices below it: with loops on top everything stays within 64
@@ -55,8 +58,9 @@ class State:
         if isinstance(instruction, Load):
             self._load(instruction)
         elif isinstance(instruction, Gemm):
-            for d, s, w in self._indices(instruction, instruction.wgt_factor_out,
-                                         instruction.wgt_factor_in):  # fmt: skip
+            for d, s, w in self._indices(
+                instruction, instruction.wgt_factor_out, instruction.wgt_factor_in
+            ):
                 if instruction.reset_reg:
                     self.acc[d] = 0
                 else:
@@ -132,10 +136,13 @@ class Stage:
             for name in ("available_prev", "available_next", "room_prev", "room_next"):
                 ctx.set(getattr(port, name), self.rng.random() >= self.stall)
             _, _, started, first, retired, index, error, *counts = await ctx.tick().sample(
-                port.started, port.started_index, port.retired, port.retired_index,
+                port.started,
+                port.started_index,
+                port.retired,
+                port.retired_index,
                 as_struct(port.error),
                 *(getattr(dut, name) for name in (*COUNTS, FOLDED)),
-            )  # fmt: skip
+            )
             self.started += [first] * started
             self.started_at += [cycle] * started
             self.retired += [index] * retired
@@ -181,8 +188,17 @@ class Stage:
     async def read_acc(self, ctx) -> np.ndarray:
         """All of ACC: int32; destroys it. Four times OUT, with a shift by eight in between."""
         depth = self.state.config.acc_depth
-        shift = Alu(alu_opcode=AluOpcode.SHR, use_imm=1, imm=8, uop_bgn=LAST, uop_end=LAST + 1,
-                    iter_out=depth, iter_in=1, dst_factor_out=1, src_factor_out=1)  # fmt: skip
+        shift = Alu(
+            alu_opcode=AluOpcode.SHR,
+            use_imm=1,
+            imm=8,
+            uop_bgn=LAST,
+            uop_end=LAST + 1,
+            iter_out=depth,
+            iter_in=1,
+            dst_factor_out=1,
+            src_factor_out=1,
+        )
         planes = []
         for byte in range(4):
             planes.append((await self.read_out(ctx)).view(np.uint8).astype(np.uint32) << 8 * byte)
@@ -190,8 +206,9 @@ class Stage:
         return np.bitwise_or.reduce(planes).view(np.int32)
 
 
-def rtl_compute(state: State, program: list[Instruction], seed: int, stall: float
-                ) -> tuple[Stage, np.ndarray]:  # fmt: skip
+def rtl_compute(
+    state: State, program: list[Instruction], seed: int, stall: float
+) -> tuple[Stage, np.ndarray]:
     """The stage after a program, and its ACC."""
     stage = Stage(state, random.Random(seed), stall)
     acc: list[np.ndarray] = []

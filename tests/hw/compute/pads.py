@@ -33,7 +33,9 @@ def ref_store(config: Config, store: Store, out: np.ndarray, memory: np.ndarray,
 
 
 def apply_write(config: Config, write: dict, pad: np.ndarray) -> None:
-    """Apply one write of `vta.hw.transfers.loader.write_layout` to `pad`: uint8 (depth, bytes of one element)."""
+    """Apply one write of `vta.hw.transfers.loader.write_layout` to `pad`: uint8 (depth, bytes of
+    one element).
+    """
     memory_type = MemoryType(write["memory"])
     nbytes = MEMORIES[memory_type].element_bytes(config)
     lanes, parts = lanes_of(config, memory_type), parts_of(config, memory_type)

@@ -13,8 +13,16 @@ from vta.hw.isa import MEMORIES, MemoryType
 from vta.hw.transfers.loader import lanes_of, parts_of
 
 TYPES = (MemoryType.ACC, MemoryType.ACC_8BIT)
-CONFIGS = (*SMALL, small(log_block=4, log_inp_buff_size=10, log_wgt_buff_size=14,
-                         log_acc_buff_size=14, axi_data_bits=256))  # fmt: skip
+CONFIGS = (
+    *SMALL,
+    small(
+        log_block=4,
+        log_inp_buff_size=10,
+        log_wgt_buff_size=14,
+        log_acc_buff_size=14,
+        axi_data_bits=256,
+    ),
+)
 """The last one has several lanes of OUT, and an ACC of several rows of zero flags."""
 
 
@@ -24,8 +32,10 @@ class Reference:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.acc = np.zeros((config.acc_depth, config.out_bytes), np.int32)
-        self._raw = {mt: np.zeros((config.acc_depth, MEMORIES[mt].element_bytes(config)), np.uint8)
-                     for mt in TYPES}  # fmt: skip
+        self._raw = {
+            mt: np.zeros((config.acc_depth, MEMORIES[mt].element_bytes(config)), np.uint8)
+            for mt in TYPES
+        }
 
     def load(self, write: dict) -> None:
         """A write of the loader; an element in parts is complete with its last part."""
@@ -59,8 +69,17 @@ def random_loads(rng: random.Random, config: Config) -> list[dict]:
         count = rng.randrange(1, lanes - lane + 1)
         pos = rng.randrange(config.acc_depth - count + 1)
         for part in range(1 if zero else parts):
-            writes.append({"pos": pos, "count": count, "lane": lane, "part": part, "zero": zero,
-                           "data": rng.getrandbits(config.axi_data_bits), **common})  # fmt: skip
+            writes.append(
+                {
+                    "pos": pos,
+                    "count": count,
+                    "lane": lane,
+                    "part": part,
+                    "zero": zero,
+                    "data": rng.getrandbits(config.axi_data_bits),
+                    **common,
+                }
+            )
     return [*writes, writes[-1] | {"count": 0, "part": 0, "zero": 0, "last": 1}]
 
 
@@ -88,8 +107,11 @@ def set_pipeline(ctx, dut, rng: random.Random, reference: Reference, what: str) 
 def set_reads(ctx, dut, rng: random.Random, reference: Reference, lanes: int) -> dict[str, int]:
     """Random reads on the three ports; returns what each enabled one must give."""
     expected = {}
-    for name, port, at in (("d", "d_data", "d_addr"), ("s", "s_data", "s_addr"),
-                           ("out", "out_data", "out_pos")):  # fmt: skip
+    for name, port, at in (
+        ("d", "d_data", "d_addr"),
+        ("s", "s_data", "s_addr"),
+        ("out", "out_data", "out_pos"),
+    ):
         enabled = rng.random() < 0.7
         ctx.set(getattr(dut, f"{name}_en"), enabled)
         if enabled:
@@ -151,8 +173,16 @@ def test_a_load_waits_for_the_pipeline_only() -> None:
     that neither completes an element nor comes before one that does in every cycle."""
     config = small()
     dut = AccumulatorScratchpad(config)
-    write = {"memory": MemoryType.ACC, "pos": 3, "count": 1, "lane": 0, "part": 3, "zero": 0,
-             "last": 0, "data": 5}  # fmt: skip
+    write = {
+        "memory": MemoryType.ACC,
+        "pos": 3,
+        "count": 1,
+        "lane": 0,
+        "part": 3,
+        "zero": 0,
+        "last": 0,
+        "data": 5,
+    }
     last = parts_of(config, MemoryType.ACC) - 1
     assert last == 3
     ready: dict[int, list[int]] = {0: [], last - 1: [], last: []}

@@ -16,8 +16,31 @@ from vta.sw.codec import encode
 CONFIG = Config()
 LANES = 40  # values that each chain is applied to
 EDGES = np.array([0, 1, -1, 2**31 - 1, -(2**31), 2**30, -(2**30), 255, -256, 32767, -32768], int)
-AMOUNTS = np.array([0, 1, -1, 5, -5, 30, -30, 31, -31, 32, -32, 33, -33, 63, 64, -64, 2**31 - 1,
-                    -(2**31), 4096, -4096], int)  # fmt: skip
+AMOUNTS = np.array(
+    [
+        0,
+        1,
+        -1,
+        5,
+        -5,
+        30,
+        -30,
+        31,
+        -31,
+        32,
+        -32,
+        33,
+        -33,
+        63,
+        64,
+        -64,
+        2**31 - 1,
+        -(2**31),
+        4096,
+        -4096,
+    ],
+    int,
+)
 
 
 def ref_alu(x: np.ndarray, operand: np.ndarray, opcode: AluOpcode) -> np.ndarray:
@@ -205,5 +228,5 @@ def test_what_folds() -> None:
         ([tensor, add], 1),
         ([add, Alu(alu_opcode=AluOpcode.SHR)], 2),
         ([tensor, Alu(alu_opcode=AluOpcode.SHR)], 1),
-    ):  # fmt: skip
+    ):
         assert rtl_extend([chain])[0][0] == folds, chain

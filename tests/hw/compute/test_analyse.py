@@ -7,14 +7,7 @@ import pytest
 
 from tests.hw.harness import receive, send, simulate, small, watch_stable
 from vta.hw.compute.analyse import WORTH_FLAGS, WORTH_WAITING, Analyse, Turn
-from vta.hw.isa import (
-    Alu,
-    Finish,
-    Gemm,
-    Instruction,
-    Load,
-    MemoryType,
-)
+from vta.hw.isa import Alu, Finish, Gemm, Instruction, Load, MemoryType
 from vta.hw.isa import uop_fields as fields_of_uop
 from vta.sw.codec import encode, pack_uops
 
@@ -30,11 +23,15 @@ def random_uops(rng: random.Random) -> np.ndarray:
 
 def random_load(rng: random.Random) -> Load:
     return Load(
-        memory_type=MemoryType.UOP, sram_base=rng.choice((rng.randrange(64), 2**16 - 1)),
-        x_size=rng.choice((0, rng.randrange(64), 2**16 - 1)), y_size=rng.choice((1, 1, 0, 2)),
-        x_pad_0=rng.randrange(16), x_pad_1=rng.randrange(16),
-        y_pad_0=rng.choice((0, 0, 1)), y_pad_1=rng.choice((0, 0, 1)),
-    )  # fmt: skip
+        memory_type=MemoryType.UOP,
+        sram_base=rng.choice((rng.randrange(64), 2**16 - 1)),
+        x_size=rng.choice((0, rng.randrange(64), 2**16 - 1)),
+        y_size=rng.choice((1, 1, 0, 2)),
+        x_pad_0=rng.randrange(16),
+        x_pad_1=rng.randrange(16),
+        y_pad_0=rng.choice((0, 0, 1)),
+        y_pad_1=rng.choice((0, 0, 1)),
+    )
 
 
 def random_instruction(rng: random.Random) -> Instruction:
@@ -66,16 +63,19 @@ def random_instruction(rng: random.Random) -> Instruction:
 def indices(instruction: Gemm | Alu, uops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """dst and src of every execution."""
     i, j, k = np.meshgrid(
-        np.arange(instruction.iter_out), np.arange(instruction.iter_in),
-        np.arange(instruction.uop_bgn, instruction.uop_end), indexing="ij",
-    )  # fmt: skip
+        np.arange(instruction.iter_out),
+        np.arange(instruction.iter_in),
+        np.arange(instruction.uop_bgn, instruction.uop_end),
+        indexing="ij",
+    )
     dst = uops[k, 0] + i * instruction.dst_factor_out + j * instruction.dst_factor_in
     src = uops[k, 1] + i * instruction.src_factor_out + j * instruction.src_factor_in
     return dst.ravel(), src.ravel()
 
 
-def rtl_analyse(program: list[Instruction], uops: np.ndarray, seed: int, stall: float
-                ) -> list[dict]:  # fmt: skip
+def rtl_analyse(
+    program: list[Instruction], uops: np.ndarray, seed: int, stall: float
+) -> list[dict]:
     """The analysed instructions; UOP's port is busy, and UOP not settled, at random."""
     rng = random.Random(seed)
     dut = Analyse(CONFIG)
@@ -180,9 +180,7 @@ MANY = ("a run", "rows of a tile", "columns of a tile", "rows apart")  # more th
 def test_the_loops_of_operators_are_known(name: str) -> None:
     loops = {"uop_bgn": 3, "uop_end": 4, "iter_out": 1, "iter_in": 1} | REGULAR[name]
     uops = np.full((UOPS, 3), 30)
-    program: list[Instruction] = [
-        Alu(use_imm=1, **loops), Gemm(reset_reg=1, **loops), Alu(**loops),
-    ]  # fmt: skip
+    program: list[Instruction] = [Alu(use_imm=1, **loops), Gemm(reset_reg=1, **loops), Alu(**loops)]
     for instruction, known in zip(program, rtl_analyse(program, uops, 0, 0.0), strict=True):
         assert check(instruction, known, uops)
         if name in ("one vector", "a run", "rows of a tile"):
@@ -214,8 +212,12 @@ def times(program: list[Instruction], **inputs: int) -> tuple[list[int], list[in
 
 def test_nothing_but_single_uops_is_looked_at() -> None:
     """Another instruction passes in a cycle, and a gap behind it, however long UOP is busy."""
-    program = [Gemm(uop_end=1, iter_out=3, iter_in=2), Alu(uop_end=2, iter_out=1, iter_in=1),
-               Load(memory_type=MemoryType.ACC, x_size=1), Finish()]  # fmt: skip
+    program = [
+        Gemm(uop_end=1, iter_out=3, iter_in=2),
+        Alu(uop_end=2, iter_out=1, iter_in=1),
+        Load(memory_type=MemoryType.ACC, x_size=1),
+        Finish(),
+    ]
     taken, out = times(program)
     assert out == [1 + n for n in taken]
     np.testing.assert_array_equal(np.diff(taken), 2)

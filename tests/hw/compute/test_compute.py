@@ -12,14 +12,7 @@ import pytest
 from tests.hw.compute.compute_stage import ACC_BASE, LAST, UOP_BASE, State, alu, gemm, rtl_compute
 from tests.hw.harness import SMALL, small
 from vta.hw.config import Config
-from vta.hw.isa import (
-    Alu,
-    AluOpcode,
-    Gemm,
-    Instruction,
-    Load,
-    MemoryType,
-)
+from vta.hw.isa import Alu, AluOpcode, Gemm, Instruction, Load, MemoryType
 from vta.sw.codec import pack_uops
 
 BLOCK_16 = SMALL[4]
@@ -33,9 +26,12 @@ def random_loops(rng: random.Random, single: bool) -> dict[str, int]:
         "uop_end": bgn + (1 if single else rng.randrange(4)),
         "iter_out": rng.choice((0, 1, 2, 3, 6, 6)),
         "iter_in": rng.choice((1, 1, 2, 4)),
-        **{f"{name}_factor_{loop}": rng.choice((0, 1, 1, 2, 4))
-           for name in ("dst", "src") for loop in ("out", "in")},
-    }  # fmt: skip
+        **{
+            f"{name}_factor_{loop}": rng.choice((0, 1, 1, 2, 4))
+            for name in ("dst", "src")
+            for loop in ("out", "in")
+        },
+    }
 
 
 def random_alus(rng: random.Random) -> list[Instruction]:
@@ -47,10 +43,14 @@ def random_alus(rng: random.Random) -> list[Instruction]:
             loops = random_loops(rng, rng.random() < 0.8)
         elif rng.random() < 0.2:  # another tensor operand for the same entries
             loops = loops | {"src_factor_in": rng.randrange(4)}
-        alus.append(Alu(
-            **loops, alu_opcode=rng.choice(list(AluOpcode)), use_imm=rng.random() < 0.6,
-            imm=rng.choice((rng.randrange(-9, 9), rng.randrange(-(2**15), 2**15))),
-        ))  # fmt: skip
+        alus.append(
+            Alu(
+                **loops,
+                alu_opcode=rng.choice(list(AluOpcode)),
+                use_imm=rng.random() < 0.6,
+                imm=rng.choice((rng.randrange(-9, 9), rng.randrange(-(2**15), 2**15))),
+            )
+        )
     return alus
 
 
@@ -59,16 +59,21 @@ def random_gemm(rng: random.Random) -> Instruction:
     kind = rng.choice(("gemm", "gemm", "reset", "run"))
     if kind == "run":
         bgn = rng.randrange(24)
-        return Gemm(reset_reg=1, uop_bgn=bgn, uop_end=bgn + 1, iter_out=rng.randrange(8, 33),
-                    iter_in=1, dst_factor_out=1)  # fmt: skip
+        return Gemm(
+            reset_reg=1,
+            uop_bgn=bgn,
+            uop_end=bgn + 1,
+            iter_out=rng.randrange(8, 33),
+            iter_in=1,
+            dst_factor_out=1,
+        )
     wgt = {"wgt_factor_out": rng.randrange(4), "wgt_factor_in": rng.randrange(4)}
     return Gemm(reset_reg=int(kind == "reset"), **wgt, **random_loops(rng, rng.random() < 0.4))
 
 
 def random_load(rng: random.Random) -> Instruction:
     memory_type = rng.choice((MemoryType.UOP, MemoryType.ACC, MemoryType.ACC_8BIT))
-    size = {"x_size": rng.randrange(0, 6), "y_size": rng.randrange(4),
-            "x_stride": rng.randrange(9)}  # fmt: skip
+    size = {"x_size": rng.randrange(0, 6), "y_size": rng.randrange(4), "x_stride": rng.randrange(9)}
     if memory_type == MemoryType.UOP:
         return Load(
             memory_type=memory_type,
@@ -76,8 +81,14 @@ def random_load(rng: random.Random) -> Instruction:
             dram_base=rng.randrange(99),
             **size,
         )
-    return Load(memory_type=memory_type, sram_base=rng.randrange(24), dram_base=rng.randrange(20),
-                x_pad_0=rng.randrange(2), y_pad_1=rng.randrange(2), **size)  # fmt: skip
+    return Load(
+        memory_type=memory_type,
+        sram_base=rng.randrange(24),
+        dram_base=rng.randrange(20),
+        x_pad_0=rng.randrange(2),
+        y_pad_1=rng.randrange(2),
+        **size,
+    )
 
 
 def random_program(rng: random.Random, count: int) -> list[Instruction]:

@@ -15,13 +15,7 @@ from tests.hw.compute.compute_stage import (
     set_up_state,
 )
 from tests.hw.harness import simulate
-from vta.hw.isa import (
-    AluOpcode,
-    ErrorClass,
-    Finish,
-    Load,
-    MemoryType,
-)
+from vta.hw.isa import AluOpcode, ErrorClass, Finish, Load, MemoryType
 
 BEYOND = {  # isa.md section 6: uop_end, d always, s and w only where read
     "uop_end of GEMM": gemm(uop_end=65),

@@ -7,8 +7,13 @@ from tests.hw.harness import SMALL, simulate, small, words
 from vta.hw.compute.gemm import GEMM_LATENCY, MacArray
 from vta.hw.config import Config
 
-CONFIGS = (SMALL[0], SMALL[1], SMALL[3], SMALL[4], small(log_batch=2, log_inp_buff_size=10,
-                                               log_acc_buff_size=12))  # fmt: skip
+CONFIGS = (
+    SMALL[0],
+    SMALL[1],
+    SMALL[3],
+    SMALL[4],
+    small(log_batch=2, log_inp_buff_size=10, log_acc_buff_size=12),
+)
 
 
 def ref_gemm(inp: np.ndarray, wgt: np.ndarray) -> np.ndarray:
@@ -21,8 +26,9 @@ def rtl_gemm(config: Config, inp: np.ndarray, wgt: np.ndarray, seed: int) -> np.
     rng = np.random.default_rng(seed)
     dut = MacArray(config)
     idle = rng.random(4 * len(inp) + 8) < 0.4
-    pairs = list(zip(words(inp, 8 * config.inp_bytes), words(wgt, 8 * config.wgt_bytes),
-                     strict=True))  # fmt: skip
+    pairs = list(
+        zip(words(inp, 8 * config.inp_bytes), words(wgt, 8 * config.wgt_bytes), strict=True)
+    )
     out: list[list[int]] = []
 
     async def run(ctx) -> None:

@@ -6,27 +6,12 @@ import random
 import numpy as np
 import pytest
 
-from tests.hw.compute.compute_stage import (
-    FOLDED,
-    SET_UP,
-    Stage,
-    alu,
-    gemm,
-    set_up_state,
-)
+from tests.hw.compute.compute_stage import FOLDED, SET_UP, Stage, alu, gemm, set_up_state
 from tests.hw.harness import collect, simulate, small
 from vta.hw.compute.analyse import Turn
 from vta.hw.compute.issue import Issue
 from vta.hw.compute.sequencer import Kind
-from vta.hw.isa import (
-    Alu,
-    AluOpcode,
-    Finish,
-    Gemm,
-    Instruction,
-    Load,
-    MemoryType,
-)
+from vta.hw.isa import Alu, AluOpcode, Finish, Gemm, Instruction, Load, MemoryType
 from vta.sw.codec import encode
 
 ENTRIES = 24
@@ -36,14 +21,20 @@ RELOAD = Load(memory_type=MemoryType.ACC_8BIT, x_size=64, y_size=1)
 def tensor(opcode: AluOpcode, src: int, **fields: int) -> Alu:
     """An ALU instruction over ENTRIES entries from 4 on; its operand begins at entry `src`."""
     uop = {4: 2, 40: 3}[src]
-    return alu(alu_opcode=opcode, use_imm=0, uop_bgn=uop, uop_end=uop + 1, iter_out=ENTRIES,
-               dst_factor_out=1, **fields)  # fmt: skip
+    return alu(
+        alu_opcode=opcode,
+        use_imm=0,
+        uop_bgn=uop,
+        uop_end=uop + 1,
+        iter_out=ENTRIES,
+        dst_factor_out=1,
+        **fields,
+    )
 
 
 def over(opcode: AluOpcode, imm: int) -> Alu:
     """The same with an immediate."""
-    return alu(alu_opcode=opcode, imm=imm, uop_bgn=2, uop_end=3, iter_out=ENTRIES,
-               dst_factor_out=1)  # fmt: skip
+    return alu(alu_opcode=opcode, imm=imm, uop_bgn=2, uop_end=3, iter_out=ENTRIES, dst_factor_out=1)
 
 
 ADD, SHR, MAX, MIN, MUL = (AluOpcode[n] for n in ("ADD", "SHR", "MAX", "MIN", "MUL"))
@@ -58,16 +49,19 @@ FOLDS = {  # instructions, and how many of them share a pass with one before
     "fewer entries": ([over(ADD, 5), dataclasses.replace(over(SHR, 3), iter_out=20)], 0),
     "other entries": ([over(ADD, 5), dataclasses.replace(over(SHR, 3), uop_bgn=1, uop_end=2)], 0),
     "another order": (
-        [over(ADD, 5), dataclasses.replace(over(SHR, 3), iter_in=2, iter_out=12,
-                                           dst_factor_in=12)], 0),
+        [over(ADD, 5), dataclasses.replace(over(SHR, 3), iter_in=2, iter_out=12, dst_factor_in=12)],
+        0,
+    ),
     "two tensors": ([tensor(ADD, 40), tensor(SHR, 40)], 0),
     "a product": ([over(MUL, 3), over(MAX, -9), over(MIN, 9)], 2),
     "a token between": ([over(ADD, 5), dataclasses.replace(over(SHR, 3), pop_prev=1)], 0),
     "a push behind": ([over(ADD, 5), dataclasses.replace(over(SHR, 3), push_next=1)], 1),
     "a push in the middle": (
-        [over(ADD, 5), dataclasses.replace(over(SHR, 3), push_next=1), over(MAX, 0)], 1),
+        [over(ADD, 5), dataclasses.replace(over(SHR, 3), push_next=1), over(MAX, 0)],
+        1,
+    ),
     "a push before": ([dataclasses.replace(over(ADD, 5), push_next=1), over(SHR, 3)], 0),
-}  # fmt: skip
+}
 
 
 HELD_BACK = [RELOAD, gemm(iter_out=20)]
@@ -137,10 +131,10 @@ STALE = {  # what comes right behind an ALU instruction that could fold into its
     "FINISH": [Finish()],
     "reset": [gemm(reset_reg=1, uop_bgn=2, uop_end=3, iter_out=2, dst_factor_out=4)],
     "reset by zero flags": [
-        gemm(reset_reg=1, uop_bgn=2, uop_end=3, iter_out=ENTRIES, dst_factor_out=1)],
-    "ALU of two uops": [
-        dataclasses.replace(over(MIN, -7), uop_end=4)],
-}  # fmt: skip
+        gemm(reset_reg=1, uop_bgn=2, uop_end=3, iter_out=ENTRIES, dst_factor_out=1)
+    ],
+    "ALU of two uops": [dataclasses.replace(over(MIN, -7), uop_end=4)],
+}
 
 
 @pytest.mark.parametrize("chain", [1, 2])
@@ -181,8 +175,14 @@ def test_a_load_of_uops_waits_for_those_that_read_them(operation: str) -> None:
     restore = Load(memory_type=MemoryType.UOP, x_size=32, y_size=1)
     programs: dict[str, list[Instruction]] = {}
     for name, (base, count, rows, _) in UOP_LOADS.items():
-        load = Load(memory_type=MemoryType.UOP, sram_base=base, dram_base=40, x_size=count,
-                    x_stride=count, y_size=rows)  # fmt: skip
+        load = Load(
+            memory_type=MemoryType.UOP,
+            sram_base=base,
+            dram_base=40,
+            x_size=count,
+            x_stride=count,
+            y_size=rows,
+        )
         for length in (0, 1, 5, 12):
             after = gemm(uop_end=32)
             programs[f"{name}, {length}"] = [gemm(iter_out=length), op, load, after, restore]
@@ -234,20 +234,36 @@ def test_flag_resets_loop_over_their_rows(base: int, limit: int) -> None:
     assert row == 64
     dut = Issue(ROWS)
     # Loops of its own, all different from those it gets.
-    reset = Gemm(reset_reg=1, uop_bgn=5, uop_end=6, iter_out=3, iter_in=25, dst_factor_out=9,
-                 dst_factor_in=3)  # fmt: skip
+    reset = Gemm(
+        reset_reg=1, uop_bgn=5, uop_end=6, iter_out=3, iter_in=25, dst_factor_out=9, dst_factor_in=3
+    )
     sent: list[dict] = []
 
     async def run(ctx) -> None:
-        for name in ("sound", "prev_available", "next_available", "gemm_empty", "alu_empty",
-                     "gemm_quiet", "alu_quiet"):  # fmt: skip
+        for name in (
+            "sound",
+            "prev_available",
+            "next_available",
+            "gemm_empty",
+            "alu_empty",
+            "gemm_quiet",
+            "alu_quiet",
+        ):
             ctx.set(getattr(dut, name), 1)
         ctx.set(dut.ticket.ready, 1)
         ctx.set(dut.gemm.ready, 1)
-        ctx.set(dut.i.payload, {
-            "bits": encode(ROWS, reset), "index": 7, "turn": Turn.EXECUTE, "regular": 1,
-            "dense": 1, "dst": base, "dst_max": limit - 1,
-        })  # fmt: skip
+        ctx.set(
+            dut.i.payload,
+            {
+                "bits": encode(ROWS, reset),
+                "index": 7,
+                "turn": Turn.EXECUTE,
+                "regular": 1,
+                "dense": 1,
+                "dst": base,
+                "dst_max": limit - 1,
+            },
+        )
         ctx.set(dut.i.valid, 1)
         for _ in range(8):
             _, _, taken, valid, payload = await ctx.tick().sample(

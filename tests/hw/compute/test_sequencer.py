@@ -11,8 +11,14 @@ from vta.hw.config import Config
 from vta.hw.isa import uop_fields
 from vta.sw.codec import pack_uops
 
-FACTORS = ("dst_factor_out", "dst_factor_in", "src_factor_out", "src_factor_in",
-           "wgt_factor_out", "wgt_factor_in")  # fmt: skip
+FACTORS = (
+    "dst_factor_out",
+    "dst_factor_in",
+    "src_factor_out",
+    "src_factor_in",
+    "wgt_factor_out",
+    "wgt_factor_in",
+)
 SHOWN = ("dst", "src", "wgt", "over", "last", "adds")
 CONFIGS = (
     small(),
@@ -44,8 +50,12 @@ def ref_steps(config: Config, operations: list[dict], uops: np.ndarray) -> list[
     before = None  # the entry of the step before, if that is a GEMM's
     for op in operations:
         gemm = op["carried"]["kind"] == Kind.GEMM
-        loops = [(x, y, k) for x in range(op["iter_out"]) for y in range(op["iter_in"])
-                 for k in range(op["uop_bgn"], op["uop_end"])]  # fmt: skip
+        loops = [
+            (x, y, k)
+            for x in range(op["iter_out"])
+            for y in range(op["iter_in"])
+            for k in range(op["uop_bgn"], op["uop_end"])
+        ]
         for n, (x, y, k) in enumerate(loops):
             first = (op["dst"], op["src"], 0) if op.get("direct") else uops[k]
             dst, src, wgt = (
@@ -86,8 +96,9 @@ class UopPort:
         while True:
             hold, window = rng.random() < self.stall, self.window
             ctx.set(dut.hold, hold)
-            ctx.set(dut.loading, {"valid": len(window) > 0, "start": window.start,
-                                  "end": window.stop})  # fmt: skip
+            ctx.set(
+                dut.loading, {"valid": len(window) > 0, "start": window.start, "end": window.stop}
+            )
             _, _, en, address, active, bgn, end = await ctx.tick().sample(
                 dut.uop_en, dut.uop_addr, dut.active, dut.uop_bgn, dut.uop_end
             )
@@ -102,8 +113,9 @@ class UopPort:
                 self.window = window[1:]
 
 
-def rtl_steps(config: Config, operations: list[dict], uops: np.ndarray, count: int, seed: int,
-              stall: float) -> list[dict]:  # fmt: skip
+def rtl_steps(
+    config: Config, operations: list[dict], uops: np.ndarray, count: int, seed: int, stall: float
+) -> list[dict]:
     """The sequencer's steps; UOP is loaded and read by others at random when `stall` is not 0."""
     rng = random.Random(seed)
     dut = Sequencer(config)
@@ -167,8 +179,12 @@ def random_operation(rng: random.Random, config: Config, uops: int) -> dict:
 
 
 def random_uops(rng: random.Random, config: Config, count: int) -> np.ndarray:
-    return np.array([[rng.choice((0, rng.randrange(1 << f.width))) for f in uop_fields(config)]
-                     for _ in range(count)])  # fmt: skip
+    return np.array(
+        [
+            [rng.choice((0, rng.randrange(1 << f.width))) for f in uop_fields(config)]
+            for _ in range(count)
+        ]
+    )
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.3])

@@ -9,13 +9,7 @@ from tests.hw.harness import simulate
 from vta.hw.config import PRESETS, Config
 from vta.hw.frontend.control import BASES, REPORTS, Control
 from vta.hw.isa import INSTRUCTION_BYTES
-from vta.hw.registers import (
-    IDENTIFICATION,
-    REGISTERS,
-    VERSION,
-    address_of,
-    configuration_words,
-)
+from vta.hw.registers import IDENTIFICATION, REGISTERS, VERSION, address_of, configuration_words
 
 CONFIG = Config()
 LAUNCH, FINISH, ERROR, BUSY = 1, 2, 4, 8
@@ -80,8 +74,14 @@ def run_control(script, config: Config = CONFIG, seed: int = 0) -> None:
 @pytest.mark.parametrize("name", ["1x16", "1x4", "2x8", "4x32"])
 def test_base_registers_keep_no_bits_below_their_element(name: str) -> None:
     config = Config.preset(name)
-    sizes = {"insn": INSTRUCTION_BYTES, "uop": 4, "inp": config.inp_bytes, "wgt": config.wgt_bytes,
-             "acc": config.acc_bytes, "out": config.out_bytes}  # fmt: skip
+    sizes = {
+        "insn": INSTRUCTION_BYTES,
+        "uop": 4,
+        "inp": config.inp_bytes,
+        "wgt": config.wgt_bytes,
+        "acc": config.acc_bytes,
+        "out": config.out_bytes,
+    }
     seen: dict[str, tuple[int, int]] = {}
 
     async def script(ctx, dut, lite: Lite) -> None:

@@ -13,8 +13,10 @@ def test_counts_states_and_events_of_running_cycles(seed: int) -> None:
     rng = np.random.default_rng(seed)
     cycles = 300
     running = rng.random(cycles) < 0.8
-    states = {group: rng.choice(np.array([int(s) for s in table]), cycles)
-              for group, table in STAGE_STATES.items()}  # fmt: skip
+    states = {
+        group: rng.choice(np.array([int(s) for s in table]), cycles)
+        for group, table in STAGE_STATES.items()
+    }
     events = {name: rng.integers(0, 16, cycles) for name in EVENTS}
     dut, seen = Counters(), {}
 

@@ -43,9 +43,17 @@ class Run:
         self.server: BeatServer
 
 
-def rtl_fetch(config: Config, memory: np.ndarray, address: int, count: int, *, seed: int = 0,
-              stall: float = 0.0, full: float = 0.0, errors: frozenset[int] = frozenset(),
-              ) -> Run:  # fmt: skip
+def rtl_fetch(
+    config: Config,
+    memory: np.ndarray,
+    address: int,
+    count: int,
+    *,
+    seed: int = 0,
+    stall: float = 0.0,
+    full: float = 0.0,
+    errors: frozenset[int] = frozenset(),
+) -> Run:
     """Run until FINISH is dispatched last or an error is reported."""
     rng = random.Random(seed)
     dut, run = Fetch(config), Run()
@@ -101,17 +109,27 @@ def stage_of(instruction: Instruction) -> Stage:
 def random_instruction(rng: random.Random) -> Instruction:
     """A legal instruction of any kind, with flags."""
     cls = rng.choice((Load, Load, Store, Gemm, Alu))
-    common = {name: rng.getrandbits(1)
-              for name in ("pop_prev", "pop_next", "push_prev", "push_next")}  # fmt: skip
+    common = {
+        name: rng.getrandbits(1) for name in ("pop_prev", "pop_next", "push_prev", "push_next")
+    }
     if cls is Load:
         memory_type = rng.choice([t for t in MemoryType if t != MemoryType.OUT])
         if MEMORIES[memory_type].stage == Stage.LOAD:
             common |= {"pop_prev": 0, "push_prev": 0}
-        return Load(memory_type=memory_type, x_size=rng.randrange(9), x_pad_0=rng.randrange(16),
-                    dram_base=rng.getrandbits(32), **common)  # fmt: skip
+        return Load(
+            memory_type=memory_type,
+            x_size=rng.randrange(9),
+            x_pad_0=rng.randrange(16),
+            dram_base=rng.getrandbits(32),
+            **common,
+        )
     if cls is Store:
-        return Store(memory_type=MemoryType.OUT, x_size=rng.randrange(9), y_size=rng.randrange(9),
-                     **(common | {"pop_next": 0, "push_next": 0}))  # fmt: skip
+        return Store(
+            memory_type=MemoryType.OUT,
+            x_size=rng.randrange(9),
+            y_size=rng.randrange(9),
+            **(common | {"pop_next": 0, "push_next": 0}),
+        )
     if cls is Gemm:
         return Gemm(reset_reg=rng.getrandbits(1), iter_out=rng.randrange(9), **common)
     return Alu(alu_opcode=rng.randrange(5), use_imm=1, imm=rng.randrange(-9, 9), **common)
@@ -152,15 +170,20 @@ ILLEGAL = {
     **{f"LOAD type {t}": Load(memory_type=t, x_size=1) for t in (4, 6, 7)},
     "LOAD type 4 of nothing": Load(memory_type=4),
     **{f"STORE type {t}": Store(memory_type=t, x_size=1, y_size=1) for t in (0, 1, 2, 3, 5, 6, 7)},
-    **{f"STORE with {pad}": Store(memory_type=4, x_size=1, y_size=1, **{pad: 1})
-       for pad in ("x_pad_0", "x_pad_1", "y_pad_0", "y_pad_1")},
+    **{
+        f"STORE with {pad}": Store(memory_type=4, x_size=1, y_size=1, **{pad: 1})
+        for pad in ("x_pad_0", "x_pad_1", "y_pad_0", "y_pad_1")
+    },
     **{f"ALU opcode {n}": Alu(alu_opcode=n, use_imm=n & 1) for n in (5, 6, 7)},
-}  # fmt: skip
+}
 DEPENDENT = {
-    **{f"LOAD {t.name} {flag}": Load(memory_type=t, **{flag: 1})
-       for t in (MemoryType.INP, MemoryType.WGT) for flag in ("pop_prev", "push_prev")},
+    **{
+        f"LOAD {t.name} {flag}": Load(memory_type=t, **{flag: 1})
+        for t in (MemoryType.INP, MemoryType.WGT)
+        for flag in ("pop_prev", "push_prev")
+    },
     **{f"STORE {flag}": Store(**{flag: 1}) for flag in ("pop_next", "push_next")},
-}  # fmt: skip
+}
 LEGAL = {
     "LOAD of nothing": Load(memory_type=5, y_size=9, x_pad_0=15, sram_base=65535),
     "STORE of nothing, x": Store(memory_type=0, y_size=3, x_pad_0=1),
@@ -189,13 +212,19 @@ def test_illegal_instructions_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize("opcode", list(Opcode), ids=lambda o: o.name)
 def test_every_reserved_bit_is_refused(opcode: Opcode) -> None:
-    cls = {Opcode.LOAD: Load, Opcode.STORE: Store, Opcode.GEMM: Gemm, Opcode.FINISH: Finish,
-           Opcode.ALU: Alu}[opcode]  # fmt: skip
+    cls = {
+        Opcode.LOAD: Load,
+        Opcode.STORE: Store,
+        Opcode.GEMM: Gemm,
+        Opcode.FINISH: Finish,
+        Opcode.ALU: Alu,
+    }[opcode]
     mask = reserved_mask(DEFAULT, opcode)
     bits = [1 << n for n in range(128) if mask >> n & 1]
     for bit in [*random.Random(opcode).sample(bits, min(len(bits), 8)), bits[0], bits[-1]]:
-        check_refused(fetch_one(dataclasses.replace(cls(), reserved=bit)),
-                      ErrorClass.ILLEGAL_OPCODE)  # fmt: skip
+        check_refused(
+            fetch_one(dataclasses.replace(cls(), reserved=bit)), ErrorClass.ILLEGAL_OPCODE
+        )
 
 
 @pytest.mark.parametrize("name", DEPENDENT)
@@ -213,11 +242,19 @@ def test_corners_of_legality_are_dispatched(name: str) -> None:
 
 def test_finish_must_come_and_come_last() -> None:
     nop = Load(memory_type=MemoryType.ACC)
-    for program, index in (([nop, nop], 2), ([], 0), ([nop, Finish(), nop], 2),
-                           ([Finish(), Finish()], 1)):  # fmt: skip
+    for program, index in (
+        ([nop, nop], 2),
+        ([], 0),
+        ([nop, Finish(), nop], 2),
+        ([Finish(), Finish()], 1),
+    ):
         run = rtl_fetch(DEFAULT, place(DEFAULT, program, 64), 64, len(program))
-        assert run.error == {"valid": 1, "error_class": ErrorClass.NO_FINISH, "index": index,
-                             "address": 0}  # fmt: skip
+        assert run.error == {
+            "valid": 1,
+            "error_class": ErrorClass.NO_FINISH,
+            "index": index,
+            "address": 0,
+        }
         assert len(run.dispatched) == index
 
 
@@ -228,8 +265,9 @@ def test_a_fault_belongs_to_the_first_instruction_of_its_beat(bits: int) -> None
     program = [Load(memory_type=MemoryType.ACC)] * 20 + [Finish()]
     for byte in (address, address + 7 * 16, address + 8 * 16 + 12):
         beat = byte - byte % config.beat_bytes
-        run = rtl_fetch(config, place(config, program, address), address, len(program),
-                        errors=frozenset({beat}))  # fmt: skip
+        run = rtl_fetch(
+            config, place(config, program, address), address, len(program), errors=frozenset({beat})
+        )
         index = max(0, beat - address) // 16
         assert run.error is not None
         assert run.error["error_class"] == ErrorClass.BUS_ERROR

@@ -10,8 +10,15 @@ from vta.hw.frontend.retire import Retire, Unit
 
 SIDES = ("prev", "next")
 UNITS = [unit for unit in Unit if unit != Unit.NONE]
-NAMES = ("push_prev", "push_next", "retired", "blocked_prev", "blocked_next", "finished",
-         "occupied")  # fmt: skip
+NAMES = (
+    "push_prev",
+    "push_next",
+    "retired",
+    "blocked_prev",
+    "blocked_next",
+    "finished",
+    "occupied",
+)
 
 
 def random_tickets(rng: random.Random, count: int) -> list[dict]:
@@ -51,8 +58,9 @@ def rtl_retire(tickets: list[dict], seed: int) -> list[tuple[dict, dict]]:
             ctx.set(dut.start.valid, start)
             if start:
                 ctx.set(dut.start.payload, tickets[started])
-            done = {unit: rng.randrange(min(undone[unit], most_done(dut, unit)) + 1)
-                    for unit in UNITS}  # fmt: skip
+            done = {
+                unit: rng.randrange(min(undone[unit], most_done(dut, unit)) + 1) for unit in UNITS
+            }
             for unit in UNITS:
                 ctx.set(done_port(dut, unit), done[unit])
             room = {side: int(rng.random() < eager) for side in SIDES}

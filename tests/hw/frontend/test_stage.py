@@ -17,10 +17,14 @@ SIDES = ("prev", "next")
 def random_transfers(rng: random.Random, opcode: Opcode, count: int) -> list[Load | Store]:
     cls, memory_type = (Load, MemoryType.INP) if opcode == Opcode.LOAD else (Store, MemoryType.OUT)
     return [
-        cls(memory_type=memory_type, x_size=rng.randrange(3), y_size=rng.randrange(3),
-            **{f"{verb}_{side}": rng.getrandbits(1) for verb in ("pop", "push") for side in SIDES})
+        cls(
+            memory_type=memory_type,
+            x_size=rng.randrange(3),
+            y_size=rng.randrange(3),
+            **{f"{verb}_{side}": rng.getrandbits(1) for verb in ("pop", "push") for side in SIDES},
+        )
         for _ in range(count)
-    ]  # fmt: skip
+    ]
 
 
 def is_nop(transfer: Load | Store) -> bool:
@@ -33,8 +37,17 @@ def rtl_start(opcode: Opcode, transfers: list[Load | Store], seed: int) -> list[
     rng = random.Random(seed)
     dut = SimpleStart(CONFIG, opcode=opcode)
     inputs = ("prev_available", "next_available", "sound", "stop")
-    outputs = ("started", "started_index", "pop_prev", "pop_next", "reserve_prev", "reserve_next",
-               "wait_prev", "wait_next", "wait_room")  # fmt: skip
+    outputs = (
+        "started",
+        "started_index",
+        "pop_prev",
+        "pop_next",
+        "reserve_prev",
+        "reserve_next",
+        "wait_prev",
+        "wait_next",
+        "wait_room",
+    )
     cycles: list[dict] = []
 
     async def watch(ctx) -> None:
@@ -46,12 +59,21 @@ def rtl_start(opcode: Opcode, transfers: list[Load | Store], seed: int) -> list[
             unit, ticket = rng.random() < 0.7, rng.random() < 0.7
             ctx.set(dut.unit.ready, unit)
             ctx.set(dut.ticket.ready, ticket)
-            _, _, unit_valid, unit_payload, ticket_valid, ticket_payload, *out = (
-                await ctx.tick().sample(
-                    dut.unit.valid, dut.unit.payload, dut.ticket.valid, dut.ticket.payload,
-                    *(getattr(dut, name) for name in outputs),
-                )
-            )  # fmt: skip
+            (
+                _,
+                _,
+                unit_valid,
+                unit_payload,
+                ticket_valid,
+                ticket_payload,
+                *out,
+            ) = await ctx.tick().sample(
+                dut.unit.valid,
+                dut.unit.payload,
+                dut.ticket.valid,
+                dut.ticket.payload,
+                *(getattr(dut, name) for name in outputs),
+            )
             cycle = given | dict(zip(outputs, out, strict=True))
             cycle["unit"] = collect(unit_payload) if unit_valid and unit else None
             cycle["ticket"] = collect(ticket_payload) if ticket_valid and ticket else None

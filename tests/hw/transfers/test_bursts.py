@@ -23,17 +23,19 @@ def ref_bursts(config: Config, rows: dict) -> list[dict]:
         while at < end:
             stop = min(end, (at // chunk + 1) * chunk)
             beats = (stop - 1) // config.beat_bytes - at // config.beat_bytes + 1
-            bursts.append({
-                "addr": at & 0xFFFFFFFF,
-                "len": beats - 1,
-                "end": (end - 1) % config.beat_bytes,
-                "row_end": int(stop == end),
-                "first": int(not bursts),
-                "last": int(stop == end and y == rows["rows"] - 1),
-                "sram_base": rows["sram_base"],
-                "index": rows["index"],
-                "overflow": int(at >= 1 << 32),
-            })  # fmt: skip
+            bursts.append(
+                {
+                    "addr": at & 0xFFFFFFFF,
+                    "len": beats - 1,
+                    "end": (end - 1) % config.beat_bytes,
+                    "row_end": int(stop == end),
+                    "first": int(not bursts),
+                    "last": int(stop == end and y == rows["rows"] - 1),
+                    "sram_base": rows["sram_base"],
+                    "index": rows["index"],
+                    "overflow": int(at >= 1 << 32),
+                }
+            )
             at = stop
     return bursts
 

@@ -21,10 +21,12 @@ def random_bursts(rng: random.Random, config: Config, count: int) -> list[dict]:
     for _ in range(count):
         beat = rng.randrange(4 * BURST_BEATS)
         room = BURST_BEATS - beat % BURST_BEATS
-        bursts.append({
-            "addr": BASE + beat * config.beat_bytes + rng.randrange(config.beat_bytes),
-            "len": rng.choice((0, 1, rng.randrange(room))) % room,
-        })  # fmt: skip
+        bursts.append(
+            {
+                "addr": BASE + beat * config.beat_bytes + rng.randrange(config.beat_bytes),
+                "len": rng.choice((0, 1, rng.randrange(room))) % room,
+            }
+        )
     return bursts
 
 
@@ -38,8 +40,14 @@ def ref_beats(config: Config, memory: np.ndarray, bursts: list[dict]) -> list[in
     return out
 
 
-def rtl_dma(config: Config, memory: np.ndarray, bursts: list[list[dict]], seed: int, stall: float,
-            latency: int) -> tuple[list[list[int]], ReadSlave]:  # fmt: skip
+def rtl_dma(
+    config: Config,
+    memory: np.ndarray,
+    bursts: list[list[dict]],
+    seed: int,
+    stall: float,
+    latency: int,
+) -> tuple[list[list[int]], ReadSlave]:
     """The beats each client receives, and the slave that served them."""
     rng = random.Random(seed)
     dut = ReadDma(config, clients=CLIENTS)

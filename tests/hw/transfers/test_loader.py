@@ -23,9 +23,11 @@ class Run:
 
     def __init__(self, config: Config, memories: tuple[MemoryType, ...]) -> None:
         self.pads = {
-            mt: np.full((MEMORIES[mt].depth(config), MEMORIES[mt].element_bytes(config)), 0xA5,
-                        np.uint8) for mt in memories
-        }  # fmt: skip
+            mt: np.full(
+                (MEMORIES[mt].depth(config), MEMORIES[mt].element_bytes(config)), 0xA5, np.uint8
+            )
+            for mt in memories
+        }
         self.server: BeatServer
         self.cycles: list[dict] = []
         self.errors: list[dict] = []
@@ -35,10 +37,19 @@ class Run:
         return sum(cycle["done"] for cycle in self.cycles)
 
 
-def rtl_load(config: Config, memories: tuple[MemoryType, ...], loads: list[Load],
-             memory: np.ndarray, bases: dict[MemoryType, int], *, seed: int = 0,
-             stall: float = 0.0, errors: frozenset[int] = frozenset(), stop: bool = False,
-             done: int | None = None) -> Run:  # fmt: skip
+def rtl_load(
+    config: Config,
+    memories: tuple[MemoryType, ...],
+    loads: list[Load],
+    memory: np.ndarray,
+    bases: dict[MemoryType, int],
+    *,
+    seed: int = 0,
+    stall: float = 0.0,
+    errors: frozenset[int] = frozenset(),
+    stop: bool = False,
+    done: int | None = None,
+) -> Run:
     """Run `loads` until `done` of them (all) are done or an error is reported."""
     rng = random.Random(seed)
     dut = Loader(config, memories=memories)
@@ -46,8 +57,15 @@ def rtl_load(config: Config, memories: tuple[MemoryType, ...], loads: list[Load]
     run.server = BeatServer(dut.read, config, memory, rng=rng, stall=stall, errors=errors)
     commands = [{"bits": encode(config, load), "index": 7 * n} for n, load in enumerate(loads)]
     wanted = len(loads) if done is None else done
-    watched = ("done", "pending", "pending_uop", "window_valid", "window_memory", "window_start",
-               "window_end")  # fmt: skip
+    watched = (
+        "done",
+        "pending",
+        "pending_uop",
+        "window_valid",
+        "window_memory",
+        "window_start",
+        "window_end",
+    )
 
     async def watch(ctx) -> None:
         for n, memory_type in enumerate(memories):
@@ -90,10 +108,17 @@ def random_load(rng: random.Random, config: Config, memory_type: MemoryType) -> 
     stride = rng.choice((0, x_size, rng.randrange(20)))
     elements = BYTES // 2 // nbytes
     return Load(
-        memory_type=memory_type, sram_base=rng.randrange(depth - extent + 1),
-        dram_base=rng.randrange(max(1, elements - 5 * stride - x_size)), y_size=y_size,
-        x_size=x_size, x_stride=stride, x_pad_0=left, x_pad_1=right, y_pad_0=top, y_pad_1=bottom,
-    )  # fmt: skip
+        memory_type=memory_type,
+        sram_base=rng.randrange(depth - extent + 1),
+        dram_base=rng.randrange(max(1, elements - 5 * stride - x_size)),
+        y_size=y_size,
+        x_size=x_size,
+        x_stride=stride,
+        x_pad_0=left,
+        x_pad_1=right,
+        y_pad_0=top,
+        y_pad_1=bottom,
+    )
 
 
 def random_bases(rng: random.Random, config: Config) -> dict[MemoryType, int]:
@@ -101,7 +126,7 @@ def random_bases(rng: random.Random, config: Config) -> dict[MemoryType, int]:
     return {
         mt: rng.randrange(4) * 1024 + 2 * memory.element_bytes(config)
         for mt, memory in MEMORIES.items()
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.3])
@@ -167,19 +192,27 @@ def test_the_last_entry_can_be_loaded_and_one_more_is_out_of_bounds(
     depth = MEMORIES[memory_type].depth(config)
     memory = np.arange(BYTES, dtype=np.uint16).astype(np.uint8)
     bases = dict.fromkeys(MEMORIES, 0)
-    fits = Load(memory_type=memory_type, sram_base=depth - 12, x_size=2, y_size=2, x_stride=3,
-                x_pad_1=1, y_pad_1=2)  # fmt: skip
+    fits = Load(
+        memory_type=memory_type,
+        sram_base=depth - 12,
+        x_size=2,
+        y_size=2,
+        x_stride=3,
+        x_pad_1=1,
+        y_pad_1=2,
+    )
     run = rtl_load(config, memories, [fits], memory, bases)
     np.testing.assert_array_equal(
         run.pads[memory_type][depth - 12 :], ref_load(config, fits, memory, 0)
     )
     for over in (
-        Load(memory_type=memory_type, sram_base=depth - 11, x_size=2, y_size=2, x_pad_1=1,
-             y_pad_1=2),
+        Load(
+            memory_type=memory_type, sram_base=depth - 11, x_size=2, y_size=2, x_pad_1=1, y_pad_1=2
+        ),
         Load(memory_type=memory_type, sram_base=65535, x_size=1, y_size=1),
         Load(memory_type=memory_type, x_size=65535, y_size=65535),
         Load(memory_type=memory_type, sram_base=depth, x_size=1, y_pad_0=1),
-    ):  # fmt: skip
+    ):
         run = rtl_load(config, memories, [fits, over], memory, bases, stop=True)
         assert run.errors[0]["error_class"] == ErrorClass.SRAM_BOUNDS
         assert run.errors[0]["index"] == 7
@@ -201,23 +234,40 @@ def test_an_empty_range_is_never_out_of_bounds(memory_type: MemoryType) -> None:
 def test_a_fault_names_the_instruction_and_the_beat() -> None:
     config = small(axi_data_bits=64)
     memory = np.zeros(BYTES, np.uint8)
-    loads = [Load(memory_type=MemoryType.INP, dram_base=n * 64, x_size=20, y_size=1)
-             for n in range(3)]  # fmt: skip
+    loads = [
+        Load(memory_type=MemoryType.INP, dram_base=n * 64, x_size=20, y_size=1) for n in range(3)
+    ]
     bad = 64 * config.inp_bytes + 24
-    run = rtl_load(config, LOAD_STAGE, loads, memory, dict.fromkeys(MEMORIES, 0),
-                   errors=frozenset({bad}), stop=True)  # fmt: skip
-    assert run.errors[0] == {"valid": 1, "error_class": ErrorClass.BUS_ERROR, "index": 7,
-                             "address": bad}  # fmt: skip
+    run = rtl_load(
+        config,
+        LOAD_STAGE,
+        loads,
+        memory,
+        dict.fromkeys(MEMORIES, 0),
+        errors=frozenset({bad}),
+        stop=True,
+    )
+    assert run.errors[0] == {
+        "valid": 1,
+        "error_class": ErrorClass.BUS_ERROR,
+        "index": 7,
+        "address": bad,
+    }
     assert run.done == 1
 
 
 def test_an_address_past_the_address_space_is_never_issued() -> None:
     config = small(axi_data_bits=64)
     load = Load(memory_type=MemoryType.WGT, dram_base=0x0FFF_FFFE, x_size=2, x_stride=2, y_size=2)
-    run = rtl_load(config, LOAD_STAGE, [load], np.zeros(BYTES, np.uint8),
-                   dict.fromkeys(MEMORIES, 0), stop=True)  # fmt: skip
-    assert run.errors[0] == {"valid": 1, "error_class": ErrorClass.BUS_ERROR, "index": 0,
-                             "address": 0}  # fmt: skip
+    run = rtl_load(
+        config, LOAD_STAGE, [load], np.zeros(BYTES, np.uint8), dict.fromkeys(MEMORIES, 0), stop=True
+    )
+    assert run.errors[0] == {
+        "valid": 1,
+        "error_class": ErrorClass.BUS_ERROR,
+        "index": 0,
+        "address": 0,
+    }
     assert run.server.bursts == [(0xFFFF_FFE0, 4)]
 
 

@@ -47,14 +47,23 @@ def out_port(dut: Storer, config: Config, out: np.ndarray):
     return read
 
 
-def rtl_store(config: Config, stores: list[Store], *, base: int = 0, seed: int = 0,
-              stall: float = 0.0, latency: int = 1, errors: frozenset[int] = frozenset(),
-              script: Script | None = None) -> Run:  # fmt: skip
+def rtl_store(
+    config: Config,
+    stores: list[Store],
+    *,
+    base: int = 0,
+    seed: int = 0,
+    stall: float = 0.0,
+    latency: int = 1,
+    errors: frozenset[int] = frozenset(),
+    script: Script | None = None,
+) -> Run:
     """Run `stores` until all are done or one is in error; then `script`, then until idle."""
     rng = random.Random(seed)
     dut, run = Storer(config), Run(config, seed)
-    run.slave = WriteSlave(dut, config, run.memory, rng=rng, stall=stall, latency=latency,
-                           errors=errors)  # fmt: skip
+    run.slave = WriteSlave(
+        dut, config, run.memory, rng=rng, stall=stall, latency=latency, errors=errors
+    )
     commands = [{"bits": encode(config, store), "index": 3 * n} for n, store in enumerate(stores)]
 
     async def watch(ctx) -> None:
@@ -92,10 +101,13 @@ def random_store(rng: random.Random, config: Config) -> Store:
     stride = rng.choice((0, x_size, x_size + 1, rng.randrange(40)))
     elements = BYTES // 2 // config.out_bytes
     return Store(
-        memory_type=MemoryType.OUT, sram_base=rng.randrange(config.acc_depth - x_size * y_size + 1),
-        dram_base=rng.randrange(elements - 5 * stride - x_size), y_size=y_size, x_size=x_size,
+        memory_type=MemoryType.OUT,
+        sram_base=rng.randrange(config.acc_depth - x_size * y_size + 1),
+        dram_base=rng.randrange(elements - 5 * stride - x_size),
+        y_size=y_size,
+        x_size=x_size,
         x_stride=stride,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.3])
@@ -137,8 +149,10 @@ def test_outstanding_writes_are_limited(limit: int) -> None:
 def test_one_beat_a_cycle_across_bursts_and_rows(config: Config) -> None:
     """Many rows, several instructions: no gap that grows with the latency (targets.md: 4 cycles
     for one more one-vector STORE)."""
-    stores = [Store(memory_type=MemoryType.OUT, x_size=3, x_stride=5, y_size=8, dram_base=40 * n)
-              for n in range(6)]  # fmt: skip
+    stores = [
+        Store(memory_type=MemoryType.OUT, x_size=3, x_stride=5, y_size=8, dram_base=40 * n)
+        for n in range(6)
+    ]
     for latency in (1, 100):
         run = rtl_store(config, stores, latency=latency)
         beats = len(run.slave.strobes)
@@ -151,8 +165,9 @@ def test_one_beat_a_cycle_across_bursts_and_rows(config: Config) -> None:
 def test_out_of_bounds_before_its_first_address(sram_base: int, x_size: int, y_size: int) -> None:
     config = small()
     good = Store(memory_type=MemoryType.OUT, x_size=2, y_size=1, sram_base=62)
-    bad = Store(memory_type=MemoryType.OUT, x_size=x_size, y_size=y_size, sram_base=sram_base,
-                dram_base=100)  # fmt: skip
+    bad = Store(
+        memory_type=MemoryType.OUT, x_size=x_size, y_size=y_size, sram_base=sram_base, dram_base=100
+    )
     run = rtl_store(config, [good, bad, good])
     assert run.errors[0]["error_class"] == ErrorClass.SRAM_BOUNDS
     assert run.errors[0]["index"] == 3
@@ -163,12 +178,18 @@ def test_out_of_bounds_before_its_first_address(sram_base: int, x_size: int, y_s
 
 def test_a_bad_response_names_the_instruction_and_the_burst() -> None:
     config = small(axi_data_bits=64)
-    stores = [Store(memory_type=MemoryType.OUT, dram_base=64 * n + 1, x_size=3, x_stride=8,
-                    y_size=3) for n in range(3)]  # fmt: skip
+    stores = [
+        Store(memory_type=MemoryType.OUT, dram_base=64 * n + 1, x_size=3, x_stride=8, y_size=3)
+        for n in range(3)
+    ]
     bad = (64 + 8 + 1) * config.out_bytes
     run = rtl_store(config, stores, latency=5, errors=frozenset({bad}))
-    assert run.errors[0] == {"valid": 1, "error_class": ErrorClass.BUS_ERROR, "index": 3,
-                             "address": bad}  # fmt: skip
+    assert run.errors[0] == {
+        "valid": 1,
+        "error_class": ErrorClass.BUS_ERROR,
+        "index": 3,
+        "address": bad,
+    }
     assert len(run.done) == 1
 
 
@@ -176,8 +197,12 @@ def test_an_address_past_the_address_space_is_never_issued() -> None:
     config = small()
     store = Store(memory_type=MemoryType.OUT, dram_base=0x4000_0000, x_size=1, y_size=1)
     run = rtl_store(config, [store])
-    assert run.errors[0] == {"valid": 1, "error_class": ErrorClass.BUS_ERROR, "index": 0,
-                             "address": 0}  # fmt: skip
+    assert run.errors[0] == {
+        "valid": 1,
+        "error_class": ErrorClass.BUS_ERROR,
+        "index": 0,
+        "address": 0,
+    }
     assert not run.slave.bursts
 
 

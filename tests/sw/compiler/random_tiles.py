@@ -91,8 +91,9 @@ class RandomTiles(RandomNests):
             rows, size = self._shape(name)
             tensor = f"t{len(self.params)}"
             self.params.append(f'{tensor}: T.Buffer(({rows}, {size}), "int8")')
-            self.lines.append(f'    {name} = T.alloc_buffer(({rows}, {size}), "int8", '
-                              f'scope="local.{name}")')  # fmt: skip
+            self.lines.append(
+                f'    {name} = T.alloc_buffer(({rows}, {size}), "int8", scope="local.{name}")'
+            )
             value = f"{tensor}[{self.choice('i', f'{rows - 1} - i')}, l]"
             if self.chance(0.3):
                 value = f"T.if_then_else(i >= {self.integer(0, 2)}, {value}, T.int8(0))"
@@ -117,16 +118,18 @@ class RandomTiles(RandomNests):
         nest = f"    for i0, i1, i2, l in T.grid({shape}):"
         self.lines += [
             f'    woven = T.alloc_buffer(({rows + 9}, {self.lanes}), "int32", scope="local.acc")',
-            nest, '        with T.sblock("block"):',
+            nest,
+            '        with T.sblock("block"):',
             f"            woven[{row}, l] = {names[0]}[i0, i1, i2, l]",
-            nest, '        with T.sblock("block"):',
+            nest,
+            '        with T.sblock("block"):',
             f'            {names[1]}[i0, i1, i2, l] = T.Cast("int8", woven[{row}, l])',
             f"    for i in range({rows + 9}):",  # TVM does not see that the rest is not read
             f"        if i * i < {1 if self.chance(0.9) else 9}:",
             f"            for l in range({self.lanes}):",
             '                with T.sblock("block"):',
             f'                    {names[1]}[0, 0, 0, l] = T.Cast("int8", woven[i, l])',
-        ]  # fmt: skip
+        ]
 
     def _statements(self) -> None:
         kind = self.choice("nest", "gemm", "gemm", "tile", "tile", "shift", "guarded")
@@ -213,8 +216,9 @@ class RandomTiles(RandomNests):
         x = f"{shifted}[{self._index(loops, self.rows[shifted])}, LANE]"
         s = f"{amounts}[{self._index(loops, rows)}, LANE]"
         right, left = f"T.shift_right({x}, {s})", f"T.shift_left({x}, 0 - {s})"
-        value = self.choice(f"T.Select({s} >= 0, {right}, {left})",
-                            f"T.Select({s} < 0, {left}, {right})")  # fmt: skip
+        value = self.choice(
+            f"T.Select({s} >= 0, {right}, {left})", f"T.Select({s} < 0, {left}, {right})"
+        )
         target = x if self.chance(0.5) else f"{shifted}[i, LANE]"
         if target != x and loops["i"] > self.rows[shifted]:
             target = x
@@ -258,8 +262,11 @@ class RandomTiles(RandomNests):
         """From DRAM, or from a tile of the same shape: a step of an epilogue."""
         same = [tile for tile, size in self.tiles.items() if size == rows]
         if same and self.chance(0.6):
-            value = self._combined(f"{self.choice(*same)}[i, LANE]", str(self.integer(1, 90)),
-                                   self.choice("add", "max", "min", "shr"))  # fmt: skip
+            value = self._combined(
+                f"{self.choice(*same)}[i, LANE]",
+                str(self.integer(1, 90)),
+                self.choice("add", "max", "min", "shr"),
+            )
         else:
             tensor = self._tensor(rows * trips, "int32")
             value = f"{tensor}[o * {rows} + i, LANE]"

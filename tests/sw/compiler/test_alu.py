@@ -203,8 +203,24 @@ def test_other_choices_are_refused(form: Callable[[Any, Any], Any]) -> None:
         compile_functions(("x", "s"), {"out": form})
 
 
-@pytest.mark.parametrize("value", [1, -1, 32767, 32768, -32768, -32769, 65535, 65536, 0x7FFF8000,
-                                   -(1 << 31), (1 << 31) - 1, -65536, 12345678])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [
+        1,
+        -1,
+        32767,
+        32768,
+        -32768,
+        -32769,
+        65535,
+        65536,
+        0x7FFF8000,
+        -(1 << 31),
+        (1 << 31) - 1,
+        -65536,
+        12345678,
+    ],
+)
 def test_constants_of_any_size(value: int) -> None:
     """Bits 0 to 7, 12 to 19 and 24 to 31 of a constant, made from 16-bit immediates."""
     shape = (6, 16)

@@ -30,23 +30,29 @@ def function(value: str, dtype: str) -> Any:
     return tvm.script.from_source(HEAD.format(dtype=dtype) + load + STORE, {"T": T})
 
 
-@pytest.mark.parametrize("value, dtype", [
-    ("a[i, l]", "int32"),
-    ('T.Cast("int32", a[i, l])', "int8"),
-    ('T.Cast("int32", T.Cast("int16", a[i, l]))', "int8"),
-    ('T.if_then_else(i < 3, T.Cast("int32", a[i, l]), 0)', "int8"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "value, dtype",
+    [
+        ("a[i, l]", "int32"),
+        ('T.Cast("int32", a[i, l])', "int8"),
+        ('T.Cast("int32", T.Cast("int16", a[i, l]))', "int8"),
+        ('T.if_then_else(i < 3, T.Cast("int32", a[i, l]), 0)', "int8"),
+    ],
+)
 def test_casts_that_keep_every_value(value: str, dtype: str) -> None:
     assert compile(function(value, dtype), Config(), name="copy").instructions
 
 
-@pytest.mark.parametrize("value, dtype, cast", [
-    ('T.Cast("int32", T.Cast("uint8", a[i, l]))', "int8", "int8 to uint8"),
-    ('T.Cast("int32", T.Cast("int8", a[i, l]))', "int32", "int32 to int8"),
-    ('T.if_then_else(i < 3, T.Cast("int32", T.Cast("int8", a[i, l])), 0)', "int32", "to int8"),
-    ('T.Cast("int32", T.Cast("bool", a[i, l]))', "int8", "int8 to bool"),
-    ('T.Cast("int32", T.Cast("float32", a[i, l]))', "int8", "float32 to int32"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "value, dtype, cast",
+    [
+        ('T.Cast("int32", T.Cast("uint8", a[i, l]))', "int8", "int8 to uint8"),
+        ('T.Cast("int32", T.Cast("int8", a[i, l]))', "int32", "int32 to int8"),
+        ('T.if_then_else(i < 3, T.Cast("int32", T.Cast("int8", a[i, l])), 0)', "int32", "to int8"),
+        ('T.Cast("int32", T.Cast("bool", a[i, l]))', "int8", "int8 to bool"),
+        ('T.Cast("int32", T.Cast("float32", a[i, l]))', "int8", "float32 to int32"),
+    ],
+)
 def test_casts_that_a_load_would_drop(value: str, dtype: str, cast: str) -> None:
     """Fault 03."""
     with pytest.raises(CompileError, match=rf"acc\[.*the cast from .*{cast} is not what a LOAD"):
@@ -81,17 +87,32 @@ def main(a: T.Buffer((8, 16), "int8"), w: T.Buffer((16, 16), "int8"),
 TILES = '"vta.gemm", acc.access_ptr("rw", extent=16), {}, wgt.access_ptr("r")'
 
 
-@pytest.mark.parametrize("call, message", [
-    ('"vta.gemm", acc.data, inp.data, wgt.data',
-     r"operand acc.data of vta.gemm says nothing of where the tile begins: pass BUFFER.access_ptr"),
-    (TILES.format('inp.access_ptr("r")'), r"its tile of inp has 128 values; .* it has 16"),
-    ('"vta.gemm", acc.access_ptr("rw", extent=16), wgt.access_ptr("r"), inp.access_ptr("r")',
-     r"takes local.acc, local.inp, local.wgt in this order; wgt is in local.wgt"),
-    ('"vta.gemm", acc.access_ptr("rw", extent=16), a.access_ptr("r"), wgt.access_ptr("r")',
-     r"in this order; a is in DRAM"),
-    ('"vta.gemm", acc.access_ptr("rw", extent=16)', r"takes local.acc, local.inp, local.wgt: 3"),
-    ('"vta.other", acc.access_ptr("rw")', r"only the markers vta.gemm and vta.reset may be called"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (
+            '"vta.gemm", acc.data, inp.data, wgt.data',
+            r"operand acc.data of vta.gemm says nothing of where the tile begins: pass BUFFER",
+        ),
+        (TILES.format('inp.access_ptr("r")'), r"its tile of inp has 128 values; .* it has 16"),
+        (
+            '"vta.gemm", acc.access_ptr("rw", extent=16), wgt.access_ptr("r"), inp.access_ptr("r")',
+            r"takes local.acc, local.inp, local.wgt in this order; wgt is in local.wgt",
+        ),
+        (
+            '"vta.gemm", acc.access_ptr("rw", extent=16), a.access_ptr("r"), wgt.access_ptr("r")',
+            r"in this order; a is in DRAM",
+        ),
+        (
+            '"vta.gemm", acc.access_ptr("rw", extent=16)',
+            r"takes local.acc, local.inp, local.wgt: 3",
+        ),
+        (
+            '"vta.other", acc.access_ptr("rw")',
+            r"only the markers vta.gemm and vta.reset may be called",
+        ),
+    ],
+)
 def test_markers_with_wrong_operands(call: str, message: str) -> None:
     with pytest.raises(CompileError, match=message):
         compile(marker(call), Config(), name="marker")

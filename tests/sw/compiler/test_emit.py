@@ -52,9 +52,13 @@ def test_segments_and_registers() -> None:
     program = kernel.program(seed=1)
     roles = {name: segment.role for name, segment in program.segments.items()}
     assert roles == {
-        "insn": "insn", "uop": "uop", "data": "input", "weight": "weight", "bias": "bias",
+        "insn": "insn",
+        "uop": "uop",
+        "data": "input",
+        "weight": "weight",
+        "bias": "bias",
         "out": "output",
-    }  # fmt: skip
+    }
     assert program.segments["data"].shape == (1, 64, 10, 10)
     assert program.segments["data"].layout == "NCHW1n16c"
     assert program.segments["weight"].dtype == "int8"

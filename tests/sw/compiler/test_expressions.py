@@ -19,10 +19,16 @@ def test_casts_that_keep_every_value() -> None:
     np.testing.assert_array_equal(evaluate(tirx.Cast("int32", I > 3), {I: VALUES}), VALUES > 3)
 
 
-@pytest.mark.parametrize("cast", [
-    tirx.Cast("int8", I * 40), tirx.Cast("bool", I), tirx.Cast("uint32", I - 1),
-    tirx.Cast("uint8", I), tirx.Cast("float32", I),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "cast",
+    [
+        tirx.Cast("int8", I * 40),
+        tirx.Cast("bool", I),
+        tirx.Cast("uint32", I - 1),
+        tirx.Cast("uint8", I),
+        tirx.Cast("float32", I),
+    ],
+)
 def test_casts_that_change_values_are_refused(cast: Any) -> None:
     with pytest.raises(CompileError, match="the cast changes values, or is to an unsigned type"):
         evaluate(cast, {I: VALUES})

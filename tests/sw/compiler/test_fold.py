@@ -102,9 +102,7 @@ def test_a_condition_becomes_padding() -> None:
     a: Any = te.placeholder((4, 16), "int32", "a")
     zero = tirx.const(0, "int32")
     padded: Any = te.compute(
-        (8, 16),
-        lambda m, i: tirx.if_then_else(tirx.all(m >= 4), a[m - 4, i], zero),
-        name="padded",
+        (8, 16), lambda m, i: tirx.if_then_else(tirx.all(m >= 4), a[m - 4, i], zero), name="padded"
     )
     out = te.compute((8, 16), lambda m, i: padded[m, i].astype("int8"), name="out")
     sch = s_tir.Schedule(te.create_prim_func([a, out]))

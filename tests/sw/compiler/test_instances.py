@@ -66,10 +66,17 @@ def window(reducer: str, value: Callable[[Any], Any], size: int = 2) -> s_tir.Sc
 def test_a_reduction_is_one_instruction_in_place(reducer: str, size: int) -> None:
     """The last ALU instruction updates; those before it make the initial value."""
     compiled = check(window(reducer, lambda x: x, size))
-    wanted = {"sum": AluOpcode.ADD, "product": AluOpcode.MUL, "min": AluOpcode.MIN,
-              "highest": AluOpcode.MIN}.get(reducer, AluOpcode.MAX)  # fmt: skip
-    initial = {"sum": [], "lowest": [AluOpcode.ADD, AluOpcode.SHR],
-               "highest": [AluOpcode.ADD, AluOpcode.SHR, AluOpcode.ADD]}  # fmt: skip
+    wanted = {
+        "sum": AluOpcode.ADD,
+        "product": AluOpcode.MUL,
+        "min": AluOpcode.MIN,
+        "highest": AluOpcode.MIN,
+    }.get(reducer, AluOpcode.MAX)
+    initial = {
+        "sum": [],
+        "lowest": [AluOpcode.ADD, AluOpcode.SHR],
+        "highest": [AluOpcode.ADD, AluOpcode.SHR, AluOpcode.ADD],
+    }
     assert opcodes(compiled) == [*initial.get(reducer, [AluOpcode.ADD]), wanted]
 
 
@@ -109,16 +116,19 @@ def statement(text: str, *loops: tuple[str, int]) -> Any:
     )
 
 
-@pytest.mark.parametrize("text", [
-    "acc[i, l] = T.min(acc[i, l] + acc[4 + k, l], 19)",  # no accumulation: k in order
-    "acc[i, l] = acc[i, l] - T.max(acc[4 + k, l], acc[i, l])",
-    "acc[i, l] = T.shift_right(acc[i, l], 1) + acc[4 + k, l]",
-    "acc[i, l] = acc[4 + k, l]",  # the last one stays
-    "acc[i + k, l] = acc[i + k, l] + acc[7 - k, l]",  # places that meet, and are read
-    "acc[i + 1, l] = acc[i + 1, l] + acc[i, l]",  # each row reads the one before
-    "acc[i, l] = acc[i, l] + acc[0, l]",  # the first row reads itself
-    "acc[3 - i, l] = acc[3 - i, l] * 3 + acc[i + 4, l]",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "acc[i, l] = T.min(acc[i, l] + acc[4 + k, l], 19)",  # no accumulation: k in order
+        "acc[i, l] = acc[i, l] - T.max(acc[4 + k, l], acc[i, l])",
+        "acc[i, l] = T.shift_right(acc[i, l], 1) + acc[4 + k, l]",
+        "acc[i, l] = acc[4 + k, l]",  # the last one stays
+        "acc[i + k, l] = acc[i + k, l] + acc[7 - k, l]",  # places that meet, and are read
+        "acc[i + 1, l] = acc[i + 1, l] + acc[i, l]",  # each row reads the one before
+        "acc[i, l] = acc[i, l] + acc[0, l]",  # the first row reads itself
+        "acc[3 - i, l] = acc[3 - i, l] * 3 + acc[i + 4, l]",
+    ],
+)
 def test_the_order_of_updates_is_the_schedules(text: str) -> None:
     check(statement(text, ("i", 4), ("k", 3)))
     check(statement(text, ("k", 3), ("i", 4)))
@@ -131,14 +141,22 @@ def test_a_disjoint_row_of_the_same_buffer_needs_no_unrolling() -> None:
 
 def test_a_store_that_overwrites_another() -> None:
     """Every row goes to row 0 of the output; row 7 stays."""
-    check(nest('for i, l in T.grid(8, 16):\n    with T.sblock("b"):\n'
-               '        out[0, l] = T.Cast("int8", acc[i, l])'))  # fmt: skip
+    check(
+        nest(
+            'for i, l in T.grid(8, 16):\n    with T.sblock("b"):\n'
+            '        out[0, l] = T.Cast("int8", acc[i, l])'
+        )
+    )
 
 
 def test_loops_over_lanes_cannot_be_unrolled() -> None:
     with pytest.raises(CompileError, match=r"loop l is unrolled: its destination is read where"):
-        check(nest('for l in range(8):\n    with T.sblock("b"):\n'
-                   "        acc[0, l] = acc[0, l] + acc[0, l + 1]"))  # fmt: skip
+        check(
+            nest(
+                'for l in range(8):\n    with T.sblock("b"):\n'
+                "        acc[0, l] = acc[0, l] + acc[0, l + 1]"
+            )
+        )
 
 
 def test_backward_rows() -> None:

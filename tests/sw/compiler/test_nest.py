@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from vta.sw.compiler.nest import Dim, LoopNest, entries, merge, plan
 
 dims = st.lists(
-    st.builds(Dim.of, st.integers(1, 9), st.integers(-20, 20), st.integers(-20, 20)),
-    max_size=4,
+    st.builds(Dim.of, st.integers(1, 9), st.integers(-20, 20), st.integers(-20, 20)), max_size=4
 )
 
 

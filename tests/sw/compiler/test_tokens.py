@@ -9,13 +9,7 @@ import numpy as np
 import pytest
 
 from vta.hw.config import Config
-from vta.hw.isa import (
-    Finish,
-    Instruction,
-    Load,
-    Stage,
-    Store,
-)
+from vta.hw.isa import Finish, Instruction, Load, Stage, Store
 from vta.sw.check import check
 from vta.sw.codec import encode_all
 from vta.sw.compiler import CompileError
@@ -32,9 +26,17 @@ FLAGS = ("pop_prev", "pop_next", "push_prev", "push_next")
 def small_conv(config: Config | None = None) -> Kernel:
     """Nine tiles of four steps each: every slot is used again and again."""
     return conv2d.build(
-        config or Config(), height=9, width=9, channels=64, outputs=16, bias=True, shift=8,
-        low=-128, high=127, tiling=Tiling(1, 1, 9, 1),
-    )  # fmt: skip
+        config or Config(),
+        height=9,
+        width=9,
+        channels=64,
+        outputs=16,
+        bias=True,
+        shift=8,
+        low=-128,
+        high=127,
+        tiling=Tiling(1, 1, 9, 1),
+    )
 
 
 def small_tiles() -> Kernel:

@@ -13,19 +13,33 @@ from vta.sw.operators.tiles import KEEP, Tiling, fits
 
 REQUANTISE = {"bias": True, "shift": 8, "low": -128, "high": 127}
 LAYERS = {
-    "C2": (56, 64, 64, 3, 1, 1), "C3": (56, 64, 128, 3, 1, 2), "C4": (56, 64, 128, 1, 0, 2),
-    "C5": (28, 128, 128, 3, 1, 1), "C6": (28, 128, 256, 3, 1, 2), "C7": (28, 128, 256, 1, 0, 2),
-    "C8": (14, 256, 256, 3, 1, 1), "C9": (14, 256, 512, 3, 1, 2), "C10": (14, 256, 512, 1, 0, 2),
+    "C2": (56, 64, 64, 3, 1, 1),
+    "C3": (56, 64, 128, 3, 1, 2),
+    "C4": (56, 64, 128, 1, 0, 2),
+    "C5": (28, 128, 128, 3, 1, 1),
+    "C6": (28, 128, 256, 3, 1, 2),
+    "C7": (28, 128, 256, 1, 0, 2),
+    "C8": (14, 256, 256, 3, 1, 1),
+    "C9": (14, 256, 512, 3, 1, 2),
+    "C10": (14, 256, 512, 1, 0, 2),
     "C11": (7, 512, 512, 3, 1, 1),
-}  # fmt: skip
+}
 
 
 def layer(name: str, config: Config) -> Kernel:
     size, channels, outputs, kernel, padding, stride = LAYERS[name]
     return conv2d.build(
-        config, height=size, width=size, channels=channels, outputs=outputs, kernel_height=kernel,
-        kernel_width=kernel, padding=padding, stride=stride, **REQUANTISE,
-    )  # fmt: skip
+        config,
+        height=size,
+        width=size,
+        channels=channels,
+        outputs=outputs,
+        kernel_height=kernel,
+        kernel_width=kernel,
+        padding=padding,
+        stride=stride,
+        **REQUANTISE,
+    )
 
 
 def test_golden_against_plain_loops() -> None:
@@ -122,9 +136,16 @@ def test_padding_costs_no_reads_and_rows_leave_in_long_bursts() -> None:
 def test_a_plane_of_padding_is_a_load_without_data() -> None:
     """A 1 x 1 kernel with padding 1: output row 0 sees zeros only."""
     kernel = conv2d.build(
-        Config(), height=2, width=2, channels=16, outputs=16, kernel_height=1, kernel_width=1,
-        padding=1, tiling=Tiling(1, 1, 4, 1),
-    )  # fmt: skip
+        Config(),
+        height=2,
+        width=2,
+        channels=16,
+        outputs=16,
+        kernel_height=1,
+        kernel_width=1,
+        padding=1,
+        tiling=Tiling(1, 1, 4, 1),
+    )
     assert any(
         isinstance(i, Load) and i.x_size and not i.y_size for i in kernel.compiled.instructions
     )

@@ -82,6 +82,13 @@ def test_steps_are_named(tmp_path: Path) -> None:
     steps: list[str] = []
     compile_file(path, Config(), progress=steps.append)
     assert steps == [
-        "schedule", "lower", "unroll loops", "fold", "operations", "allocate", "order, tokens",
-        "emit", "golden",
-    ]  # fmt: skip
+        "schedule",
+        "lower",
+        "unroll loops",
+        "fold",
+        "operations",
+        "allocate",
+        "order, tokens",
+        "emit",
+        "golden",
+    ]

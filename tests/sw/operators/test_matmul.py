@@ -52,11 +52,16 @@ def test_random_shapes_and_tilings(data: st.DataObject) -> None:
         data.draw(st.sampled_from(KEEP)),
     )
     kernel = matmul.build(
-        config, rows=rows, inner=inner, columns=columns, bias=data.draw(st.booleans()),
-        shift=data.draw(st.integers(0, 12)), low=data.draw(st.sampled_from((None, -128, 0))),
+        config,
+        rows=rows,
+        inner=inner,
+        columns=columns,
+        bias=data.draw(st.booleans()),
+        shift=data.draw(st.integers(0, 12)),
+        low=data.draw(st.sampled_from((None, -128, 0))),
         high=data.draw(st.sampled_from((None, 127))),
         tiling=tiling if fits(shape, tiling, config) else None,
-    )  # fmt: skip
+    )
     assert_right(kernel, data.draw(st.integers(0, 99)))
 
 

@@ -98,8 +98,9 @@ def test_averages_are_exact_for_every_sum(size: int, constants: list[str], tmp_p
     exact = np.floor_divide(2 * sums + count, 2 * count)
     np.testing.assert_array_equal(((sums + first) * factor >> shift) - 128, exact)
     assert int(np.max((sums + first) * factor)) < 1 << 31
-    recipe = load("average_pool", tmp_path, HEIGHT=size, WIDTH=size, FIRST=first, FACTOR=factor,
-                  SHIFT=shift)  # fmt: skip
+    recipe = load(
+        "average_pool", tmp_path, HEIGHT=size, WIDTH=size, FIRST=first, FACTOR=factor, SHIFT=shift
+    )
     rng = np.random.default_rng(size)
     for low, high in ((-128, -127), (127, 128), (-128, 128)):
         data = rng.integers(low, high, (1, 2, size, size, 1, 16)).astype(np.int8)

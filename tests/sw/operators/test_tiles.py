@@ -71,9 +71,18 @@ def test_runs_of_the_model_are_those_of_the_stream(
     """The tiles divide and the stream has one generation of uops, so all instructions agree."""
     size = 6 * stride if kernel == 1 else 6
     conv = conv2d.build(
-        Config(), height=size, width=size, channels=64, outputs=64, kernel_height=kernel,
-        kernel_width=kernel, stride=stride, padding=kernel // 2, shift=8, tiling=tiling,
-    )  # fmt: skip
+        Config(),
+        height=size,
+        width=size,
+        channels=64,
+        outputs=64,
+        kernel_height=kernel,
+        kernel_width=kernel,
+        stride=stride,
+        padding=kernel // 2,
+        shift=8,
+        tiling=tiling,
+    )
     assert set(runs(conv)) == {run_length(conv.notes["shape"], tiling)}
     assert run_length(conv.notes["shape"], tiling) == run
 
