@@ -12,7 +12,7 @@ from vta.hw import places
 from vta.hw.config import Config
 from vta.hw.places import build_directory
 from vta.sim import build
-from vta.sim.build import ROOT, BuildError, build_simulator, build_verilog
+from vta.sim.build import ROOT, BuildError, build_simulator, build_verilog, hardware_sources
 from vta.sim.cache import building
 
 
@@ -36,6 +36,21 @@ def test_the_verilog_is_reproducible(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     first = build_verilog(small).read_text()
     monkeypatch.setenv("VTA_BUILD", str(tmp_path))
     assert build_verilog(small).read_text() == first
+
+
+def test_every_module_of_the_core_decides_its_verilog() -> None:
+    code = (
+        "import sys, vta.hw.verilog\n"
+        "for name, module in sys.modules.items():\n"
+        "    if name.startswith('vta.hw.'):\n"
+        "        print(module.__file__)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/"
+    )
+    loaded = {Path(line).resolve() for line in done.stdout.splitlines()}
+    assert len(loaded) > 20
+    assert loaded <= set(hardware_sources())
 
 
 @pytest.fixture
