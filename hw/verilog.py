@@ -10,6 +10,7 @@ from amaranth.lib import wiring
 
 from vta.hw.config import Config
 from vta.hw.core import Core
+from vta.hw.ip import with_interfaces
 
 __all__ = ["convert", "generate", "to_rtlil"]
 
@@ -29,8 +30,10 @@ they are written: what Yosys makes of them suits gates, and simulates an eighth 
 REMOVED_ATTRIBUTES = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
 
 
-def to_rtlil(config: Config) -> str:
-    """The core as RTLIL, the quickest way into Yosys; top module `vta`."""
+def to_rtlil(config: Config, *, events: bool = True) -> str:
+    """The core as RTLIL, the quickest way into Yosys; top module `vta`. The ports `event_*`, at
+    which only a simulator looks, are there with `events`.
+    """
     core = Core(config)
     ports = {
         "_".join(str(part) for part in path): (
@@ -38,6 +41,7 @@ def to_rtlil(config: Config) -> str:
             PortDirection.Input if member.flow is wiring.In else PortDirection.Output,
         )
         for path, member, value in core.signature.flatten(core)
+        if events or not str(path[0]).startswith("event_")
     }
     return convert(core, TOP, ports)
 
@@ -54,15 +58,21 @@ def convert(top: wiring.Component, name: str, ports: dict | list) -> str:
         rtlil.ModuleEmitter.emit_memory = emit_memory
 
 
-def generate(config: Config) -> str:
+def generate(config: Config, *, ip: bool = False) -> str:
     """The core as one Verilog text with top module `vta`, clock `clk`, synchronous reset `rst`.
+
+    `ip`: for a design of one's own (`vta.hw.ip`), with the attributes of interfaces on its ports
+    and without the ports `event_*`.
 
     The text depends on the configuration and the sources only. What has no name of its own gets a
     number behind an underscore, so that waves leave it out.
     """
     removals = " ".join(f"-remove {name}" for name in REMOVED_ATTRIBUTES)
+    rtlil = to_rtlil(config, events=not ip)
+    if ip:
+        rtlil = with_interfaces(rtlil, TOP, config)
     script = (
-        f"read_rtlil <<rtlil\n{to_rtlil(config)}\nrtlil\n{PASSES}"
+        f"read_rtlil <<rtlil\n{rtlil}\nrtlil\n{PASSES}"
         f"attrmap {removals}\nattrmap -modattr {removals}\nwrite_verilog\n"
     )
     os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
