@@ -23,7 +23,7 @@ def _top(verilog: str) -> str:
     return re.search(r"^module vta\(.*?^endmodule$", verilog, re.MULTILINE | re.DOTALL)[0]
 
 
-def _ports(verilog: str) -> dict[str, tuple[str, int]]:
+def ports_of(verilog: str) -> dict[str, tuple[str, int]]:
     """Direction and width of the top module's ports, by name."""
     return {
         name: (direction, int(high or 0) + 1)
@@ -38,9 +38,9 @@ def verilog() -> str:
 
 # What it says -------------------------------------------------------------------------------------
 def test_the_ports_are_the_core_s_without_events(verilog: str) -> None:
-    plain = _ports(build_verilog(SMALL).read_text())
+    plain = ports_of(build_verilog(SMALL).read_text())
     assert len([name for name in plain if name.startswith("event_")]) == 16
-    assert _ports(verilog) == {
+    assert ports_of(verilog) == {
         name: port for name, port in plain.items() if not name.startswith("event_")
     }
 
@@ -51,7 +51,7 @@ def test_each_port_has_the_interface_it_belongs_to(verilog: str) -> None:
     for attributes, name in re.findall(ports, _top(verilog), re.MULTILINE):
         found[name] = dict(re.findall(r"(X_\w+) = \"([^\"]*)\"", attributes))
     assert found == interface_attributes(SMALL)
-    assert set(_ports(verilog)) - set(found) == {"finish"}
+    assert set(ports_of(verilog)) - set(found) == {"finish"}
     assert found["m_axi_wstrb"] == {
         "X_INTERFACE_INFO": "xilinx.com:interface:aximm:1.0 m_axi WSTRB"
     }
