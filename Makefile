@@ -4,7 +4,7 @@
 PYTHON ?= python3
 # Simulations at a time, in the tests.
 JOBS ?= 2
-# More arguments for pytest: make test ARGS="-k gemm"
+# More arguments for what a target runs: make test ARGS="-k gemm", make bench ARGS="--quick"
 ARGS ?=
 
 RUN := .venv/bin/python
@@ -17,7 +17,7 @@ PYTEST := $(RUN) -m pytest -n $(JOBS) $(ARGS)
 
 .PHONY: sim
 sim: $(ENVIRONMENT) ## The main job: TVM-scheduled streams on the core, compared with NumPy
-	$(VTA) demo
+	$(VTA) demo $(ARGS)
 
 .PHONY: test
 test: $(ENVIRONMENT) ## The test suite; JUnit in build/test.xml
@@ -45,19 +45,19 @@ format: $(ENVIRONMENT) ## Format the sources and repair what lint can repair
 
 .PHONY: bench
 bench: $(ENVIRONMENT) ## Cycles of the benchmark streams
-	$(VTA) bench
+	$(VTA) bench $(ARGS)
 
 .PHONY: verilog
 verilog: $(ENVIRONMENT) ## The core as Verilog
-	$(VTA) verilog
+	$(VTA) verilog $(ARGS)
 
 .PHONY: synth
 synth: .venv/environment-fpga.stamp ## Area and timing of the core on an FPGA
-	$(VTA) synth
+	$(VTA) synth $(ARGS)
 
 .PHONY: formal
 formal: .venv/environment-formal.stamp ## Formal proofs of units of the core
-	$(VTA) formal
+	$(VTA) formal $(ARGS)
 
 .PHONY: environment
 environment: $(ENVIRONMENT) ## Only the environment: .venv from requirements.lock
