@@ -73,6 +73,18 @@ def test_the_parameters_are_the_configuration_s() -> None:
     assert values["MAX_BURST_LENGTH"] == "64"
 
 
+def test_each_burst_has_the_configuration_s_attributes() -> None:
+    config = SMALL.replace(axi_id=5, axi_cache=0xE, axi_prot=3, axi_data_bits=128)
+    top = _top(build_verilog(config, ip=True).read_text())
+    found = dict(re.findall(r"^  assign (m_axi_a[rw]\w+) = \d'h(\w);$", top, re.MULTILINE))
+    attributes = {"id": "5", "cache": "e", "prot": "3", "size": "4", "burst": "1"}
+    assert found == {
+        f"m_axi_{channel}{name}": value
+        for channel in ("ar", "aw")
+        for name, value in attributes.items()
+    }
+
+
 def test_the_header_makes_the_same_configuration(tmp_path: Path) -> None:
     config = Config.preset("2x8", axi_data_bits=32, queue_depth=7)
     text = header(config, 1)

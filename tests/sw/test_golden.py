@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vta.hw.config import PRESETS, Config
 from vta.hw.errors import OptionError
-from vta.hw.isa import Alu, AluOpcode, ErrorClass, Gemm, MemoryType
+from vta.hw.isa import Alu, AluOpcode, ErrorClass, Gemm, MemoryType, Store
 from vta.sw.golden import GoldenDevice, stray_bytes
 from vta.sw.golden.uops import independent_segments
 from vta.sw.program import Program
@@ -253,13 +253,26 @@ def test_a_bound_below_one_is_refused(limit: int) -> None:
         GoldenDevice().run(next(iter(CORNERS.values()))(Config()), max_cycles=limit)
 
 
-def test_nothing_happens_after_an_error() -> None:
-    for name in ("illegal_opcode", "no_finish_at_the_end"):
-        program, _, _ = BAD[name](Config(), 5)
-        program.config = program.config.replace(queue_depth=4096)
-        first = GoldenDevice(0).run(program).memory
-        assert first.shape == (program.memory_size,)
-    program, _, index = BAD["illegal_opcode"](Config(), 5)
-    result = GoldenDevice(record_writers=True).run(program)
-    assert result.writers is not None
-    assert result.writers.max() < index
+@pytest.mark.parametrize(
+    "name",
+    [
+        "illegal_opcode",
+        "illegal_load_type",
+        "illegal_store_type",
+        "illegal_store_padding",
+        "illegal_alu_opcode",
+        "reserved_bits",
+        "flag_towards_an_absent_neighbour",
+    ],
+)
+def test_nothing_behind_an_illegal_instruction_is_stored(name: str) -> None:
+    program, _, index = BAD[name](Config(), 5)
+    stores = [n for n, i in enumerate(program.instructions()) if isinstance(i, Store) and i.x_size]
+    assert stores[0] < index < stores[-1], "nothing there that could be stored"
+    last = []
+    for interleaving in (None, 0, 1, 2):
+        result = GoldenDevice(interleaving, record_writers=True).run(program)
+        assert result.writers is not None
+        last.append(int(result.writers.max()))
+    assert max(last) < index
+    assert last[0] >= stores[0], "nothing is stored at all"
