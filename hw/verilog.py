@@ -4,7 +4,7 @@ import os
 
 from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
-from amaranth.hdl import Value
+from amaranth.hdl import Elaboratable, Value
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 
@@ -46,8 +46,8 @@ def to_rtlil(config: Config, *, events: bool = True) -> str:
     return convert(core, TOP, ports)
 
 
-def convert(top: wiring.Component, name: str, ports: dict | list) -> str:
-    """A component as RTLIL. Its memories have no initial values: SRAM is undefined at launch
+def convert(top: Elaboratable, name: str, ports: dict | list) -> str:
+    """A design as RTLIL. Its memories have no initial values: SRAM is undefined at launch
     (isa.md), and the millions of zeros that Amaranth would write take as long as the rest.
     """
     emit_memory = rtlil.ModuleEmitter.emit_memory

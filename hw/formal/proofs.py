@@ -9,12 +9,12 @@ from vta.hw.formal.chain import ChainProperties, LaneProperties
 from vta.hw.formal.channels import CHANNELS, HeldProperties
 from vta.hw.formal.pipelines import AluPipelineProperties, GemmPipelineProperties
 from vta.hw.formal.ports import PortProperties
-from vta.hw.formal.prove import Properties, prove
+from vta.hw.formal.prove import Mode, Properties, prove
 from vta.hw.formal.tokens import TokenProperties
 
 __all__ = ["PROOFS", "run"]
 
-PROOFS: dict[str, tuple[Callable[[], Properties], int, str]] = {
+PROOFS: dict[str, tuple[Callable[[], Properties], int, Mode]] = {
     **{f"tokens-{n}": (lambda n=n: TokenProperties(capacity=n), 1, "prove") for n in (1, 2, 255)},
     **{
         f"bursts-{bits}": (

