@@ -173,7 +173,7 @@ class Control(wiring.Component):
             m.d.sync += [waits.eq(bus.arvalid), wanted.eq(bus.araddr[2:])]
         words: dict[int, dict[int, object]] = {}
         for register in REGISTERS:
-            if register.name in values:
+            if "r" in register.access:
                 group, word = divmod(register.address >> 2, GROUP_WORDS)
                 words.setdefault(group, {})[word] = values[register.name]
         shown = []
