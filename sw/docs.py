@@ -33,7 +33,7 @@ from vta.sw.test_programs import CORNERS
 
 __all__ = ["PATH", "isa_page"]
 
-PATH = Path(__file__).parent.parent / "docs" / "isa.md"
+PATH = Path(__file__).resolve().parent.parent / "docs" / "isa.md"
 
 MEANINGS = {
     "opcode": "what the instruction is",
