@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vta.hw.config import Config
+from vta.hw.config import KEYS, Config
 from vta.hw.errors import check_range
 from vta.hw.isa import MEMORIES, ErrorClass, MemoryType
 from vta.hw.registers import COUNTERS, address_of
@@ -277,21 +277,11 @@ class RtlDevice:
         if self.config.architecture_hash() == program.config.architecture_hash():
             return
         hashed = [
-            f"{key} is {theirs[key]}, the core's is {ours[key]}"
-            for key in ours
-            if theirs[key] != ours[key] and key not in _BUS_KEYS
+            f"{key.name} is {theirs[key.name]}, the core's is {ours[key.name]}"
+            for key in KEYS
+            if key.architectural and theirs[key.name] != ours[key.name]
         ]
         raise BundleError(f"{program.name} was made for another core: {'; '.join(hashed)}")
-
-
-_BUS_KEYS = (
-    "AXI_DATA_BITS",
-    "OUTSTANDING_READS",
-    "OUTSTANDING_WRITES",
-    "AXI_CACHE",
-    "AXI_PROT",
-    "AXI_ID",
-)
 
 
 def _scratchpad_bytes(config: Config) -> int:

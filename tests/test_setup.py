@@ -13,6 +13,7 @@ import pytest
 from vta.sim import environment
 
 ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
 LOCKS = sorted(ROOT.glob("requirements*.lock"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
@@ -237,10 +238,7 @@ def test_help_lists_every_target() -> None:
 
 
 def test_documented_make_commands_exist() -> None:
-    documents = [path for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")] if path.exists()]
-    if not documents:
-        pytest.skip("no README.md and no docs/ yet")
-    for document in documents:
+    for document in DOCUMENTS:
         used = re.findall(r"(?:^|`|\$ )make ([a-z-]+)", document.read_text(), re.MULTILINE)
         assert set(used) <= make_targets(), document.name
 
@@ -251,6 +249,18 @@ def test_ci_runs_what_people_run() -> None:
     subprocess.run(["sh", "-n", script], check=True)
     assert "check --waves" in script.read_text()
     assert "run: .ci/run\n" in (ROOT / ".github/workflows/ci.yml").read_text()
+
+
+def test_documented_files_exist() -> None:
+    """Those of the repository, in README, CONTRIBUTING and docs."""
+    named = re.compile(r"(?<![\w./-])(?:hw|sw|sim|tests|docs)/[\w/.-]*\w")
+    missing = [
+        f"{document.name}: {path}"
+        for document in DOCUMENTS
+        for path in named.findall(document.read_text())
+        if not (ROOT / path).exists()
+    ]
+    assert missing == []
 
 
 @pytest.mark.parametrize(
