@@ -178,7 +178,7 @@ def _generate(flow: Flow, config: Config, progress: Progress) -> Path:
             f"import json, sys\nfrom vta.hw.config import Config\n{flow.source}\n"
             "sys.stdout.write(to_rtlil(Config.from_dict(json.load(sys.stdin))))\n"
         )
-        env = os.environ | {"PYTHONHASHSEED": "0", "PYTHONPATH": str(HW.parent)}
+        env = os.environ | {"PYTHONHASHSEED": "0"}
         done = subprocess.run(
             [sys.executable, "-c", program],
             env=env,
