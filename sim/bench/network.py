@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from vta.hw.config import Config
 from vta.sim.bench.figures import Figure
 from vta.sim.bench.runs import CONFIG, Runs, cycles_of
-from vta.sim.bench.targets import LAYERS, SPEED, Layer
+from vta.sim.bench.targets import LAYERS, SPEED, NetworkLayer
 from vta.sim.device import RtlResult
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ EPILOGUE = {"bias": True, "shift": 8, "low": 0, "high": 127}
 
 
 def compile_layer(
-    runs: Runs, layer: Layer, config: Config, *, images: int | None = None
+    runs: Runs, layer: NetworkLayer, config: Config, *, images: int | None = None
 ) -> "Kernel":
     """The conv2d operator with the layer's shapes, bias, shift and clip."""
     from vta.sw.operators import operator  # here, because TVM takes seconds to load
@@ -30,7 +30,7 @@ def compile_layer(
     return kernel
 
 
-def layer_figure(layer: Layer, kernel: "Kernel", result: RtlResult, *, group: str) -> Figure:
+def layer_figure(layer: NetworkLayer, kernel: "Kernel", result: RtlResult, *, group: str) -> Figure:
     """Cycles of a layer; the bound of its own shapes and the use of the MACs beside."""
     config, cycles = kernel.config, cycles_of(result)
     least = kernel.notes["conv"].demand(config, bias=True, alu=True)

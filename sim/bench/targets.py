@@ -15,7 +15,7 @@ __all__ = [
     "SPEED",
     "STREAMS",
     "SWEEP",
-    "Layer",
+    "NetworkLayer",
     "Marginal",
     "Speed",
     "StreamTarget",
@@ -121,7 +121,7 @@ where the ALU pass does not hide (1 x 1 kernels have too few uops a vector)."""
 
 # ResNet-18 ----------------------------------------------------------------------------------------
 @dataclass(frozen=True)
-class Layer:
+class NetworkLayer:
     """A convolution of ResNet-18 (square), and the cycles that two models give for it.
 
     The models: best tiling by exhaustive search on a 64-bit bus with half buffers; without any
@@ -154,7 +154,7 @@ class Layer:
 
 
 LAYERS = tuple(
-    Layer(*row)
+    NetworkLayer(*row)
     for row in (
         ("C2", 56, 64, 64, 3, 1, 1, 519564, 481644),
         ("C3", 56, 64, 128, 3, 1, 2, 262344, 243246),

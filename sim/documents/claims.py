@@ -9,7 +9,7 @@ from vta.hw.config import Config
 from vta.hw.synthesis import baseline as synthesis
 from vta.sim.bench import baseline, mechanisms
 from vta.sim.bench.pages import DIGITS, SEED
-from vta.sim.bench.targets import LAYERS, SPEED, STREAMS, Layer
+from vta.sim.bench.targets import LAYERS, SPEED, STREAMS, NetworkLayer
 from vta.sim.documents.claim import Claim
 from vta.sim.documents.constants import constants
 
@@ -122,11 +122,11 @@ def _streams() -> Iterator[Claim]:
     yield Claim(page, "a second sequencer ({} LUTs with its queue)", (_n(sequencer),))
 
 
-def _demand(layer: Layer) -> dict[str, int]:
+def _demand(layer: NetworkLayer) -> dict[str, int]:
     return _conv(layer).demand(CONFIG, bias=True, alu=True)
 
 
-def _conv(layer: Layer) -> "Conv2d":
+def _conv(layer: NetworkLayer) -> "Conv2d":
     from vta.sw.operators.conv2d import Conv2d  # here, because TVM takes seconds to load
 
     return Conv2d(images=1, **layer.parameters)
