@@ -13,8 +13,8 @@ __all__ = ["DIGITS", "SEED", "SEED_FORMS", "digits", "seed"]
 
 SEED = "the seed's product"
 SEED_FORMS = {
-    "unit loop": ("seed", {"form": "unit_loop"}),
-    "fused": ("seed", {"form": "fused"}),
+    "unit loop": ("simple_matmul", {"form": "unit_loop"}),
+    "fused": ("simple_matmul", {"form": "fused"}),
     "tiled": ("matmul", {"inner": 256, "columns": 256}),
 }
 DIGITS = "digits"

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,12 +57,25 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
+def launch(command: list[str], **options: Any) -> subprocess.Popen[Any]:
+    """A process that takes signals as one started from a terminal does.
+
+    What a script starts in the background ignores SIGINT, and so would all that these tests start.
+    """
+
+    def defaults() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
+    return subprocess.Popen(command, cwd=ROOT, preexec_fn=defaults, **options)
+
+
 class Command:
     """A `vta run` whose program is under way."""
 
     def __init__(self, *arguments: object) -> None:
         command = [sys.executable, "-m", "vta.sim", "run", *map(str, arguments)]
-        self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        self.process = launch(command, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr is not None
         self.said = []
         for line in self.process.stderr:
@@ -179,14 +193,14 @@ def test_an_interrupted_build_leaves_no_step(tmp_path: Path) -> None:
         f"place = Path({str(tmp_path)!r})\n"
         f"_run('step', ['sh', '-c', {step!r}], dict(os.environ), place / 'log', place)\n"
     )
-    build = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)
+    build = launch([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + PATIENCE
     while not (tmp_path / "pid").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     child = Path("/proc") / (tmp_path / "pid").read_text().strip()
     assert (child / "stat").exists()
     build.send_signal(signal.SIGINT)
-    build.wait()
+    build.wait(PATIENCE)
     assert gone(child)
 
 
