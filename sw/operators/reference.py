@@ -15,6 +15,7 @@ from tvm import ir, tirx
 from vta.hw.errors import VtaError
 from vta.sw.compiler import GEMM, RESET
 from vta.sw.compiler.lower import single_function
+from vta.sw.compiler.walk import data_variable, is_access_pointer
 
 __all__ = ["NoReference", "on_llvm", "reference"]
 
@@ -123,11 +124,9 @@ def _loops(call: Any) -> Any:
 
 def _buffer(pointer: Any) -> Any:
     """The tile that an operand of a marker points to: `x.access_ptr(..)` or `x.data`."""
-    data = pointer
-    if _operator(pointer, "tvm_access_ptr"):
-        data = pointer.args[1]
-    buffer = data.args[0] if type(data).__name__ == "Call" else data
-    if data is not pointer and not tvm_ffi.structural_equal(pointer.args[2], buffer.elem_offset):
+    placed = is_access_pointer(pointer)
+    buffer = data_variable(pointer.args[1] if placed else pointer)
+    if placed and not tvm_ffi.structural_equal(pointer.args[2], buffer.elem_offset):
         raise NoReference(f"a marker points into the midst of {buffer.name}, at {pointer.args[2]}")
     return buffer
 
