@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import tvm
 from tvm import s_tir, te
+from tvm.script import tirx as T
 
 from vta.hw.config import Config
 from vta.sw.check import check
@@ -62,3 +64,25 @@ def compile_functions(
     names: tuple[str, ...], functions: Mapping[str, Callable[..., Any]], vectors: int = 6
 ) -> Compiled:
     return compile(over_accumulators(names, functions, vectors), Config(), name="expressions")
+
+
+def through_acc(
+    load: str = "acc[i, l] = a[i, l]", *, rows: int = 8, dtype: str = "int32", then: str = ""
+) -> Any:
+    """A function in TIR: a (rows x 16) goes to acc by the statement `load`, with loops i and l;
+    then come the lines `then`; then acc is stored to out as int8.
+    """
+    body = "\n".join(f"    {line}" for line in then.split("\n"))
+    source = f"""
+@T.prim_func(s_tir=True)
+def main(a: T.Buffer(({rows}, 16), "{dtype}"), out: T.Buffer(({rows}, 16), "int8")):
+    acc = T.alloc_buffer(({rows}, 16), "int32", scope="local.acc")
+    for i, l in T.grid({rows}, 16):
+        with T.sblock("load"):
+            {load}
+{body}
+    for i, l in T.grid({rows}, 16):
+        with T.sblock("store"):
+            out[i, l] = T.Cast("int8", acc[i, l])
+"""
+    return tvm.script.from_source(source, {"T": T})

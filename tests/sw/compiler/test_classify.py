@@ -6,15 +6,11 @@ import pytest
 import tvm
 from tvm.script import tirx as T
 
+from tests.sw.compiler.support import through_acc
 from vta.hw.config import Config
 from vta.sw.compiler import CompileError, compile, register, tensorize
 from vta.sw.operators import simple_matmul
 
-HEAD = """
-@T.prim_func(s_tir=True)
-def main(a: T.Buffer((8, 16), "{dtype}"), out: T.Buffer((8, 16), "int8")):
-    acc = T.alloc_buffer((8, 16), "int32", scope="local.acc")
-"""
 STORE = """
     for i, l in T.grid(8, 16):
         with T.sblock("store"):
@@ -24,10 +20,7 @@ STORE = """
 
 def function(value: str, dtype: str) -> Any:
     """acc = value, a copy of a in some form; then acc is stored."""
-    load = f"""    for i, l in T.grid(8, 16):
-        with T.sblock("load"):
-            acc[i, l] = {value}"""
-    return tvm.script.from_source(HEAD.format(dtype=dtype) + load + STORE, {"T": T})
+    return through_acc(f"acc[i, l] = {value}", dtype=dtype)
 
 
 @pytest.mark.parametrize(
@@ -119,9 +112,8 @@ def test_markers_with_wrong_operands(call: str, message: str) -> None:
 
 
 def test_a_value_that_nothing_takes() -> None:
-    source = HEAD.format(dtype="int32") + "    T.evaluate(acc[0, 0])\n" + STORE
     with pytest.raises(CompileError, match=r"acc.*only the markers vta.gemm and vta.reset may be"):
-        compile(tvm.script.from_source(source, {"T": T}), Config(), name="value")
+        compile(through_acc(then="T.evaluate(acc[0, 0])"), Config(), name="value")
 
 
 @pytest.mark.parametrize("preset", ["1x8", "2x16", "1x32"])
@@ -150,14 +142,9 @@ def test_a_product_that_is_not_tensorized() -> None:
 
 def test_a_view_of_another_type() -> None:
     """Its indices count other values than the accumulator's."""
-    source = f"""{HEAD.format(dtype="int32")}
-    view = T.decl_buffer((8, 64), "int8", data=acc.data, scope="local.acc")
-    for i, l in T.grid(8, 16):
-        with T.sblock("load"):
-            acc[i, l] = a[i, l]
-    for i, l in T.grid(8, 16):
-        with T.sblock("view"):
-            view[i, l] = T.int8(0)
-{STORE}"""
+    view = """view = T.decl_buffer((8, 64), "int8", data=acc.data, scope="local.acc")
+for i, l in T.grid(8, 16):
+    with T.sblock("view"):
+        view[i, l] = T.int8(0)"""
     with pytest.raises(CompileError, match="view is a view of acc as int8; acc is int32"):
-        compile(tvm.script.from_source(source, {"T": T}), Config(), name="view")
+        compile(through_acc(then=view), Config(), name="view")

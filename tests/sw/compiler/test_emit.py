@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tvm.script import tirx as T
 
+from tests.sw.compiler.support import through_acc
 from vta.hw.config import Config
 from vta.hw.isa import Gemm, Load, MemoryType
 from vta.sw.check import check
@@ -132,32 +133,16 @@ def test_a_tensor_with_gaps_is_refused() -> None:
         compile(rows, Config(), name="rows")
 
 
-def test_accesses_outside_of_a_tensor_or_buffer() -> None:
-    @T.prim_func(s_tir=True)
-    def beyond(a: T.Buffer((4, 16), "int32"), out: T.Buffer((4, 16), "int8")):
-        acc = T.alloc_buffer((4, 16), "int32", scope="local.acc")
-        for i, k in T.grid(4, 16):
-            with T.sblock("load"):
-                acc[i, k] = a[i + 1, k]
-        for i, k in T.grid(4, 16):
-            with T.sblock("store"):
-                out[i, k] = T.Cast("int8", acc[i, k])
-
-    with pytest.raises(CompileError, match=r"it touches bytes 64 to 319 of a, which has 256"):
-        compile(beyond, Config(), name="beyond")
-
-    @T.prim_func(s_tir=True)
-    def outside(a: T.Buffer((4, 16), "int32"), out: T.Buffer((4, 16), "int8")):
-        acc = T.alloc_buffer((4, 16), "int32", scope="local.acc")
-        for i, k in T.grid(4, 16):
-            with T.sblock("load"):
-                acc[i + 1, k] = a[i, k]
-        for i, k in T.grid(4, 16):
-            with T.sblock("store"):
-                out[i, k] = T.Cast("int8", acc[i, k])
-
-    with pytest.raises(CompileError, match=r"it touches elements 1 to 4 of acc, which has 4"):
-        compile(outside, Config(), name="outside")
+@pytest.mark.parametrize(
+    ("load", "message"),
+    [
+        ("acc[i, l] = a[i + 1, l]", "it touches bytes 64 to 319 of a, which has 256"),
+        ("acc[i + 1, l] = a[i, l]", "it touches elements 1 to 4 of acc, which has 4"),
+    ],
+)
+def test_accesses_outside_of_a_tensor_or_buffer(load: str, message: str) -> None:
+    with pytest.raises(CompileError, match=message):
+        compile(through_acc(load, rows=4), Config(), name="outside")
 
 
 def test_compiling_again_and_again_keeps_nothing() -> None:

@@ -6,6 +6,7 @@ import pytest
 from tvm import s_tir, te
 from tvm.script import tirx as T
 
+from tests.sw.compiler.support import through_acc
 from vta.hw.config import Config
 from vta.sw.compiler import CompileError, compile, register, tensorize
 
@@ -54,17 +55,8 @@ def test_what_blockize_makes_of_overlapping_rows() -> None:
 
 
 def test_an_error_within_an_index_names_its_statement() -> None:
-    @T.prim_func(s_tir=True)
-    def divided(a: T.Buffer((4, 16), "int32"), out: T.Buffer((4, 16), "int8")):
-        acc = T.alloc_buffer((4, 16), "int32", scope="local.acc")
-        for i, k in T.grid(4, 16):
-            with T.sblock("load"):
-                acc[i, k] = a[T.truncdiv(i * 2, 2 * i - 3), k]
-        for i, k in T.grid(4, 16):
-            with T.sblock("store"):
-                out[i, k] = T.Cast("int8", acc[i, k])
-
-    with pytest.raises(CompileError, match=r"^acc\[i \* 16 \+ k\] = a\[.*: cannot evaluate"):
+    divided = through_acc("acc[i, l] = a[T.truncdiv(i * 2, 2 * i - 3), l]")
+    with pytest.raises(CompileError, match=r"^acc\[i \* 16 \+ l\] = a\[.*: cannot evaluate"):
         compile(divided, Config(), name="divided")
 
 

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 from tvm import s_tir, te, tirx
-from tvm.script import tirx as T
 
 from tests.sw.compiler.random_nests import on_llvm, random_inputs
-from tests.sw.compiler.support import run
+from tests.sw.compiler.support import run, through_acc
 from vta.hw.config import Config
 from vta.hw.isa import Alu, AluOpcode, Gemm
 from vta.sw.compiler import Compiled, CompileError, compile
@@ -88,31 +87,11 @@ def test_a_reduction_of_an_expression(reducer: str, value: Callable[[Any], Any])
     check(window(reducer, value, 4))
 
 
-def nest(body: str) -> Any:
-    """A function over acc (8 x 16, loaded from a) that runs `body`, and stores acc."""
-    lines = "\n".join(f"    {line}" for line in body.split("\n"))
-    source = f"""
-@T.prim_func(s_tir=True)
-def main(a: T.Buffer((8, 16), "int32"), out: T.Buffer((8, 16), "int8")):
-    acc = T.alloc_buffer((8, 16), "int32", scope="local.acc")
-    for i, l in T.grid(8, 16):
-        with T.sblock("load"):
-            acc[i, l] = a[i, l]
-{lines}
-    for i, l in T.grid(8, 16):
-        with T.sblock("store"):
-            out[i, l] = T.Cast("int8", acc[i, l])
-"""
-    import tvm
-
-    return tvm.script.from_source(source, {"T": T})
-
-
 def statement(text: str, *loops: tuple[str, int]) -> Any:
     names = ", ".join(name for name, _ in loops)
     extents = ", ".join(str(extent) for _, extent in loops)
-    return nest(
-        f'for {names}, l in T.grid({extents}, 16):\n    with T.sblock("b"):\n        {text}'
+    return through_acc(
+        then=f'for {names}, l in T.grid({extents}, 16):\n    with T.sblock("b"):\n        {text}'
     )
 
 
@@ -142,8 +121,8 @@ def test_a_disjoint_row_of_the_same_buffer_needs_no_unrolling() -> None:
 def test_a_store_that_overwrites_another() -> None:
     """Every row goes to row 0 of the output; row 7 stays."""
     check(
-        nest(
-            'for i, l in T.grid(8, 16):\n    with T.sblock("b"):\n'
+        through_acc(
+            then='for i, l in T.grid(8, 16):\n    with T.sblock("b"):\n'
             '        out[0, l] = T.Cast("int8", acc[i, l])'
         )
     )
@@ -152,8 +131,8 @@ def test_a_store_that_overwrites_another() -> None:
 def test_loops_over_lanes_cannot_be_unrolled() -> None:
     with pytest.raises(CompileError, match=r"loop l is unrolled: its destination is read where"):
         check(
-            nest(
-                'for l in range(8):\n    with T.sblock("b"):\n'
+            through_acc(
+                then='for l in range(8):\n    with T.sblock("b"):\n'
                 "        acc[0, l] = acc[0, l] + acc[0, l + 1]"
             )
         )
@@ -202,7 +181,7 @@ def test_a_guard_that_leaves_no_box(condition: str) -> None:
     if {condition} and o * 3 + i < 8:
         with T.sblock("b"):
             acc[o * 3 + i, l] = acc[o * 3 + i, l] + 5"""
-    check(nest(text))
+    check(through_acc(then=text))
 
 
 def test_the_guard_of_a_marker_without_loops() -> None:
