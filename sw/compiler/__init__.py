@@ -11,6 +11,7 @@ nests         the stream IR begins (`ir`): each execution with strides, boxes an
 ------------  ---------------------------------------------------------------------------------
 initialized   nothing is read that nothing has written
 coalesce      an epilogue's stages in place: one buffer
+accumulate    two sums of products that are added: one accumulator
 instructions  nests as instructions: `dma` for copies, `nest` for loops and uops, `alu` for
               expressions, `liveness` for what these may overwrite
 ------------  ---------------------------------------------------------------------------------
