@@ -62,7 +62,7 @@ def test_more_random_programs_of_the_compiler(
 
 def run_networks(rtl: Devices, seeds: range) -> None:
     for seed in seeds:
-        network = random_network(seed)
+        network = random_network(seed, list(CONFIGS.values())[seed % len(CONFIGS)])
         print(f"network {seed} for {network.config.name}")
         program = network.program(network_inputs(network, seed))
         run_and_compare(rtl(network.config), program, random_options(seed))

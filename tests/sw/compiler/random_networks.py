@@ -20,10 +20,10 @@ CONFIGS = (
 )
 
 
-def random_network(seed: int) -> Network:
+def random_network(seed: int, config: Config | None = None) -> Network:
     """Two to six operators; each reads what was made before, not always the latest."""
     rng = np.random.default_rng(seed)
-    config = CONFIGS[int(rng.integers(len(CONFIGS)))]
+    config = config or CONFIGS[int(rng.integers(len(CONFIGS)))]
     keep = None if rng.random() < 0.3 else ()
     network = Network(f"random_{seed}", config, outputs=keep)
     size = int(rng.integers(1, 9))
