@@ -1,0 +1,64 @@
+"""What the simulation found: cycles of each instruction, and what they waited for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vta.hw.isa import Stage
+from vta.sw.estimate.stage import Record, Wait
+
+__all__ = ["Estimate"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Cycles of a stream, from launch to finish, and when each instruction ran.
+
+    cycles: as the core counts them. starts, ends: int64, the cycle in which each instruction
+    starts and retires. stages: of each. waits: what each waited for last before it started;
+    waited: int64, for how many cycles after its stage was free for it.
+    """
+
+    cycles: int
+    starts: np.ndarray
+    ends: np.ndarray
+    stages: tuple[Stage, ...]
+    waits: tuple[Wait, ...]
+    waited: np.ndarray
+
+    @classmethod
+    def of(cls, record: Record, stages: Sequence[Stage], finish: int) -> "Estimate":
+        """`finish`: cycles from the last retirement to the finish flag."""
+        return cls(
+            cycles=max(record.ends) + finish,
+            starts=np.array(record.starts, np.int64),
+            ends=np.array(record.ends, np.int64),
+            stages=tuple(stages),
+            waits=tuple(record.waits),
+            waited=np.array(record.waited, np.int64),
+        )
+
+    def stage_waits(self, stage: Stage) -> dict[Wait, int]:
+        """Cycles that a stage's instructions waited, by cause; those that are not 0."""
+        found: dict[Wait, int] = {}
+        for n, wait in enumerate(self.waits):
+            if self.stages[n] == stage and self.waited[n]:
+                found[wait] = found.get(wait, 0) + int(self.waited[n])
+        return found
+
+    def layers(self, layers: Sequence[int]) -> dict[int, int]:
+        """Cycles of each layer, from `layers`, that of every instruction.
+
+        A layer lasts from the end of the last compute instruction of the layer before (of the
+        launch, for the first) to the end of its own; the last one, to the finish flag.
+        """
+        ends: dict[int, int] = {}
+        for n, layer in enumerate(layers):
+            if self.stages[n] == Stage.COMPUTE:
+                ends[layer] = max(ends.get(layer, 0), int(self.ends[n]))
+        order = sorted(ends, key=lambda layer: ends[layer])
+        if order:
+            ends[order[-1]] = self.cycles
+        starts = [0, *(ends[layer] for layer in order)]
+        return {layer: ends[layer] - starts[n] for n, layer in enumerate(order)}
