@@ -1,13 +1,15 @@
 """The compute stage: loads of UOP and ACC, GEMM, and ALU beside the GEMM of the next tile."""
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from vta.hw.compute.analyse import READY
 from vta.hw.isa import Alu, Gemm, Load, MemoryType
+from vta.hw.isa import Stage as StageName
 from vta.sw.codec import unpack_uops
 from vta.sw.estimate.folding import Chain
 from vta.sw.estimate.loader import Loader, Transfer
@@ -15,13 +17,15 @@ from vta.sw.estimate.loads import RETIRE
 from vta.sw.estimate.loops import Footprint, footprint, loop_key
 from vta.sw.estimate.pipelines import EMPTY, WRITE, Pipelines
 from vta.sw.estimate.stage import NEVER, Stage, Wait
-from vta.sw.rules import is_nop, loop_is_empty
+from vta.sw.rules import is_nop, loop_is_empty, stage_of
 
 __all__ = ["ComputeStage"]
 
 ANALYSED = 1  # cycles of analysis of an instruction that shows at once
 MEASURED = READY + 1  # of one whose uop is looked at
 PEEKED = READY  # from when UOP is settled to the end of analysis
+MEASURED_CADENCE = MEASURED + 1  # cycles from one of these to the next
+PEEK = 3  # from the start of the instruction before to the look, in which GEMM reads no uop
 LOAD_BEHIND = 2  # cycles from sending an operation to a LOAD that it holds back
 QUIET = 1  # from empty pipelines to a LOAD of ACC
 UOP_WRITTEN = 2  # from the write of a uop to its step in the loops
@@ -51,6 +55,7 @@ class ComputeStage(Stage):
         self._kept: _Kept | None = None
         self._in_alu: list[int] = []  # instructions of the ALU operation that was sent
         self._open: deque[tuple[int, Transfer]] = deque()  # LOADs that are not done
+        self._peeks = _following_peeks(self.instructions)
         self._known: dict[Hashable, Footprint] = {}
         self._areas: dict[int, Footprint] = {}
         self._sent = NEVER  # the latest operation
@@ -248,7 +253,9 @@ class ComputeStage(Stage):
             row = self.config.zero_row
             end = units.flags(sent, area.high // row - area.low // row + 1)
         else:
-            end = units.gemm(sent, area, area.steps, *self._waits(gemm, area))
+            most = max(0, area.steps - PEEK) // MEASURED_CADENCE + 1
+            peeks = min(self._peeks[index], most)
+            end = units.gemm(sent, area, peeks, *self._waits(gemm, area))
         self._sent = sent
         if not (flags or (gemm.reset_reg and area.regular)):
             self._readers = (gemm.uop_bgn, gemm.uop_end, max(sent + area.steps, end - 6))
@@ -306,3 +313,19 @@ class ComputeStage(Stage):
             self.complete(index, last + WRITE + 1)
         self._in_alu = []
         return last
+
+
+def _following_peeks(instructions: Sequence[Any]) -> list[int]:
+    """How many instructions of compute directly behind each one have their uop looked at."""
+    peeks, count = [0] * len(instructions), 0
+    for index in range(len(instructions) - 1, -1, -1):
+        instruction = instructions[index]
+        if stage_of(instruction) != StageName.COMPUTE:
+            continue
+        peeks[index] = count
+        loops = isinstance(instruction, Alu) or (
+            isinstance(instruction, Gemm) and instruction.reset_reg
+        )
+        looks = loops and instruction.uop_end - instruction.uop_bgn == 1
+        count = count + 1 if looks else 0
+    return peeks

@@ -10,7 +10,7 @@ from vta.sw.estimate.sharing import rates
 __all__ = ["EMPTY", "Pass", "Pipelines"]
 
 SEQUENCER = 6  # cycles from an operation to its first step in the pipeline
-AHEAD = 10  # steps between the loops and the pipeline, where this one is stalled
+LEAD = 7  # cycles from the last step out of the loops to its issue, where the pipeline stalls
 WRITE = 5  # cycles from a step's issue to its write
 EMPTY = 6  # from a step's issue to an empty pipeline
 BEHIND_GEMM = 6  # from the last GEMM step to the first ALU step that waits for it
@@ -51,32 +51,38 @@ class Pipelines:
         self.alu: Pass | None = None
         self._settled = 0  # zero flags can be read
 
-    def gemm(self, sent: int, area: Footprint, steps: int, first: int, last: int) -> int:
+    def gemm(self, sent: int, area: Footprint, peeks: int, first: int, last: int) -> int:
         """A GEMM or reset operation is sent: returns the cycle of its last step.
 
         Arguments
         ---------
-        steps: cycles it takes alone; first, last: earliest cycles of its first and last step.
+        peeks: cycles in which its loops stand still, since analysis reads UOP.
+        first, last: earliest cycles of its first and last step.
         """
         begin = max(sent + SEQUENCER, self.gemm_last + 1, self._settled, first)
         if self.alu is not None and area.meets(self.alu.area):
             begin = max(begin, self.alu.end + HULL)
-        end = max(begin + self._beside(begin, area, steps) - 1, last)
-        self.gemm_sequencer = max(sent + steps, end - SEQUENCER - AHEAD)
+        looped = sent + area.steps + peeks
+        end = max(begin + self._beside(begin, area) - 1, last, looped + SEQUENCER - 1)
+        self.gemm_sequencer = max(looped, end - LEAD)
         self.gemm_last = end
         return end
 
     def flags(self, sent: int, rows: int) -> int:
         """The same for a reset that sets so many rows of zero flags."""
-        end = max(sent + SEQUENCER, self.gemm_last + 1) + rows - 1
+        begin = max(sent + SEQUENCER, self.gemm_last + 1)
+        end = begin + rows - 1
+        if self.alu is not None and self.alu.end >= begin:  # which cannot write meanwhile
+            self.alu.run_to(begin)
+            self.alu.at += rows
         self.gemm_sequencer = sent + rows
         self.gemm_last = end
         self._settled = end + FLAG_RESET_DISTANCE
         return end
 
-    def _beside(self, begin: int, area: Footprint, steps: int) -> int:
+    def _beside(self, begin: int, area: Footprint) -> int:
         """Cycles of GEMM steps beside the ALU operation before them."""
-        alu = self.alu
+        alu, steps = self.alu, area.steps
         if alu is None or alu.end < begin:
             return steps
         alu.run_to(begin)
