@@ -55,7 +55,7 @@ class ComputeStage(Stage):
         self._kept: _Kept | None = None
         self._in_alu: list[int] = []  # instructions of the ALU operation that was sent
         self._open: deque[tuple[int, Transfer]] = deque()  # LOADs that are not done
-        self._peeks = _following_peeks(self.instructions)
+        self._behind, self._peeks = _following(self.instructions)
         self._known: dict[Hashable, Footprint] = {}
         self._areas: dict[int, Footprint] = {}
         self._sent = NEVER  # the latest operation
@@ -192,11 +192,25 @@ class ComputeStage(Stage):
             quiet = max(self._units.gemm_last, self._units.alu_last) + EMPTY + QUIET
             candidates.append((quiet, Wait.HAZARD))
         cycle = self.start(index, candidates)
-        self._open.append((index, self._loader.add(cycle, load)))
+        shared = self._followed(index, load)
+        self._open.append((index, self._loader.add(cycle, load, shared=shared)))
         if load.memory_type == MemoryType.UOP:
             self._uop_load = len(self._loader.transfers)
             self._copy_uops(load)
         return True
+
+    def _followed(self, index: int, load: Load) -> bool:
+        """The next instruction writes as often as the LOAD, and goes along with it."""
+        following = self._behind[index]
+        if load.memory_type == MemoryType.UOP or following is None:
+            return False
+        area = self._area(following)
+        instruction = self.instructions[following]
+        if area is None or instruction.pop_prev or instruction.pop_next or area.run > 1:
+            return False
+        low, high = load.sram_base, load.sram_base + load.x_size * load.y_size
+        ranges = [(area.low, area.high), area.source or (0, -1)]
+        return any(low <= last and first < high for first, last in ranges)
 
     def _copy_uops(self, load: Load) -> None:
         width = load.x_pad_0 + load.x_size + load.x_pad_1
@@ -315,17 +329,22 @@ class ComputeStage(Stage):
         return last
 
 
-def _following_peeks(instructions: Sequence[Any]) -> list[int]:
-    """How many instructions of compute directly behind each one have their uop looked at."""
-    peeks, count = [0] * len(instructions), 0
+def _following(instructions: Sequence[Any]) -> tuple[list[int | None], list[int]]:
+    """Of each instruction of compute: the next one, and how many right behind it are measured."""
+    behind: list[int | None] = [None] * len(instructions)
+    peeks = [0] * len(instructions)
+    following, count = None, 0
     for index in range(len(instructions) - 1, -1, -1):
         instruction = instructions[index]
-        if stage_of(instruction) != StageName.COMPUTE:
-            continue
-        peeks[index] = count
-        loops = isinstance(instruction, Alu) or (
-            isinstance(instruction, Gemm) and instruction.reset_reg
-        )
-        looks = loops and instruction.uop_end - instruction.uop_bgn == 1
-        count = count + 1 if looks else 0
-    return peeks
+        if stage_of(instruction) == StageName.COMPUTE:
+            behind[index], peeks[index] = following, count
+            following, count = index, count + 1 if _is_measured(instruction) else 0
+    return behind, peeks
+
+
+def _is_measured(instruction: Any) -> bool:
+    """Analysis looks at its only uop."""
+    resets = isinstance(instruction, Gemm) and instruction.reset_reg
+    if not (resets or isinstance(instruction, Alu)) or loop_is_empty(instruction):
+        return False
+    return instruction.uop_end - instruction.uop_bgn == 1

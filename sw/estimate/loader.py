@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from vta.hw.config import Config
 from vta.hw.isa import MEMORIES, Load, MemoryType
 from vta.hw.transfers.loader import DESCRIPTORS
-from vta.hw.transfers.writer import lanes_of
+from vta.hw.transfers.writer import lanes_of, parts_of
 from vta.sw.estimate.read_bus import bursts
 
 __all__ = ["Loader", "Transfer"]
@@ -16,6 +16,7 @@ FIRST_BURST = 1  # from there to the first burst
 FIRST_WRITE = 4  # from there to the first write, at the earliest
 SHORTEST = 3  # cycles of the writer from one LOAD to the next, at the least
 WRITTEN = 1  # cycles from a beat to its write
+SHARED_PARTS = 2  # beats of an entry up to which a write of others delays a LOAD
 DONE = 2  # cycles from the last beat or zero to when the LOAD is done
 
 
@@ -28,6 +29,7 @@ class Transfer:
     count: int  # entries written
     pieces: list[tuple[int, int]]  # (zero writes before, beats)
     tail: int  # zero writes behind the last beat
+    slower: int = 0  # cycles for which each entry's last beat waits
     planned: int | None = None
     first: int | None = None  # cycle of the first write
     done: int | None = None
@@ -66,9 +68,11 @@ class Loader:
         planned = self.transfers[-2].planned
         return None if planned is None else planned + 1
 
-    def add(self, cycle: int, load: Load) -> Transfer:
-        """A LOAD that moves something starts."""
+    def add(self, cycle: int, load: Load, *, shared: bool = False) -> Transfer:
+        """A LOAD that moves something starts; `shared`: others write each entry in turn with it."""
         transfer = self._plan(load)
+        if shared and parts_of(self._config, transfer.memory) <= SHARED_PARTS:
+            transfer.slower = lanes_of(self._config, transfer.memory)
         self.transfers.append(transfer)
         self._ahead.append((cycle, transfer))
         self.advance()
@@ -136,7 +140,8 @@ class Loader:
         first = max(earliest, self._writer + zeros)
         if transfer.first is None:
             transfer.first = (self._writer if zeros else first) + WRITTEN
-        last = first + beats - 1
+        entries = beats // parts_of(self._config, transfer.memory)
+        last = first + beats - 1 + entries * transfer.slower
         self._writer = last + 1
         self._piece += 1
         if self._piece < len(transfer.pieces):
