@@ -26,6 +26,7 @@ MEASURED = READY + 1  # of one whose uop is looked at
 PEEKED = READY  # from when UOP is settled to the end of analysis
 MEASURED_CADENCE = MEASURED + 1  # cycles from one of these to the next
 PEEK = 3  # from the start of the instruction before to the look, in which GEMM reads no uop
+READ = 1  # cycles from the end of an ALU operation's loops until others can read UOP
 LOAD_BEHIND = 2  # cycles from sending an operation to a LOAD that it holds back
 QUIET = 1  # from empty pipelines to a LOAD of ACC
 UOP_WRITTEN = 2  # from the write of a uop to its step in the loops
@@ -108,7 +109,7 @@ class ComputeStage(Stage):
         measured = area is not None and area.measured
         analysed = taken + (MEASURED if measured else ANALYSED)
         if measured:
-            settled = self._uops_settled()
+            settled = self._peek_time(taken)
             if settled is None:
                 return False
             analysed = max(analysed, settled + PEEKED)
@@ -127,6 +128,20 @@ class ComputeStage(Stage):
         if started:
             self._taken = taken
         return started
+
+    def _peek_time(self, taken: int) -> int | None:
+        """From when on UOP can be looked at: no LOAD of it in flight, no ALU operation reads it."""
+        settled = self._uops_settled()
+        if self._kept is not None and not self._kept.direct:
+            sent = self._send_time()
+            if sent is None:
+                return None
+            if sent <= taken + 1:
+                self._send(sent)
+        alu = self._units.alu
+        if settled is None or alu is None or alu.direct:
+            return settled
+        return max(settled, alu.loops_end + READ)
 
     def _start(self, index, instruction, area: Footprint | None, candidates) -> bool:
         if isinstance(instruction, Load) and not is_nop(instruction):
@@ -230,30 +245,36 @@ class ComputeStage(Stage):
         if not transfers:
             return 0
         last = transfers[-1]
-        assert last.done is not None and last.first is not None
+        assert last.done is not None and last.opened is not None
         if flags:
             return last.done + 1
         before = transfers[-2].done if len(transfers) > 1 else 0
         assert before is not None
-        return min(max(before + 1, last.first - 1), last.done + 1)
+        return min(max(before + 1, last.opened), last.done + 1)
 
     def _waits(self, instruction: Gemm | Alu, area: Footprint) -> tuple[int, int]:
         """Earliest first and last step, for the uops and entries that are being loaded."""
         if not self._loader.transfers:
             return 0, 0
         load = self._loader.transfers[-1]
-        count = instruction.uop_end - instruction.uop_bgn
         if load.memory == MemoryType.UOP:
+            begin, end = instruction.uop_bgn, instruction.uop_end
+            first = load.written(begin, begin)[1]
+            entry, written = load.written(begin, end - 1)
+            last = written + area.steps - 1 - (entry - begin) if written else 0
             delay = UOP_WRITTEN + UOP_STEP
-            first = load.written(instruction.uop_bgn)
-            behind = load.written(instruction.uop_end - 1) + area.steps - count
         else:
-            delay = ACC_WRITTEN
-            entries = [load.written(area.first), load.written(area.high)]
+            first, last = load.written(area.first, area.first)[1], 0
+            ranges = [(area.low, area.high, area.peak)]
             if area.source:
-                entries.append(load.written(area.source[1]))
-            first, behind = entries[0], max(entries[1:]) + area.steps - 1 - area.peak
-        return first + delay, behind + delay
+                ranges.append((*area.source, area.steps - 1))
+            for low, high, peak in ranges:
+                entry, written = load.written(low, high)
+                if written:
+                    step = peak * (entry - low) // max(high - low, 1)
+                    last = max(last, written + area.steps - 1 - step)
+            delay = ACC_WRITTEN
+        return first + delay, last + delay
 
     def _gemm(self, index: int, gemm: Gemm, area: Footprint, candidates) -> None:
         units = self._units
@@ -272,7 +293,7 @@ class ComputeStage(Stage):
             end = units.gemm(sent, area, peeks, *self._waits(gemm, area))
         self._sent = sent
         if not (flags or (gemm.reset_reg and area.regular)):
-            self._readers = (gemm.uop_bgn, gemm.uop_end, max(sent + area.steps, end - 6))
+            self._readers = (gemm.uop_bgn, gemm.uop_end, max(sent + area.steps, end - UOP_STEP - 1))
         self.complete(index, end + WRITE + 1)
 
     # ALU --------------------------------------------------------------------------------------
@@ -317,7 +338,9 @@ class ComputeStage(Stage):
         area = kept.chain.area
         self._units.send_alu(cycle, area, kept.direct, *self._waits(alu, area))
         if not kept.direct:
-            self._readers = (alu.uop_bgn, alu.uop_end, cycle + area.steps)
+            assert self._units.alu is not None
+            end = self._units.alu.end - UOP_STEP - 1
+            self._readers = (alu.uop_bgn, alu.uop_end, max(cycle + area.steps, end))
         self._kept, self._in_alu, self._sent = None, kept.indices, cycle
 
     def _finish_alu(self) -> int:

@@ -58,13 +58,14 @@ class Fetch:
         self.offered = max(self._last_offer + 1, room)
 
     def deliver(self, issued: int, earliest: int) -> int:
-        self._arrivals.extend(range(earliest, earliest + self.beats))
+        last = earliest + self.beats - 1
+        self._arrivals.extend(range(earliest, last + 1))
         self._last_offer = issued
         self._at += self.beats
         self._asked += self.beats
         self._left -= self.beats
         self._offer()
-        return earliest + self.beats - 1
+        return last
 
     def advance(self) -> bool:
         """Dispatch what is known to have arrived."""

@@ -31,16 +31,21 @@ class Transfer:
     tail: int  # zero writes behind the last beat
     slower: int = 0  # cycles for which each entry's last beat waits
     planned: int | None = None
+    opened: int | None = None  # the writer waits for its first beat
     first: int | None = None  # cycle of the first write
     done: int | None = None
 
-    def written(self, entry: int) -> int:
-        """The cycle in which an entry is written, writes being spread evenly; 0 outside."""
+    def written(self, low: int, high: int) -> tuple[int, int]:
+        """Of entries low to high, the last that is loaded, and when; (-1, 0) where none is.
+
+        Writes are taken to be spread evenly.
+        """
         assert self.first is not None and self.done is not None
-        if not self.base <= entry < self.base + self.count:
-            return 0
+        entry = min(high, self.base + self.count - 1)
+        if entry < max(low, self.base):
+            return -1, 0
         last = self.done - 1
-        return self.first + (last - self.first) * (entry - self.base + 1) // self.count
+        return entry, self.first + (last - self.first) * (entry - self.base + 1) // self.count
 
 
 class Loader:
@@ -157,13 +162,13 @@ class Loader:
     def _open_writer(self, transfer: Transfer) -> None:
         assert transfer.planned is not None
         self._writer = max(self._writer, transfer.planned + FIRST_WRITE)
-        self._opened = self._writer
+        transfer.opened = self._writer
 
     def _close(self, transfer: Transfer) -> None:
         """The last zeros, and the cycle that ends a LOAD."""
         self._writer += transfer.tail
         transfer.done = self._writer - 1 + DONE
-        self._writer = max(self._writer + 1, self._opened + SHORTEST)
+        self._writer = max(self._writer + 1, (transfer.opened or 0) + SHORTEST)
         self._open.popleft()
 
     def _finish_zeros(self) -> None:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from vta.hw.compute.alu_pipeline import FORWARD_DISTANCE
 from vta.hw.compute.gemm_pipeline import FLAG_RESET_DISTANCE
+from vta.hw.compute.sequencer import STEPS
 from vta.sw.estimate.loops import Footprint
 from vta.sw.estimate.sharing import rates
 
@@ -27,11 +27,17 @@ class Pass:
     left: float
     pace: float  # cycles a step takes, alone
     direct: bool
+    looped: int  # its loops have not ended before
 
     @property
     def end(self) -> int:
         """The cycle of its last step if no GEMM step comes in between."""
         return round(self.at + self.left * self.pace) - 1
+
+    @property
+    def loops_end(self) -> int:
+        """The cycle in which its loops end: `STEPS` of their steps wait for the pipeline."""
+        return max(self.looped, self.end - round((STEPS - 1) * self.pace) + 1)
 
     def run_to(self, cycle: int) -> None:
         """Alone until `cycle`."""
@@ -102,13 +108,12 @@ class Pipelines:
         end = max(begin + area.cycles - 1, last)
         # Waiting for a load, it goes in step with it: what matters is the end.
         begin = max(begin, end - area.cycles + 1)
-        self.alu = Pass(area, begin, area.steps, pace, direct)
-        self.alu_sequencer = max(sent + area.steps, begin)
+        self.alu = Pass(area, begin, area.steps, pace, direct, sent + area.steps)
 
     def finish_alu(self) -> int:
         """The ALU operation runs to its end alone: returns the cycle of its last step."""
         assert self.alu is not None
         self.alu_last = max(self.alu.end, self.alu.at)
-        self.alu_sequencer = max(self.alu_sequencer, self.alu_last - SEQUENCER - FORWARD_DISTANCE)
+        self.alu_sequencer = self.alu.loops_end
         self.alu = None
         return self.alu_last
