@@ -3,17 +3,21 @@
 from collections.abc import Iterator
 from importlib.metadata import version
 
+from vta.hw.capacities import (
+    BEATS_IN_FLIGHT,
+    BUFFER_BEATS,
+    BURST_BEATS,
+    CHUNK_BEATS,
+    DESCRIPTORS,
+    MOST_FOLDED,
+    STEPS,
+    WORTH_FLAGS,
+    WORTH_WAITING,
+)
 from vta.hw.compute.alu import SUM_BITS
-from vta.hw.compute.analyse import WORTH_FLAGS, WORTH_WAITING
-from vta.hw.compute.issue import MOST_FOLDED
-from vta.hw.compute.sequencer import STEPS
 from vta.hw.config import ZERO_FLAGS, Config
 from vta.hw.engine import QUIET_CYCLES
-from vta.hw.frontend.fetch import BUFFER_BEATS, CHUNK_BEATS
 from vta.hw.synthesis.flows import SEED
-from vta.hw.transfers.bus import BURST_BEATS
-from vta.hw.transfers.dma import BEATS_IN_FLIGHT
-from vta.hw.transfers.loader import DESCRIPTORS
 from vta.sim.bench.marginal import FILLERS, MORE
 from vta.sim.bench.targets import LATENCIES, OVER_BOUND, ROW_BEATS, STALL_OVERHEAD, SWEEP
 from vta.sim.documents.claim import Claim

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vta.hw.compute.analyse import READY
+from vta.hw.capacities import READY
 from vta.hw.isa import Alu, Gemm, Load, MemoryType
 from vta.hw.isa import Stage as StageName
 from vta.sw.codec import unpack_uops

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from vta.hw.capacities import BUFFER_BEATS, CHUNK_BEATS
 from vta.hw.config import Config
-from vta.hw.frontend.fetch import BUFFER_BEATS, CHUNK_BEATS
 from vta.hw.isa import INSTRUCTION_BYTES, Stage
 from vta.sw.estimate.stage import Stage as StageModel
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from vta.hw.compute.issue import MOST_FOLDED
+from vta.hw.capacities import MOST_FOLDED
 from vta.hw.isa import Alu, AluOpcode
 from vta.sw.estimate.loops import Footprint
 

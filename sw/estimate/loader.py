@@ -3,10 +3,9 @@
 from collections import deque
 from dataclasses import dataclass
 
+from vta.hw.capacities import DESCRIPTORS
 from vta.hw.config import Config
 from vta.hw.isa import MEMORIES, Load, MemoryType
-from vta.hw.transfers.loader import DESCRIPTORS
-from vta.hw.transfers.writer import lanes_of, parts_of
 from vta.sw.estimate.read_bus import bursts
 
 __all__ = ["Loader", "Transfer"]
@@ -76,8 +75,8 @@ class Loader:
     def add(self, cycle: int, load: Load, *, shared: bool = False) -> Transfer:
         """A LOAD that moves something starts; `shared`: others write each entry in turn with it."""
         transfer = self._plan(load)
-        if shared and parts_of(self._config, transfer.memory) <= SHARED_PARTS:
-            transfer.slower = lanes_of(self._config, transfer.memory)
+        if shared and MEMORIES[transfer.memory].parts(self._config) <= SHARED_PARTS:
+            transfer.slower = MEMORIES[transfer.memory].lanes(self._config)
         self.transfers.append(transfer)
         self._ahead.append((cycle, transfer))
         self.advance()
@@ -86,7 +85,7 @@ class Loader:
     def _plan(self, load: Load) -> Transfer:
         memory = MEMORIES[MemoryType(load.memory_type)]
         size = memory.element_bytes(self._config)
-        lanes = lanes_of(self._config, memory.type)
+        lanes = memory.lanes(self._config)
         width = load.x_pad_0 + load.x_size + load.x_pad_1
         height = load.y_pad_0 + load.y_size + load.y_pad_1
 
@@ -145,7 +144,7 @@ class Loader:
         first = max(earliest, self._writer + zeros)
         if transfer.first is None:
             transfer.first = (self._writer if zeros else first) + WRITTEN
-        entries = beats // parts_of(self._config, transfer.memory)
+        entries = beats // MEMORIES[transfer.memory].parts(self._config)
         last = first + beats - 1 + entries * transfer.slower
         self._writer = last + 1
         self._piece += 1

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vta.hw.compute.alu_pipeline import FORWARD_DISTANCE
-from vta.hw.compute.analyse import WORTH_FLAGS, WORTH_WAITING
+from vta.hw.capacities import FORWARD_DISTANCE, WORTH_FLAGS, WORTH_WAITING
 from vta.hw.config import Config
 from vta.hw.isa import Alu, Gemm
 

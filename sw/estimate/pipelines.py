@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from vta.hw.compute.gemm_pipeline import FLAG_RESET_DISTANCE
-from vta.hw.compute.sequencer import STEPS
+from vta.hw.capacities import FLAG_RESET_DISTANCE, STEPS
 from vta.sw.estimate.loops import Footprint
 from vta.sw.estimate.sharing import rates
 

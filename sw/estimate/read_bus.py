@@ -4,9 +4,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
+from vta.hw.capacities import BEATS_IN_FLIGHT, BURST_BEATS
 from vta.hw.config import Config
-from vta.hw.transfers.bus import BURST_BEATS
-from vta.hw.transfers.dma import BEATS_IN_FLIGHT
 
 __all__ = ["ReadBus", "ReadClient", "bursts"]
 

@@ -94,7 +94,11 @@ class _Simulation:
         common = config, instructions, self.record
         load = LoadStage(*common, none, (to_load, to_compute), loader=loaders[0])
         self.compute = ComputeStage(
-            *common, (to_compute, to_load), (from_store, to_store), loader=loaders[1], uops=dram_uops
+            *common,
+            (to_compute, to_load),
+            (from_store, to_store),
+            loader=loaders[1],
+            uops=dram_uops,
         )
         self.store = StoreStage(
             *common, (to_store, from_store), none, latency=latency, base=addresses[MemoryType.OUT]
@@ -107,7 +111,7 @@ class _Simulation:
         units = (self._fetch, *self._stages.values())
         bus, compute = self._bus, self.compute
         while True:
-            while any([unit.advance() for unit in units]):
+            while any(unit.advance() for unit in units):
                 pass
             issue, event = bus.next_issue(), compute.next_event()
             if issue is not None and (event is None or issue[0] < event):

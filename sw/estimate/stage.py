@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from vta.hw.capacities import TICKETS
 from vta.hw.config import Config
-from vta.hw.frontend.retire import DEPTH
 from vta.sw.estimate.tokens import Tokens
 
 __all__ = ["Record", "Stage", "Wait"]
@@ -102,7 +102,7 @@ class Stage:
             if cycle is None:
                 return None
             found.append((cycle, Wait.ROOM))
-        n = self._started - DEPTH
+        n = self._started - TICKETS
         if n >= 0:
             if n >= len(self.retired):
                 return None

@@ -2,8 +2,8 @@
 
 from collections import deque
 
+from vta.hw.capacities import BURSTS_AHEAD
 from vta.hw.isa import MEMORIES, MemoryType, Store
-from vta.hw.transfers.storer import BURSTS_AHEAD
 from vta.sw.estimate.read_bus import FULL_DELAY, bursts
 from vta.sw.estimate.stage import Stage, Wait
 from vta.sw.rules import is_nop
