@@ -26,7 +26,6 @@ MEASURED = READY + 1  # of one whose uop is looked at
 PEEKED = READY  # from when UOP is settled to the end of analysis
 MEASURED_CADENCE = MEASURED + 1  # cycles from one of these to the next
 PEEK = 3  # from the start of the instruction before to the look, in which GEMM reads no uop
-READ = 1  # cycles from the end of an ALU operation's loops until others can read UOP
 LOAD_BEHIND = 2  # cycles from sending an operation to a LOAD that it holds back
 QUIET = 1  # from empty pipelines to a LOAD of ACC
 UOP_WRITTEN = 2  # from the write of a uop to its step in the loops
@@ -136,12 +135,9 @@ class ComputeStage(Stage):
             sent = self._send_time()
             if sent is None:
                 return None
-            if sent <= taken + 1:
+            if sent <= max(taken + 1, self._units.uops_free):
                 self._send(sent)
-        alu = self._units.alu
-        if settled is None or alu is None or alu.direct:
-            return settled
-        return max(settled, alu.loops_end + READ)
+        return None if settled is None else max(settled, self._units.uops_free)
 
     def _start(self, index, instruction, area: Footprint | None, candidates) -> bool:
         if isinstance(instruction, Load) and not is_nop(instruction):

@@ -13,6 +13,7 @@ LEAD = 7  # cycles from the last step out of the loops to its issue, where the p
 WRITE = 5  # cycles from a step's issue to its write
 EMPTY = 6  # from a step's issue to an empty pipeline
 BEHIND_GEMM = 6  # from the last GEMM step to the first ALU step that waits for it
+READ = 1  # cycles from the end of an ALU operation's loops until others can read UOP
 HULL = 2  # from the last ALU step to a GEMM step that waits for it
 LONG_AGO = -(1 << 40)
 
@@ -54,6 +55,7 @@ class Pipelines:
         self.alu_sequencer = 0
         self.alu_last = LONG_AGO
         self.alu: Pass | None = None
+        self._alone = 0  # until then ALU operations that are finished have read UOP
         self._settled = 0  # zero flags can be read
 
     def gemm(self, sent: int, area: Footprint, peeks: int, first: int, last: int) -> int:
@@ -85,6 +87,13 @@ class Pipelines:
         self._settled = end + FLAG_RESET_DISTANCE
         return end
 
+    @property
+    def uops_free(self) -> int:
+        """From when on no ALU operation that was sent reads UOP: it does so alone."""
+        if self.alu is None or self.alu.direct:
+            return self._alone
+        return max(self._alone, self.alu.loops_end + READ)
+
     def _beside(self, begin: int, area: Footprint) -> int:
         """Cycles of GEMM steps beside the ALU operation before them."""
         alu, steps = self.alu, area.steps
@@ -113,6 +122,7 @@ class Pipelines:
         """The ALU operation runs to its end alone: returns the cycle of its last step."""
         assert self.alu is not None
         self.alu_last = max(self.alu.end, self.alu.at)
+        self._alone = self.uops_free
         self.alu_sequencer = self.alu.loops_end
         self.alu = None
         return self.alu_last

@@ -10,6 +10,9 @@ from vta.sw.estimate.stage import Record, Wait
 
 __all__ = ["Estimate"]
 
+FINISHED = 1  # cycles from the retirement of FINISH to the finish flag
+REST = 2  # from the retirement of the last load or store
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -28,10 +31,10 @@ class Estimate:
     waited: np.ndarray
 
     @classmethod
-    def of(cls, record: Record, stages: Sequence[Stage], finish: int) -> "Estimate":
-        """`finish`: cycles from the last retirement to the finish flag."""
+    def of(cls, record: Record, stages: Sequence[Stage]) -> "Estimate":
+        """Of a record in which every instruction has an end; the last one is FINISH."""
         return cls(
-            cycles=max(record.ends) + finish,
+            cycles=max(record.ends[-1] + FINISHED, max(record.ends[:-1], default=0) + REST),
             starts=np.array(record.starts, np.int64),
             ends=np.array(record.ends, np.int64),
             stages=tuple(stages),

@@ -22,7 +22,6 @@ from vta.sw.rules import dispatch_error, stage_of
 __all__ = ["LATENCY", "estimate", "estimate_program"]
 
 LATENCY = 16
-FINISHED = 3  # cycles from the last retirement to the finish flag
 
 
 def estimate(
@@ -126,4 +125,4 @@ class _Simulation:
                 f"the stream has no estimate: instruction {waiting[0]} waits forever (vta check "
                 "says for what)"
             )
-        return Estimate.of(self.record, self._order, FINISHED)
+        return Estimate.of(self.record, self._order)
