@@ -20,8 +20,8 @@ class Footprint:
 
     steps: uops executed; cycles: what the pipeline takes for them, alone.
     run: steps in a row that write one entry, on average.
-    first, low, high: the first entry, the lowest and highest; `peak`: the step that reaches the
-        highest first. source: (lowest, highest) entry of the tensor operand, empty without one.
+    first, last, low, high: the entry of the first step, of the last, the lowest and highest;
+        `peak`: the step that reaches the highest first. source: (lowest, highest) entry of the tensor operand, empty without one.
     measured: analysis looks at its only uop; the others are as `vta.hw.compute.analyse` has them.
     """
 
@@ -29,6 +29,7 @@ class Footprint:
     cycles: int
     run: float
     first: int
+    last: int
     low: int
     high: int
     peak: int
@@ -87,6 +88,7 @@ def footprint(instruction: Gemm | Alu, uops: np.ndarray, config: Config) -> Foot
         cycles=_alu_cycles(instruction, uops, tensor) if alu else steps,
         run=steps / _runs(dst, outer, inner, *factors),
         first=int(dst[0]),
+        last=int(dst[-1]) + reach,
         low=int(dst.min()),
         high=high,
         peak=_peak(dst, outer, inner, *factors),

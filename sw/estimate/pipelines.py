@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vta.hw.capacities import FLAG_RESET_DISTANCE, STEPS
+from vta.hw.capacities import FLAG_RESET_DISTANCE, FORWARD_DISTANCE, STEPS
 from vta.sw.estimate.loops import Footprint
 from vta.sw.estimate.sharing import rates
 
@@ -56,6 +56,7 @@ class Pipelines:
         self.alu_last = LONG_AGO
         self.alu: Pass | None = None
         self._alone = 0  # until then ALU operations that are finished have read UOP
+        self._written = -1  # the entry of the last ALU step
         self._settled = 0  # zero flags can be read
 
     def gemm(self, sent: int, area: Footprint, peeks: int, first: int, last: int) -> int:
@@ -111,7 +112,9 @@ class Pipelines:
 
     def send_alu(self, sent: int, area: Footprint, direct: bool, first: int, last: int) -> None:
         """An ALU operation is sent; the one before is finished."""
-        begin = max(sent + SEQUENCER, self.gemm_last + BEHIND_GEMM, self.alu_last + 1, first)
+        again = area.first == self._written or self._written in area.source[:1]
+        behind = self.alu_last + (FORWARD_DISTANCE if again else 1)
+        begin = max(sent + SEQUENCER, self.gemm_last + BEHIND_GEMM, behind, first)
         pace = area.cycles / area.steps
         end = max(begin + area.cycles - 1, last)
         # Waiting for a load, it goes in step with it: what matters is the end.
@@ -122,7 +125,7 @@ class Pipelines:
         """The ALU operation runs to its end alone: returns the cycle of its last step."""
         assert self.alu is not None
         self.alu_last = max(self.alu.end, self.alu.at)
-        self._alone = self.uops_free
+        self._alone, self._written = self.uops_free, self.alu.area.last
         self.alu_sequencer = self.alu.loops_end
         self.alu = None
         return self.alu_last
