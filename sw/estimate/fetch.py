@@ -1,11 +1,11 @@
 """Fetch: when each instruction reaches the queue of its stage."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vta.hw.capacities import BUFFER_BEATS, CHUNK_BEATS
 from vta.hw.config import Config
 from vta.hw.isa import INSTRUCTION_BYTES, Stage
-from vta.sw.estimate.stage import Stage as StageModel
+from vta.sw.estimate.stage import InOrderStage
 
 __all__ = ["Fetch"]
 
@@ -20,7 +20,11 @@ class Fetch:
     """Reads the program ahead and dispatches in order; a read client (`ReadClient`)."""
 
     def __init__(
-        self, config: Config, stages: Sequence[StageModel], order: Sequence[Stage], address: int
+        self,
+        config: Config,
+        stages: Mapping[Stage, InOrderStage],
+        order: Sequence[Stage],
+        address: int,
     ) -> None:
         self._config = config
         self._stages = stages
@@ -37,6 +41,7 @@ class Fetch:
         self._dispatched: list[int] = []
         self._last_offer = FIRST_OFFER - 1
         self.beats = 0
+        self.news = True
         self.offered: int | None = None
         self._offer()
 

@@ -63,6 +63,7 @@ class Loader:
         self.transfers: list[Transfer] = []
         self.offered: int | None = None
         self.beats = 0
+        self.news = False
 
     def ready(self) -> int | None:
         """From when on the next LOAD can start; None: not known yet."""
@@ -150,10 +151,12 @@ class Loader:
         self._piece += 1
         if self._piece < len(transfer.pieces):
             self._offer(issued + 1)
+            self.news = False
             return last
         self._close(transfer)
         self._current, self.offered = None, None
         self._generator = issued + 1
+        self.news = True
         self._finish_zeros()
         self.advance()
         return last

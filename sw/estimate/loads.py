@@ -3,7 +3,7 @@
 from collections import deque
 
 from vta.sw.estimate.loader import Loader, Transfer
-from vta.sw.estimate.stage import Stage, Wait
+from vta.sw.estimate.stage import InOrderStage, Wait
 from vta.sw.rules import is_nop
 
 __all__ = ["RETIRE", "LoadStage"]
@@ -11,7 +11,7 @@ __all__ = ["RETIRE", "LoadStage"]
 RETIRE = 1  # cycles from the last write to retirement
 
 
-class LoadStage(Stage):
+class LoadStage(InOrderStage):
     """Starts LOADs as the loader takes them."""
 
     def __init__(self, *args, loader: Loader) -> None:
@@ -37,7 +37,6 @@ class LoadStage(Stage):
                 cycle = self.start(index, [*candidates, (ready, Wait.UNIT)])
                 self._open.append((index, self._loader.add(cycle, load)))
             progress = True
-        while self._open and self._open[0][1].done is not None:
-            index, transfer = self._open.popleft()
-            self.complete(index, transfer.done + RETIRE)
+        while self._open and (done := self._open[0][1].done) is not None:
+            self.complete(self._open.popleft()[0], done + RETIRE)
         return self.retire() or progress

@@ -21,7 +21,8 @@ class Footprint:
     steps: uops executed; cycles: what the pipeline takes for them, alone.
     run: steps in a row that write one entry, on average.
     first, last, low, high: the entry of the first step, of the last, the lowest and highest;
-        `peak`: the step that reaches the highest first. source: (lowest, highest) entry of the tensor operand, empty without one.
+        `peak`: the step that reaches the highest first. source: lowest and highest entry of the
+        tensor operand; empty without one.
     measured: analysis looks at its only uop; the others are as `vta.hw.compute.analyse` has them.
     """
 

@@ -6,7 +6,7 @@ from vta.hw.capacities import FLAG_RESET_DISTANCE, FORWARD_DISTANCE, STEPS
 from vta.sw.estimate.loops import Footprint
 from vta.sw.estimate.sharing import rates
 
-__all__ = ["EMPTY", "Pass", "Pipelines"]
+__all__ = ["EMPTY", "SEQUENCER", "WRITE", "Pass", "Pipelines"]
 
 SEQUENCER = 6  # cycles from an operation to its first step in the pipeline
 LEAD = 7  # cycles from the last step out of the loops to its issue, where the pipeline stalls

@@ -16,11 +16,13 @@ class ReadClient(Protocol):
     """Somebody who asks for bursts.
 
     `offered`: the cycle in which the next burst is offered, None where none is known; `beats`: its
-    length. `deliver` says when its last beat is taken, where the first can be from `earliest` on.
+    length. `deliver` says when its last beat is taken, where the first can be from `earliest` on;
+    `news`: it let the client learn something that others may wait for.
     """
 
     offered: int | None
     beats: int
+    news: bool
 
     def deliver(self, issued: int, earliest: int) -> int: ...
 

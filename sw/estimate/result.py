@@ -31,13 +31,13 @@ class Estimate:
     waited: np.ndarray
 
     @classmethod
-    def of(cls, record: Record, stages: Sequence[Stage]) -> "Estimate":
+    def of(cls, record: Record) -> "Estimate":
         """Of a record in which every instruction has an end; the last one is FINISH."""
         return cls(
             cycles=max(record.ends[-1] + FINISHED, max(record.ends[:-1], default=0) + REST),
             starts=np.array(record.starts, np.int64),
             ends=np.array(record.ends, np.int64),
-            stages=tuple(stages),
+            stages=tuple(record.stages),
             waits=tuple(record.waits),
             waited=np.array(record.waited, np.int64),
         )

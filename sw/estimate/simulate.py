@@ -1,14 +1,20 @@
-"""An event simulation of a stream: when each instruction starts and ends, without its data."""
+"""An event simulation of a stream: when each instruction starts and ends, without its data.
+
+Every unit works out as much as is known. What then is known of nobody's doing happens at the
+earliest cycle that is left: a burst goes out on the read bus, or the ALU operation in flight meets
+nothing more beside it.
+"""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from vta.hw.config import Config
-from vta.hw.isa import MEMORIES, Finish, Instruction, MemoryType, Stage
+from vta.hw.isa import MEMORIES, Instruction, MemoryType, Stage
 from vta.sw.estimate.compute import ComputeStage
 from vta.sw.estimate.errors import EstimateError
 from vta.sw.estimate.fetch import Fetch
+from vta.sw.estimate.legal import stages_of
 from vta.sw.estimate.loader import Loader
 from vta.sw.estimate.loads import LoadStage
 from vta.sw.estimate.read_bus import ReadBus
@@ -16,8 +22,8 @@ from vta.sw.estimate.result import Estimate
 from vta.sw.estimate.stage import Record
 from vta.sw.estimate.stores import StoreStage
 from vta.sw.estimate.tokens import Tokens
+from vta.sw.estimate.uops import Uops
 from vta.sw.program import Program
-from vta.sw.rules import dispatch_error, stage_of
 
 __all__ = ["LATENCY", "estimate", "estimate_program"]
 
@@ -48,8 +54,15 @@ def estimate(
     EstimateError
         for an illegal stream, and for one that ends in a deadlock.
     """
-    simulation = _Simulation(instructions, (uops, first_uop), config, latency, dict(bases or {}))
-    return simulation.run()
+    stages = stages_of(instructions, config)
+    record = Record(instructions, stages)
+    _run(*_units(record, Uops(config, uops, first_uop), config, latency, bases or {}))
+    if -1 in record.ends:
+        raise EstimateError(
+            f"the stream has no estimate: instruction {record.ends.index(-1)} waits for ever; "
+            "vta check says for what"
+        )
+    return Estimate.of(record)
 
 
 def estimate_program(program: Program, *, latency: int = LATENCY) -> Estimate:
@@ -67,62 +80,42 @@ def estimate_program(program: Program, *, latency: int = LATENCY) -> Estimate:
     )
 
 
-class _Simulation:
-    """All units, and the loop that lets them work until nothing is left."""
+Units = tuple[Fetch, LoadStage, ComputeStage, StoreStage]
 
-    def __init__(self, instructions, dram_uops, config: Config, latency: int, bases: dict) -> None:
-        stages: list[Stage] = []
-        for index, instruction in enumerate(instructions):
-            error = dispatch_error(config, instruction, index)
-            stage = stage_of(instruction)
-            if error is not None or stage is None:
-                reason = error.reason if error else "no stage takes it"
-                raise EstimateError(f"instruction {index} is illegal: {reason}")
-            stages.append(stage)
-        if not instructions or not isinstance(instructions[-1], Finish):
-            raise EstimateError("the stream has no estimate: its last instruction is not FINISH")
-        self._instructions = instructions
-        self._order = stages
-        self.record = Record(len(instructions))
-        addresses = {m.type: bases.get(m.base, 0) for m in MEMORIES.values()}
-        loaders = [Loader(config, addresses) for _ in range(2)]
-        to_compute, to_load, to_store, from_store = (
-            Tokens(config.token_capacity) for _ in range(4)
-        )
-        none = Tokens(config.token_capacity), Tokens(config.token_capacity)
-        common = config, instructions, self.record
-        load = LoadStage(*common, none, (to_load, to_compute), loader=loaders[0])
-        self.compute = ComputeStage(
-            *common,
-            (to_compute, to_load),
-            (from_store, to_store),
-            loader=loaders[1],
-            uops=dram_uops,
-        )
-        self.store = StoreStage(
-            *common, (to_store, from_store), none, latency=latency, base=addresses[MemoryType.OUT]
-        )
-        self._stages = {Stage.LOAD: load, Stage.COMPUTE: self.compute, Stage.STORE: self.store}
-        self._fetch = Fetch(config, self._stages, stages, bases.get("insn", 0))
-        self._bus = ReadBus(config, latency, (loaders[1], self._fetch, loaders[0]))
 
-    def run(self) -> Estimate:
-        units = (self._fetch, *self._stages.values())
-        bus, compute = self._bus, self.compute
-        while True:
-            while any(unit.advance() for unit in units):
-                pass
-            issue, event = bus.next_issue(), compute.next_event()
-            if issue is not None and (event is None or issue[0] < event):
-                bus.issue(*issue)
-            elif event is not None:
-                compute.happen()
-            else:
-                break
-        waiting = [n for n, end in enumerate(self.record.ends) if end < 0]
-        if waiting:
-            raise EstimateError(
-                f"the stream has no estimate: instruction {waiting[0]} waits forever (vta check "
-                "says for what)"
-            )
-        return Estimate.of(self.record, self._order)
+def _units(
+    record: Record, uops: Uops, config: Config, latency: int, bases: Mapping[str, int]
+) -> tuple[Units, ReadBus]:
+    """The units of the core, wired."""
+    addresses = {memory.type: bases.get(memory.base, 0) for memory in MEMORIES.values()}
+    of_load, of_compute = (Loader(config, addresses) for _ in range(2))
+    to_compute, to_load, to_store, from_store, *none = (
+        Tokens(config.token_capacity) for _ in range(6)
+    )
+    load = LoadStage(config, record, none, (to_load, to_compute), loader=of_load)
+    compute = ComputeStage(
+        config, record, (to_compute, to_load), (from_store, to_store), loader=of_compute, uops=uops
+    )
+    out = addresses[MemoryType.OUT]
+    store = StoreStage(config, record, (to_store, from_store), none, latency=latency, base=out)
+    queues = {Stage.LOAD: load, Stage.COMPUTE: compute, Stage.STORE: store}
+    fetch = Fetch(config, queues, record.stages, bases.get("insn", 0))
+    return (fetch, load, compute, store), ReadBus(config, latency, (of_compute, fetch, of_load))
+
+
+def _run(units: Units, bus: ReadBus) -> None:
+    """Until nobody can do anything more."""
+    compute = units[2]
+    news = True
+    while True:
+        while news and any(unit.advance() for unit in units):
+            pass
+        issue, event = bus.next_issue(), compute.next_event()
+        if issue is not None and (event is None or issue[0] < event):
+            bus.issue(*issue)
+            news = issue[1].news
+        elif event is not None:
+            compute.happen()
+            news = True
+        else:
+            return

@@ -8,9 +8,10 @@ from typing import Any
 
 from vta.hw.capacities import TICKETS
 from vta.hw.config import Config
+from vta.hw.isa import Stage
 from vta.sw.estimate.tokens import Tokens
 
-__all__ = ["Record", "Stage", "Wait"]
+__all__ = ["InOrderStage", "NEVER", "Record", "Wait"]
 
 CADENCE = 2  # cycles between two instructions out of a queue
 NEVER = -(1 << 40)
@@ -32,20 +33,22 @@ class Wait(Enum):
 class Record:
     """What is known of every instruction; cycles from the launch, -1 where not known yet."""
 
-    count: int
+    instructions: Sequence[Any]
+    stages: Sequence[Stage]
     starts: list[int] = field(init=False)
     ends: list[int] = field(init=False)
     waits: list[Wait] = field(init=False)
     waited: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.starts = [-1] * self.count
-        self.ends = [-1] * self.count
-        self.waits = [Wait.TURN] * self.count
-        self.waited = [0] * self.count
+        count = len(self.instructions)
+        self.starts = [-1] * count
+        self.ends = [-1] * count
+        self.waits = [Wait.TURN] * count
+        self.waited = [0] * count
 
 
-class Stage:
+class InOrderStage:
     """An in-order stage; its subclasses start instructions.
 
     `before` and `behind` are the counters (to this stage, from this stage) of its neighbours.
@@ -54,13 +57,12 @@ class Stage:
     def __init__(
         self,
         config: Config,
-        instructions: Sequence[Any],
         record: Record,
         before: tuple[Tokens, Tokens],
         behind: tuple[Tokens, Tokens],
     ) -> None:
         self.config = config
-        self.instructions = instructions
+        self.instructions = record.instructions
         self.record = record
         self.pop_prev, self.push_prev = before
         self.pop_next, self.push_next = behind

@@ -5,7 +5,7 @@ from collections import deque
 from vta.hw.capacities import BURSTS_AHEAD
 from vta.hw.isa import MEMORIES, MemoryType, Store
 from vta.sw.estimate.read_bus import FULL_DELAY, bursts
-from vta.sw.estimate.stage import Stage, Wait
+from vta.sw.estimate.stage import InOrderStage, Wait
 from vta.sw.rules import is_nop
 
 __all__ = ["StoreStage"]
@@ -16,7 +16,7 @@ DATA = 3  # from an address to its first beat on the bus
 RETIRE = 1  # from the last response to retirement
 
 
-class StoreStage(Stage):
+class StoreStage(InOrderStage):
     """Executes STOREs in order, a beat a cycle across bursts."""
 
     def __init__(self, *args, latency: int, base: int) -> None:
