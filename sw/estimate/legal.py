@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from vta.hw.config import Config
-from vta.hw.isa import MEMORIES, Alu, Finish, Gemm, Instruction, Load, MemoryType, Stage
+from vta.hw.isa import MEMORIES, Alu, Finish, Gemm, Instruction, Load, MemoryType, Stage, Store
 from vta.sw.estimate.errors import EstimateError
 from vta.sw.rules import dispatch_error, is_nop, load_extent, loop_is_empty, stage_of
 
@@ -16,7 +16,7 @@ def stages_of(instructions: Sequence[Instruction], config: Config) -> list[Stage
     Raises
     ------
     EstimateError
-        where one is illegal, loads or reads uops beyond a scratchpad, or the last is not FINISH.
+        where one is illegal, goes beyond a scratchpad, or the last is not FINISH.
     """
     if not instructions or not isinstance(instructions[-1], Finish):
         raise EstimateError("the stream has no estimate: its last instruction must be FINISH")
@@ -41,6 +41,10 @@ def _beyond(instruction: Instruction, config: Config) -> str:
         end = instruction.sram_base + width * height
         if end > memory.depth(config):
             return f"it loads {memory.type.name} up to {end}; there are {memory.depth(config)}"
+    if isinstance(instruction, Store) and not is_nop(instruction):
+        end = instruction.sram_base + instruction.x_size * instruction.y_size
+        if end > config.acc_depth:
+            return f"it stores OUT up to {end}; there are {config.acc_depth}"
     if isinstance(instruction, (Gemm, Alu)) and not loop_is_empty(instruction):
         if instruction.uop_end > config.uop_depth:
             return f"uop_end is {instruction.uop_end}; there are {config.uop_depth} uops"

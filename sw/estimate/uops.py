@@ -7,6 +7,7 @@ import numpy as np
 from vta.hw.config import Config
 from vta.hw.isa import Alu, Gemm, Load
 from vta.sw.codec import unpack_uops
+from vta.sw.estimate.errors import EstimateError
 from vta.sw.estimate.loops import Footprint, footprint, loop_key
 from vta.sw.rules import load_extent, loop_is_empty
 
@@ -49,7 +50,18 @@ class Uops:
             return None
         uops = self._sram[instruction.uop_bgn : instruction.uop_end]
         key = loop_key(instruction, uops)
-        if key not in self._known:
-            self._known[key] = footprint(instruction, uops, self._config)
-        self._footprints[index] = self._known[key]
-        return self._known[key]
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = footprint(instruction, uops, self._config)
+            self._check(index, found)
+        self._footprints[index] = found
+        return found
+
+    def _check(self, index: int, area: Footprint) -> None:
+        """EstimateError where an entry is beyond ACC; INP and WGT are not looked at."""
+        highest = max((area.high, *area.source))
+        if highest >= self._config.acc_depth:
+            raise EstimateError(
+                f"the stream has no estimate: instruction {index}: it reaches ACC entry {highest}; "
+                f"there are {self._config.acc_depth}"
+            )

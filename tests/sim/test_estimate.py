@@ -1,0 +1,168 @@
+"""The estimate of cycles against the RTL: within 5% or 40 cycles, whatever the stream.
+
+Small streams of each mechanism, random programs and operators of several configurations; more of
+them in `make regress`. `vta bench --part estimate` has the table of larger ones.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.sim.test_core import CONFIGS, MORE_CONFIGS
+from vta.hw.config import Config
+from vta.sim.bench import estimates, marginal
+from vta.sim.bench.runs import BenchError, Runs
+from vta.sim.bench.targets import estimate_limit
+from vta.sim.cli import main
+from vta.sim.device import RtlDevice
+from vta.sim.options import RunOptions
+from vta.sim.progress import Progress
+from vta.sim.timeline import intervals
+from vta.sw.estimate import estimate_program
+from vta.sw.operators import operator
+from vta.sw.operators.operator import OperatorError
+from vta.sw.program import Program
+from vta.sw.test_programs import CORNERS, random_program
+
+Devices = Callable[[Config], RtlDevice]
+LATENCIES = (1, 16, 64, 200)
+
+
+def check(device: RtlDevice, program: Program, latency: int) -> None:
+    """The estimate is within its limit of what the RTL takes."""
+    result = device.run(program, options=RunOptions(latency=latency))
+    assert result.error is None and result.cycles is not None
+    estimated = estimate_program(program, latency=latency).cycles
+    off = abs(estimated - result.cycles)
+    what = f"{program.name}, latency {latency}: estimated {estimated}, measured {result.cycles}"
+    assert off <= estimate_limit(result.cycles), what
+
+
+@pytest.mark.parametrize("name", CORNERS)
+@pytest.mark.parametrize("config", CONFIGS)
+def test_corner_streams(rtl: Devices, config: str, name: str) -> None:
+    for latency in (16, 64):
+        check(rtl(CONFIGS[config]), CORNERS[name](CONFIGS[config]), latency)
+
+
+@pytest.mark.parametrize("kind", marginal.KINDS)
+def test_repeated_instructions(device: RtlDevice, kind: str) -> None:
+    for n in (16, 64):
+        for latency in (1, 16, 64):
+            check(device, marginal.program(kind, n, 11), latency)
+
+
+@pytest.mark.parametrize("seed", range(200, 220))
+@pytest.mark.parametrize("config", CONFIGS)
+def test_random_programs(rtl: Devices, config: str, seed: int) -> None:
+    program = random_program(seed, CONFIGS[config], length=(40, 120)[seed % 2])
+    check(rtl(CONFIGS[config]), program, LATENCIES[seed % 4])
+
+
+@pytest.mark.regress
+@pytest.mark.parametrize("seed", range(300, 340))
+@pytest.mark.parametrize("config", CONFIGS | MORE_CONFIGS)
+def test_more_random_programs(rtl: Devices, config: str, seed: int) -> None:
+    core = (CONFIGS | MORE_CONFIGS)[config]
+    check(rtl(core), random_program(seed, core), LATENCIES[seed % 4])
+
+
+def random_operators(seeds: range, config: Config) -> Iterator[Program]:
+    """Convolutions, products and element-wise operators of random shapes."""
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+
+        def one_of(*choices: object, rng: np.random.Generator = rng) -> object:
+            return choices[rng.integers(len(choices))]
+
+        epilogue = {"bias": bool(rng.integers(2)), "shift": one_of(0, 8), "low": one_of(None, 0)}
+        kernel, size = one_of(1, 1, 3), one_of(7, 12, 14, 24)
+        conv = {
+            "height": size,
+            "width": size,
+            "channels": one_of(16, 32, 64),
+            "outputs": one_of(16, 64),
+            "kernel_height": kernel,
+            "kernel_width": kernel,
+            "padding": kernel // 2,
+            "stride": one_of(1, 1, 2),
+        }
+        product = {"rows": one_of(1, 16, 50), "inner": one_of(64, 200), "columns": one_of(64, 100)}
+        element = {"rows": one_of(1, 8), "columns": 512, "dtype": one_of("int8", "int32")}
+        name, parameters = [
+            ("conv2d", conv | epilogue),
+            ("matmul", product | epilogue),
+            (one_of("add", "relu", "clip"), element),
+        ][seed % 3]
+        try:
+            yield operator(name).kernel(config, **parameters).program(seed=seed)
+        except OperatorError:
+            continue
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_random_operators(rtl: Devices, config: str) -> None:
+    programs = list(random_operators(range(12), CONFIGS[config]))
+    assert len(programs) >= 8
+    for n, program in enumerate(programs):
+        check(rtl(CONFIGS[config]), program, LATENCIES[n % 4])
+
+
+@pytest.mark.regress
+@pytest.mark.parametrize("config", CONFIGS | {"1x16_256": MORE_CONFIGS["1x16_256"]})
+def test_more_random_operators(rtl: Devices, config: str) -> None:
+    core = (CONFIGS | MORE_CONFIGS)[config]
+    for n, program in enumerate(random_operators(range(100, 160), core)):
+        check(rtl(core), program, LATENCIES[n % 4])
+
+
+def test_instructions_start_and_end_when_the_core_says(device: RtlDevice) -> None:
+    """Not the total alone: on a small tiled product nearly every instruction, to the cycle."""
+    program = operator("matmul").kernel(Config(), rows=16, inner=64, columns=64).program()
+    result = device.run(program, options=RunOptions(events=True))
+    found = estimate_program(program)
+    assert result.events is not None
+    for stage in set(found.stages):
+        index, starts, ends = intervals(result.events, stage).T
+        assert np.abs(found.starts[index] - starts).max() <= 8, stage
+        assert np.abs(found.ends[index] - ends).max() <= 8, stage
+        assert np.mean(found.ends[index] == ends) > 0.8, stage
+
+
+# Where it is shown --------------------------------------------------------------------------------
+def test_vta_run_and_compile_show_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["compile", "relu", "rows=4", "columns=256", "-o", "relu.npz"]) == 0
+    estimated = estimate_program(Program.load("relu.npz")).cycles
+    assert f"estimated {estimated} cycles at a latency of 16" in capsys.readouterr().out
+    assert main(["run", "relu.npz", "--latency", "64", "--json", "out.json"]) == 0
+    (found,) = json.loads(Path("out.json").read_text())
+    estimated = estimate_program(Program.load("relu.npz"), latency=64).cycles
+    assert found["estimated_cycles"] == estimated
+    share = estimated / found["cycles"] - 1
+    assert f"{estimated} ({share:+.1%})" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("options", [("--stall", "1"), ("--device", "golden")])
+def test_what_it_does_not_model_has_none(tmp_path: Path, options: tuple[str, ...]) -> None:
+    path = tmp_path / "corner.npz"
+    CORNERS["store_stride"](Config()).save(path)
+    assert main(["run", str(path), *options, "--json", str(tmp_path / "out.json")]) == 0
+    (found,) = json.loads((tmp_path / "out.json").read_text())
+    assert found["estimated_cycles"] is None
+
+
+def test_the_benchmark_fails_where_it_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = CORNERS["store_stride"](Config())
+    monkeypatch.setattr(estimates, "_programs", lambda runs: iter([("corner", program, 16)] * 2))
+    with Runs(Progress()) as runs:
+        figures = list(estimates.estimates(runs))
+        assert [figure.met for figure in figures] == [True, True]
+        monkeypatch.setattr(estimates, "estimate_limit", lambda cycles: -1)
+        with pytest.raises(BenchError, match="beyond their limit: corner: estimated"):
+            list(estimates.estimates(runs))
