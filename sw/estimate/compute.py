@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from vta.hw.capacities import READY
-from vta.hw.isa import Alu, Gemm, Load, MemoryType
+from vta.hw.isa import MEMORIES, Alu, Gemm, Load, MemoryType
 from vta.sw.estimate.folding import Chain
 from vta.sw.estimate.loader import Loader, Transfer
 from vta.sw.estimate.loads import RETIRE
@@ -14,7 +14,7 @@ from vta.sw.estimate.pipelines import EMPTY, SEQUENCER, WRITE, Pipelines
 from vta.sw.estimate.stage import NEVER, InOrderStage, Wait
 from vta.sw.estimate.uops import Uops
 from vta.sw.estimate.windows import LoadWindows
-from vta.sw.rules import is_nop
+from vta.sw.rules import is_nop, load_extent
 
 __all__ = ["ComputeStage"]
 
@@ -24,6 +24,7 @@ PEEKED = READY  # from when UOP is settled to the end of analysis
 MEASURED_CADENCE = MEASURED + 1  # cycles from one of these to the next
 PEEK = 3  # from the start of the instruction before to the look, in which GEMM reads no uop
 LOAD_BEHIND = 2  # cycles from sending an operation to a LOAD that it holds back
+SHARED_PARTS = 2  # beats of an entry up to which the writes of what follows delay a LOAD
 QUIET = 1  # from empty pipelines to a LOAD of ACC
 
 
@@ -165,30 +166,35 @@ class ComputeStage(InOrderStage):
             quiet = max(self._units.gemm_last, self._units.alu_last) + EMPTY + QUIET
             candidates.append((quiet, Wait.HAZARD))
         cycle = self.start(index, candidates)
-        shared = self._followed(index, load)
-        self._open.append((index, self._windows.start(cycle, load, shared=shared)))
+        beside = 0 if load.memory_type == MemoryType.UOP else self._beside(index, load)
+        self._open.append((index, self._windows.start(cycle, load, beside)))
         if load.memory_type == MemoryType.UOP:
             self._uops.load(load)
         return True
 
-    def _followed(self, index: int, load: Load) -> bool:
-        """The next instruction writes as often as the LOAD, and goes along with it."""
-        following = self._behind.next[index]
-        if load.memory_type == MemoryType.UOP or following is None:
-            return False
-        instruction = self.instructions[following]
-        area = self._uops.footprint(following, instruction)
-        if area is None or instruction.pop_prev or instruction.pop_next or area.run > 1:
-            return False
-        low, high = load.sram_base, load.sram_base + load.x_size * load.y_size
-        ranges = [(area.low, area.high), area.source or (0, -1)]
-        return any(low <= last and first < high for first, last in ranges)
+    def _beside(self, index: int, load: Load) -> int:
+        """Writes of the operations behind a LOAD of ACC that run while it does, and delay it."""
+        memory = MEMORIES[MemoryType(load.memory_type)]
+        width, height = load_extent(load)
+        low, high = load.sram_base, load.sram_base + width * height - 1
+        writes, following = 0, self._behind.next[index]
+        while following is not None and writes < width * height:
+            instruction = self.instructions[following]
+            area = self._uops.footprint(following, instruction)
+            pops = instruction.pop_prev or instruction.pop_next
+            if area is None or pops or area.run > 1 or _sets_flags(instruction, area):
+                break
+            if not writes and memory.parts(self.config) > SHARED_PARTS and area.touches(low, high):
+                return 0  # it follows entry by entry, and writes while the next one's beats come
+            writes += area.steps
+            following = self._behind.next[following]
+        return min(writes, width * height)
 
     # Operations -------------------------------------------------------------------------------
     def _gemm(self, index: int, gemm: Gemm, area: Footprint, candidates) -> None:
         units = self._units
         cycle = self.start(index, candidates)
-        flags = bool(gemm.reset_reg) and area.dense
+        flags = _sets_flags(gemm, area)
         sent = max(cycle + 1, units.gemm_sequencer, self._windows.passes(flags=flags))
         alu = units.alu
         if alu is not None and (not alu.direct or (flags and area.meets(alu.area))):
@@ -259,3 +265,8 @@ class ComputeStage(InOrderStage):
             self.complete(index, last + WRITE + 1)
         self._in_alu = []
         return last
+
+
+def _sets_flags(instruction: Gemm | Alu, area: Footprint) -> bool:
+    """A reset by zero flags, a row of them a cycle."""
+    return isinstance(instruction, Gemm) and bool(instruction.reset_reg) and area.dense

@@ -15,7 +15,6 @@ FIRST_BURST = 1  # from there to the first burst
 FIRST_WRITE = 4  # from there to the first write, at the earliest
 SHORTEST = 2  # cycles of the writer from one LOAD to the next, at the least
 WRITTEN = 1  # cycles from a beat to its write
-SHARED_PARTS = 2  # beats of an entry up to which a write of others delays a LOAD
 DONE = 2  # cycles from the last beat or zero to when the LOAD is done
 
 
@@ -28,11 +27,21 @@ class Transfer:
     count: int  # entries written
     pieces: list[tuple[int, int]]  # (zero writes before, beats)
     tail: int  # zero writes behind the last beat
-    slower: int = 0  # cycles for which each entry's last beat waits
+    beside: int = 0  # cycles that writes of others take
+    written_so_far: int = 0  # beats and zero writes
     planned: int | None = None
     opened: int | None = None  # the writer waits for its first beat
     first: int | None = None  # cycle of the first write
     done: int | None = None
+
+    def cycles(self, writes: int) -> int:
+        """Of the next beats or zero writes, those of others spread evenly between them."""
+        if not self.beside:
+            return writes
+        total = sum(zeros + beats for zeros, beats in self.pieces) + self.tail
+        before = self.beside * self.written_so_far // total
+        self.written_so_far += writes
+        return writes + self.beside * self.written_so_far // total - before
 
     def written(self, low: int, high: int) -> tuple[int, int]:
         """Of entries low to high, the last that is loaded, and when; (-1, 0) where none is.
@@ -73,11 +82,10 @@ class Loader:
         planned = self.transfers[-2].planned
         return None if planned is None else planned + 1
 
-    def add(self, cycle: int, load: Load, *, shared: bool = False) -> Transfer:
-        """A LOAD that moves something starts; `shared`: others write each entry in turn with it."""
+    def add(self, cycle: int, load: Load, beside: int = 0) -> Transfer:
+        """A LOAD that moves something starts; `beside`: writes of others that go before its own."""
         transfer = self._plan(load)
-        if shared and MEMORIES[transfer.memory].parts(self._config) <= SHARED_PARTS:
-            transfer.slower = MEMORIES[transfer.memory].lanes(self._config)
+        transfer.beside = beside
         self.transfers.append(transfer)
         self._ahead.append((cycle, transfer))
         self.advance()
@@ -142,11 +150,10 @@ class Loader:
         zeros, beats = transfer.pieces[self._piece]
         if self._piece == 0:
             self._open_writer(transfer)
-        first = max(earliest, self._writer + zeros)
+        first = max(earliest, self._writer + transfer.cycles(zeros))
         if transfer.first is None:
             transfer.first = (self._writer if zeros else first) + WRITTEN
-        entries = beats // MEMORIES[transfer.memory].parts(self._config)
-        last = first + beats - 1 + entries * transfer.slower
+        last = first + transfer.cycles(beats) - 1
         self._writer = last + 1
         self._piece += 1
         if self._piece < len(transfer.pieces):
@@ -168,7 +175,7 @@ class Loader:
 
     def _close(self, transfer: Transfer) -> None:
         """The last zeros, and the cycle that ends a LOAD."""
-        self._writer += transfer.tail
+        self._writer += transfer.cycles(transfer.tail)
         transfer.done = self._writer - 1 + DONE
         self._writer = max(self._writer + 1, (transfer.opened or 0) + SHORTEST)
         self._open.popleft()

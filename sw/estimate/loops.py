@@ -19,7 +19,7 @@ class Footprint:
     """Steps of an operation and the ACC entries that they write and read.
 
     steps: uops executed; cycles: what the pipeline takes for them, alone.
-    run: steps in a row that write one entry, on average.
+    run: GEMM steps in a row that add to one entry, on average; 1 where every step writes.
     first, last, low, high: the entry of the first step, of the last, the lowest and highest;
         `peak`: the step that reaches the highest first. source: lowest and highest entry of the
         tensor operand; empty without one.
@@ -43,8 +43,12 @@ class Footprint:
 
     def meets(self, other: "Footprint") -> bool:
         """This writes an entry between those that the other writes or reads."""
-        ranges = [(other.low, other.high)] + ([other.source] if other.source else [])
-        return any(self.low <= high and low <= self.high for low, high in ranges)
+        return other.touches(self.low, self.high)
+
+    def touches(self, low: int, high: int) -> bool:
+        """This writes or reads an entry from `low` to `high`."""
+        ranges = [(self.low, self.high)] + ([self.source] if self.source else [])
+        return any(low <= last and first <= high for first, last in ranges)
 
 
 def loop_key(instruction: Gemm | Alu, uops: np.ndarray) -> Hashable:
@@ -87,7 +91,7 @@ def footprint(instruction: Gemm | Alu, uops: np.ndarray, config: Config) -> Foot
     return Footprint(
         steps=steps,
         cycles=_alu_cycles(instruction, uops, tensor) if alu else steps,
-        run=steps / _runs(dst, outer, inner, *factors),
+        run=1 if alu or instruction.reset_reg else steps / _runs(dst, outer, inner, *factors),
         first=int(dst[0]),
         last=int(dst[-1]) + reach,
         low=int(dst.min()),

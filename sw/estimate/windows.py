@@ -18,9 +18,9 @@ class LoadWindows:
         self._loader = loader
         self._uop_loads = 0  # LOADs up to the latest of UOP
 
-    def start(self, cycle: int, load: Load, *, shared: bool) -> Transfer:
-        """A LOAD starts; `shared` as for `Loader.add`."""
-        transfer = self._loader.add(cycle, load, shared=shared)
+    def start(self, cycle: int, load: Load, beside: int) -> Transfer:
+        """A LOAD starts; `beside` as for `Loader.add`."""
+        transfer = self._loader.add(cycle, load, beside)
         if transfer.memory == MemoryType.UOP:
             self._uop_loads = len(self._loader.transfers)
         return transfer
