@@ -24,7 +24,7 @@ PEEKED = READY  # from when UOP is settled to the end of analysis
 MEASURED_CADENCE = MEASURED + 1  # cycles from one of these to the next
 PEEK = 3  # from the start of the instruction before to the look, in which GEMM reads no uop
 LOAD_BEHIND = 2  # cycles from sending an operation to a LOAD that it holds back
-SHARED_PARTS = 2  # beats of an entry up to which the writes of what follows delay a LOAD
+SHARED_PARTS = 2  # beats of an entry up to which an operation that goes along delays a LOAD
 QUIET = 1  # from empty pipelines to a LOAD of ACC
 
 
@@ -173,22 +173,31 @@ class ComputeStage(InOrderStage):
         return True
 
     def _beside(self, index: int, load: Load) -> int:
-        """Writes of the operations behind a LOAD of ACC that run while it does, and delay it."""
+        """Writes of the operations behind a LOAD of ACC that go before its own, at most one each.
+
+        One that waits for its entries goes along with it; others run meanwhile.
+        """
         memory = MEMORIES[MemoryType(load.memory_type)]
         width, height = load_extent(load)
-        low, high = load.sram_base, load.sram_base + width * height - 1
-        writes, following = 0, self._behind.next[index]
-        while following is not None and writes < width * height:
+        entries = width * height
+        writes, chain = 0, None
+        following = self._behind.next[index]
+        while following is not None and writes < entries:
             instruction = self.instructions[following]
             area = self._uops.footprint(following, instruction)
             pops = instruction.pop_prev or instruction.pop_next
             if area is None or pops or area.run > 1 or _sets_flags(instruction, area):
                 break
-            if not writes and memory.parts(self.config) > SHARED_PARTS and area.touches(low, high):
-                return 0  # it follows entry by entry, and writes while the next one's beats come
-            writes += area.steps
-            following = self._behind.next[following]
-        return min(writes, width * height)
+            alu = isinstance(instruction, Alu)
+            longer = chain.extended(instruction, area) if chain is not None and alu else None
+            if longer is None:
+                if not writes and area.touches(load.sram_base, load.sram_base + entries - 1):
+                    along = memory.parts(self.config) <= SHARED_PARTS
+                    return min(area.steps, entries) if along else 0
+                writes += area.steps
+                longer = Chain.of(instruction, area) if alu else None
+            chain, following = longer, self._behind.next[following]
+        return min(writes, entries)
 
     # Operations -------------------------------------------------------------------------------
     def _gemm(self, index: int, gemm: Gemm, area: Footprint, candidates) -> None:
