@@ -12,7 +12,10 @@ from vta.sim.bench.targets import LATENCIES, LAYERS, STREAMS, estimate_limit
 from vta.sw.estimate import estimate_program
 from vta.sw.program import Program
 
-__all__ = ["estimates"]
+__all__ = ["OFF", "estimates"]
+
+OFF = "off the RTL's cycles, "
+"""What the names of the groups begin with."""
 
 CORES = (
     (CONFIG, (1, *LATENCIES)),
@@ -95,7 +98,7 @@ def _figure(runs: Runs, name: str, program: Program, latency: int) -> Figure:
     cycles = runs.cycles(program, latency)
     estimated = estimate_program(program, latency=latency).cycles
     return Figure(
-        group=f"off the RTL's cycles, {program.config.name}, latency {latency}",
+        group=f"{OFF}{program.config.name}, latency {latency}",
         name=name,
         ours=abs(estimated - cycles),
         must=estimate_limit(cycles),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vta.hw.config import Config
 from vta.hw.synthesis import baseline as synthesis
 from vta.sim.bench import baseline, mechanisms
+from vta.sim.bench.estimates import OFF
 from vta.sim.bench.pages import DIGITS, SEED
 from vta.sim.bench.targets import LAYERS, SPEED, STREAMS, NetworkLayer
 from vta.sim.documents.claim import Claim
@@ -115,6 +116,12 @@ def _streams() -> Iterator[Claim]:
         note = " (epochs)" if lacking == mechanisms.MECHANISMS[-1] else ""
         row = f"| without {lacking}{note} | +{{}} | +{{}} | +{{}} |"
         yield Claim(page, row, tuple(map(_n, more)))
+    off = [cycles for key, cycles in _held().items() if key.startswith(OFF)]
+    exact = sum(cycles == 0 for cycles in off)
+    yield Claim(page, "Of its {} runs {} are right to the cycle", (_n(len(off)), _n(exact)))
+    group, names_of = f"{OFF}{CONFIG.name}, latency 16", [layer.name for layer in LAYERS]
+    worst = max(_held()[f"{group}/{name}"] / _held()[f"{NETWORK}/{name}"] for name in names_of)
+    yield Claim(page, "C2 to C11 are off by {} at most", (f"{ceil(1000 * worst) / 10:.1f}%",))
     units = synthesis.read_baseline()["xilinx7 1x16_64"].units
     issue = units["compute.issue"]["LUT"]
     sequencer = sum(units[f"compute.alu_sequencer{part}"]["LUT"] for part in ("", ".steps"))
