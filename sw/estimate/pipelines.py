@@ -107,7 +107,7 @@ class Pipelines:
         if gemm_rate:
             together = min(together, steps / gemm_rate)
         alu.left = max(0.0, alu.left - together * alu_rate)
-        alu.at = begin + round(together)
+        alu.at = begin + int(together)
         return round(together + max(0.0, steps - together * gemm_rate))
 
     def send_alu(self, sent: int, area: Footprint, direct: bool, first: int, last: int) -> None:
@@ -124,7 +124,7 @@ class Pipelines:
     def finish_alu(self) -> int:
         """The ALU operation runs to its end alone: returns the cycle of its last step."""
         assert self.alu is not None
-        self.alu_last = max(self.alu.end, self.alu.at)
+        self.alu_last = self.alu.end
         self._alone, self._written = self.uops_free, self.alu.area.last
         self.alu_sequencer = self.alu.loops_end
         self.alu = None
