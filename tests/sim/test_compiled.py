@@ -29,7 +29,7 @@ def run_on_core(rtl: Devices, make: Callable[[int, Config], Example], seeds: ran
             except CompileError:
                 continue
             inputs = random_inputs(example.function, seed)
-            outputs = [tensor.name for tensor in stream.dram if tensor.role == "output"]
+            outputs = [tensor.name for tensor in stream.tensors.values() if tensor.role == "output"]
             for output in outputs:
                 inputs[output][:] = 0
             if isinstance(example, RandomNests) and overflows(example.source, inputs):
@@ -37,7 +37,7 @@ def run_on_core(rtl: Devices, make: Callable[[int, Config], Example], seeds: ran
             print(f"seed {seed}, {name}")
             found = on_llvm(example.function, inputs)
             tensors = {n: array for n, array in inputs.items() if n not in outputs}
-            program = stream.program(tensors, {n: found[n] for n in outputs})
+            program = stream.bind(tensors, {n: found[n] for n in outputs})
             run_and_compare(rtl(config), program, random_options(seed))
             compared += 1
     assert compared > len(seeds) * len(CONFIGS) // 2
