@@ -7,6 +7,7 @@ programs, in which everything meets everything, a few may be off by twice as muc
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 
 from tests.sim.test_core import CONFIGS, MORE_CONFIGS
 from vta.hw.config import Config
+from vta.hw.isa import Stage
 from vta.sim.bench import estimates, marginal
 from vta.sim.bench.runs import BenchError, Runs
 from vta.sim.bench.targets import MARGINALS, estimate_limit
@@ -22,6 +24,8 @@ from vta.sim.device import RtlDevice
 from vta.sim.options import RunOptions
 from vta.sim.progress import Progress
 from vta.sim.timeline import intervals
+from vta.sw.compiler import finish, translate
+from vta.sw.compiler.link import Call, link
 from vta.sw.estimate import estimate_program
 from vta.sw.operators import operator
 from vta.sw.operators.operator import OperatorError
@@ -145,6 +149,42 @@ def test_instructions_start_and_end_when_the_core_says(device: RtlDevice) -> Non
         assert np.abs(found.starts[index] - starts).max() <= 8, stage
         assert np.abs(found.ends[index] - ends).max() <= 8, stage
         assert np.mean(found.ends[index] == ends) > 0.8, stage
+
+
+def chain(config: Config) -> Program:
+    """Three convolutions, each of what the one before gives, linked."""
+    calls, tensors = [], {}
+    for n, (channels, outputs, kernel) in enumerate(((32, 32, 3), (32, 64, 1), (64, 32, 3))):
+        shape = {"height": 14, "width": 14, "channels": channels, "outputs": outputs}
+        window = {"kernel_height": kernel, "kernel_width": kernel, "padding": kernel // 2}
+        made = operator("conv2d").kernel(config, **shape, **window, shift=8)
+        stream = translate(made.schedule, config, name=f"layer{n}", tensors=made.tensors)
+        names = {}
+        for key, tensor in stream.tensors.items():
+            names[key] = {"input": f"x{n}", "output": f"x{n + 1}"}.get(tensor.role, f"{key}{n}")
+            role = "temporary" if tensor.role == "output" and n < 2 else tensor.role
+            tensors.setdefault(names[key], replace(tensor, name=names[key], role=role))
+        calls.append(Call(f"layer{n}", stream, names))
+    module = finish(link("chain", calls, tensors))
+    given = [t for t in module.tensors.values() if t.role in ("input", "weight")]
+    return module.bind({tensor.name: np.zeros(tensor.shape, tensor.dtype) for tensor in given})
+
+
+def test_layers_of_a_linked_program(device: RtlDevice) -> None:
+    """Each within the limit, by the ends of its compute instructions."""
+    program = chain(Config())
+    nodes = [entry.get("node", "") for entry in program.source_map]
+    layers = [node or nodes[n - 1] or nodes[n + 1] for n, node in enumerate(nodes)]
+    result = device.run(program, options=RunOptions(events=True))
+    found = estimate_program(program).layers(layers)
+    assert list(found) == ["layer0", "layer1", "layer2"] and result.events is not None
+    ends = {layers[n]: end for n, _, end in intervals(result.events, Stage.COMPUTE).tolist()}
+    ends["layer2"] = result.cycles
+    start = 0
+    for layer, cycles in found.items():
+        measured = ends[layer] - start
+        assert abs(cycles - measured) <= estimate_limit(measured), layer
+        start = ends[layer]
 
 
 # Where it is shown --------------------------------------------------------------------------------
