@@ -217,7 +217,7 @@ def test_the_benchmark_fails_where_it_is_off(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(estimates, "_programs", lambda runs: iter([("corner", program, 16)] * 2))
     with Runs(Progress()) as runs:
         figures = list(estimates.estimates(runs))
-        assert [figure.met for figure in figures] == [True, True]
+        assert [abs(figure.ours - figure.anchor) <= 40 for figure in figures] == [True, True]
         monkeypatch.setattr(estimates, "estimate_limit", lambda cycles: -1)
         with pytest.raises(BenchError, match="beyond their limit: corner: estimated"):
             list(estimates.estimates(runs))
