@@ -93,6 +93,7 @@ def test_steps_are_named(tmp_path: Path) -> None:
         "instructions",
         "allocate",
         "order",
+        "interleave",
         "dram",
         "relay",
         "uops",
