@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _operator(args: argparse.Namespace, config: Config, step: Callable[[str], None]) -> Program:
+    from vta.sw.compiler import Instruments
     from vta.sw.operators import operator
 
     chosen = operator(args.what)
@@ -76,7 +77,8 @@ def _operator(args: argparse.Namespace, config: Config, step: Callable[[str], No
             raise OptionError(f"{name} is given twice")
         values[name] = value
     step("choose tiles, schedule")
-    return chosen.kernel(config, **values).program(seed=args.seed, progress=step)
+    kernel = chosen.kernel(config, **values)
+    return kernel.program(seed=args.seed, instruments=Instruments(step))
 
 
 def _file(args: argparse.Namespace, config: Config, step: Callable[[str], None]) -> Program:
@@ -117,9 +119,8 @@ def _list() -> int:
 
     for operator in OPERATORS.values():
         print(f"{operator.name}: {operator.help}")
-        for parameter in operator.parameters:
-            choices = f" ({', '.join(parameter.choices)})" if parameter.choices else ""
-            print(f"    {parameter.name}={parameter.default}  {parameter.help}{choices}")
+        for attribute in operator.attributes():
+            print(f"    {attribute}")
     return Exit.OK
 
 
@@ -129,9 +130,9 @@ def _parameter(operator: Any, text: str) -> tuple[str, Any]:
     if not equals:
         raise OptionError(
             f"{text!r} is not a parameter: write its name and value as NAME=VALUE, such as "
-            f"{operator.parameters[0].name}=16"
+            f"{operator.attributes()[0].name}=16"
         )
-    kinds = {parameter.name: parameter.kind for parameter in operator.parameters}
+    kinds = {attribute.name: attribute.kind for attribute in operator.attributes()}
     kind = kinds.get(name, str)
     if value == "none":
         return name, None

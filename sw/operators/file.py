@@ -21,9 +21,10 @@ import numpy as np
 
 from vta.hw.config import Config
 from vta.sw.compiler import CompileError, Instruments, VTAModule, compile
+from vta.sw.operators.attribute import OperatorError
 from vta.sw.operators.failure import ScheduleFileError, failure
 from vta.sw.operators.inputs import unclipped_inputs
-from vta.sw.operators.operator import Kernel, OperatorError
+from vta.sw.operators.kernel import Kernel
 from vta.sw.operators.reference import NoReference, reference
 from vta.sw.program import Program
 from vta.sw.progress import Progress, quiet
@@ -142,7 +143,7 @@ def _program(
     progress: Progress,
 ) -> Program:
     if isinstance(built, Kernel):
-        return built.program(seed=seed, progress=progress)
+        return built.program(seed=seed, instruments=Instruments(progress))
     compiled = built
     if not isinstance(built, VTAModule):
         compiled = compile(built, config, name=name, instruments=Instruments(progress))
