@@ -11,6 +11,7 @@ nests         the stream IR begins (`ir`): each execution with strides, boxes an
 ------------  ---------------------------------------------------------------------------------
 initialized   nothing is read that nothing has written
 coalesce      an epilogue's stages in place: one buffer
+accumulate    two sums of products that are added: one accumulator
 instructions  nests as instructions: `dma` for copies, `nest` for loops and uops, `alu` for
               expressions, `liveness` for what these may overwrite
 ------------  ---------------------------------------------------------------------------------
@@ -37,6 +38,7 @@ from vta.sw.compiler.errors import CompileError
 from vta.sw.compiler.frontend.intrinsics import GEMM, RESET, register, tensorize
 from vta.sw.compiler.frontend.walk import SLOTS
 from vta.sw.compiler.ir import Stream
+from vta.sw.compiler.link import Call, link
 from vta.sw.compiler.module import VTAModule
 from vta.sw.compiler.pipeline import Instruments
 
@@ -44,12 +46,14 @@ __all__ = [
     "GEMM",
     "RESET",
     "SLOTS",
+    "Call",
     "CompileError",
     "Instruments",
     "Stream",
     "VTAModule",
     "compile",
     "finish",
+    "link",
     "register",
     "tensorize",
     "translate",

@@ -11,6 +11,7 @@ from vta.sw.compiler.frontend.nests import nests
 from vta.sw.compiler.frontend.walk import Walk, walk
 from vta.sw.compiler.ir import Stream
 from vta.sw.compiler.module import VTAModule
+from vta.sw.compiler.passes.accumulate import accumulate
 from vta.sw.compiler.passes.allocate import allocate, check_fits
 from vta.sw.compiler.passes.coalesce import coalesce
 from vta.sw.compiler.passes.dram import PAGE, plan_dram
@@ -32,6 +33,7 @@ MEMORY_BASE = 0x10000  # bytes: address 0 is never mapped, so a stray one is a b
 FUNCTION: tuple[Pass, ...] = (
     ("initialized", check_initialized),
     ("coalesce", coalesce),
+    ("accumulate", accumulate),
     ("instructions", instructions),
 )
 """From nests to instructions: what one function needs, whatever it is linked with."""

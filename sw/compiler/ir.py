@@ -399,12 +399,13 @@ class Stream:
                 base = buffer.entry(operand.instance) + operand.offset
                 yield Access(buffer.memory, touch.at(base), touch.write)
 
-    def in_dram(self, operation: Operation) -> Iterator[Access]:
-        """The units of DRAM that an operation reads and writes; tensors have places."""
+    def in_dram(self, operation: Operation) -> Iterator[tuple[str, Access]]:
+        """By tensor, the units of DRAM that an operation reads and writes; tensors have places."""
         for touch in operation.code.touches:
             operand = operation.operands[touch.place]
             if operand.name in self.tensors:
-                yield Access(None, self._units(operation.code, touch, operand), touch.write)
+                units = self._units(operation.code, touch, operand)
+                yield operand.name, Access(None, units, touch.write)
 
     def _units(self, code: Code, touch: Touch, operand: Operand) -> slice | np.ndarray:
         assert code.dram is not None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vta.sw.compiler.ir import Nest, Operation, Stream
-from vta.sw.compiler.passes.liveness import dead_operands
+from vta.sw.compiler.passes.liveness import alike, dead_operands
 from vta.sw.compiler.values import renumbered
 
 __all__ = ["coalesce"]
@@ -49,17 +49,9 @@ def _source(operation: Operation, dead: frozenset[int]) -> str | None:
     if any(operand.name == target.name for operand in operation.operands[1:]):
         return None
     for n in sorted(dead - {0}):
-        if _alike(operation, 0, n):
+        if alike(operation, 0, n):
             return operation.operands[n].name
     return None
-
-
-def _alike(operation: Operation, one: int, other: int) -> bool:
-    """Do two operands step through the same elements of their instances, in the same order?"""
-    nest, operands = operation.nest, operation.operands
-    first = [operands[n].offset + nest.base[n] for n in (one, other)]
-    steps = [[d.strides[n] for d in nest.dims if d.extent > 1] for n in (one, other)]
-    return first[0] == first[1] and steps[0] == steps[1]
 
 
 def _fits(stream: Stream, facts: Facts, target: str, source: str) -> bool:
@@ -135,7 +127,7 @@ def _merged(stream: Stream, target: str, source: str) -> Stream:
                 and nest.value is not None
                 and operands[n].name == operands[0].name
                 and operands[n].instance == operands[0].instance
-                and _alike(operation, 0, n)
+                and alike(operation, 0, n)
             )
             if same and (nest, same) not in made:
                 zero = dict.fromkeys(nest.reads, 0)

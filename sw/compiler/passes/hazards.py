@@ -47,7 +47,7 @@ class Hazards:
     def _accesses(self, operation: Operation) -> list[Access]:
         found = list(self.stream.on_chip(operation))
         if any(operand.name in self._stored for operand in operation.operands):
-            found += self.stream.in_dram(operation)
+            found += [a for name, a in self.stream.in_dram(operation) if name in self._stored]
         return found
 
     def latest(self, operation: Operation) -> Clock:

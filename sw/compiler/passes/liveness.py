@@ -7,7 +7,7 @@ import numpy as np
 from vta.hw.isa import MemoryType
 from vta.sw.compiler.ir import Operation, Stream
 
-__all__ = ["Elements", "dead_operands", "sole_writers"]
+__all__ = ["Elements", "alike", "dead_operands", "sole_writers"]
 
 
 class Elements:
@@ -70,3 +70,11 @@ def _dead(operation: Operation, live: Elements) -> frozenset[int]:
         if n in nest.reads:
             state[where] = True
     return frozenset(dead)
+
+
+def alike(operation: Operation, one: int, other: int) -> bool:
+    """Do two operands step through the same elements of their instances, in the same order?"""
+    nest, operands = operation.nest, operation.operands
+    first = [operands[n].offset + nest.base[n] for n in (one, other)]
+    steps = [[d.strides[n] for d in nest.dims if d.extent > 1] for n in (one, other)]
+    return first[0] == first[1] and steps[0] == steps[1]

@@ -89,6 +89,7 @@ def test_steps_are_named(tmp_path: Path) -> None:
         "nests",
         "initialized",
         "coalesce",
+        "accumulate",
         "instructions",
         "allocate",
         "order",

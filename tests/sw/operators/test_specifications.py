@@ -13,9 +13,12 @@ import pytest
 
 from tests.sw.operators.support import assert_right
 from vta.hw.config import Config
+from vta.sw.check import check
 from vta.sw.compiler import CompileError, Instruments
+from vta.sw.golden import GoldenDevice
 from vta.sw.operators import OPERATORS, Conv2d, Matmul, Operator, OperatorError, operator
 from vta.sw.operators.cost import Tiling
+from vta.sw.operators.network import Network
 from vta.sw.operators.space import Candidate, Remembered
 
 SMALL: list[Operator] = [
@@ -170,3 +173,24 @@ def test_constants_are_filled_in_without_being_asked() -> None:
     module = kernel.compiled
     identity = module.output("identity", module.template.memory)
     np.testing.assert_array_equal(identity, 64 * np.eye(16, dtype=np.int8))
+
+
+def test_a_network_has_the_constants_of_its_operators() -> None:
+    """Two convolutions and a bridge past the second, which nobody gives an identity for."""
+    config, size = Config(), {"height": 8, "width": 8, "channels": 32, "outputs": 32}
+    first = Conv2d(**size, shift=8, low=0, high=127).bind(config)
+    second = Conv2d(**size, shift=8, low=0, high=127, residual=True, residual_shift=2)
+    network = Network("bridge", config)
+    network.add("conv1", first, data="x", out="a")
+    network.add("conv2", second.bind(config), data="a", residual="a", out="y")
+    rng = np.random.default_rng(2)
+    inputs = {
+        name: rng.integers(-20, 20, network.tensors[name].shape).astype(np.int8)
+        for name in ("x", "conv1.weight", "conv2.weight")
+    }
+    program = network.program(inputs)
+    assert program.expected
+    result = GoldenDevice(seed=2).run(program)
+    assert (result.error, result.warnings) == (None, [])
+    assert program.first_mismatch(result.memory) is None
+    assert check(program).errors == []
