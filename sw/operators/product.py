@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from vta.hw.config import Config
-from vta.sw.operators.attribute import attribute
+from vta.sw.operators.attribute import OperatorError, attribute
 from vta.sw.operators.cost import GemmShape, Tiling, demand
 from vta.sw.operators.expression import Geometry, expression
 from vta.sw.operators.operator import Operator, Scheduled, named
@@ -70,6 +70,11 @@ class Product(Operator):
 
     def check(self) -> None:
         check_depth(self.name, self.depth + self.residual)
+        if self.residual_shift and not self.residual:
+            raise OperatorError(
+                f"{self.name}: residual_shift is {self.residual_shift}, but there is no residual: "
+                "add residual=true"
+            )
         assert self.epilogue is not None  # its steps check their constants
 
     # Shapes -------------------------------------------------------------------------------------

@@ -61,6 +61,8 @@ def test_attributes_are_checked_however_an_operator_is_made() -> None:
             make(rows=0)
     with pytest.raises(OperatorError, match=r"conv2d: residual_shift is 7; it must be 0 to 6$"):
         Conv2d(residual_shift=7)
+    with pytest.raises(OperatorError, match=r"residual_shift is 1, but there is no residual: add"):
+        Conv2d(residual_shift=1)
     with pytest.raises(OperatorError, match=r"matmul has no parameter row: it has rows, inner, "):
         Matmul.of(row=1)
 
