@@ -217,6 +217,7 @@ def test_timeline(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
                 (("asm", ROOT / "pyproject.toml"), "--output"),
                 (("disasm", STREAM), "--output"),
                 (("compile", "matmul"), "--output"),
+                (("compile", "matmul"), "--json"),
                 (("import", ROOT / "sim"), "--output"),
                 (("verilog",), "--output"),
                 (("synth",), "--json"),

@@ -12,9 +12,10 @@ from math import prod
 
 import numpy as np
 
+from vta.hw.config import Config
 from vta.sw.compiler.ir import Dim
 
-__all__ = ["LoopNest", "forward", "loop_dims", "merge", "plan"]
+__all__ = ["LoopNest", "forward", "limits", "loop_dims", "merge", "plan"]
 
 RUN = 4
 """GEMM steps in a row on one ACC entry, of which the ALU has all but one: enough for its passes."""
@@ -32,6 +33,25 @@ class LoopNest:
     iter_in: int
     factors: tuple[tuple[int, int], ...]
     uops: np.ndarray
+
+    @property
+    def run(self) -> int:
+        """Steps in a row, from the first on, with the same entry of the first operand."""
+        entries = self.uops[:, 0]
+        other = np.flatnonzero(entries != entries[0])
+        if len(other):
+            return int(other[0])
+        steps, (factor_out, factor_in) = len(entries), self.factors[0]
+        for extent, factor in ((self.iter_in, factor_in), (self.iter_out, factor_out)):
+            if factor and extent > 1:
+                break
+            steps *= extent
+        return steps
+
+
+def limits(config: Config) -> tuple[int, int]:
+    """(max_iter, max_uops) of `plan` for a configuration."""
+    return (1 << config.log_uop_depth + 1) - 1, config.uop_depth
 
 
 def merge(dims: list[Dim]) -> list[Dim]:
