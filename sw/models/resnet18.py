@@ -5,6 +5,7 @@ convolution and pool and without the classifier: 19 convolutions and 8 additions
 of 56 x 56 on. Nodes are called as in torchvision's model. Scales are powers of two.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from math import log2
 
@@ -33,8 +34,16 @@ def _shift(depth: int) -> int:
     return round(log2(WEIGHTS * LARGEST / 2 * depth**0.5 / 40))
 
 
-def resnet18(config: Config, *, outputs: tuple[str, ...] | None = ()) -> Network:
-    """The network from "input" to "layer4.1.conv2"; `outputs` as for `Network`."""
+def resnet18(
+    config: Config,
+    *,
+    stages: Sequence[int] = (1, 2, 3, 4),
+    outputs: tuple[str, ...] | None = (),
+) -> Network:
+    """The network from "input" to "layer4.1.conv2", or some stages in a row of it.
+
+    `outputs` as for `Network`.
+    """
     network = Network("resnet18", config, outputs=outputs)
 
     def convolution(
@@ -72,8 +81,9 @@ def resnet18(config: Config, *, outputs: tuple[str, ...] | None = ()) -> Network
         network.add(name, built, data=source, out=name, **added)
         return name
 
-    source, before = "input", STAGES[0][1]
-    for number, (size, channels) in enumerate(STAGES, 1):
+    source, before = "input", STAGES[max(stages[0] - 2, 0)][1]
+    for number in stages:
+        size, channels = STAGES[number - 1]
         stride, wider = (1, False) if number == 1 else (2, True)
         for block in range(2):
             name, shortcut = f"layer{number}.{block}", source
