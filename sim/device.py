@@ -19,7 +19,7 @@ from vta.sim.monitors import Wake
 from vta.sim.options import RunOptions, messages
 from vta.sim.poison import poison_program
 from vta.sim.process import SimulationError, SimulatorProcess
-from vta.sim.timeline import read_events
+from vta.sim.timeline.events import read_events
 from vta.sw.program import MAX_CYCLES, BundleError, DeviceError, Program, Result
 
 __all__ = ["Hang", "ProtocolViolation", "RtlDevice", "RtlResult"]
@@ -221,15 +221,17 @@ class RtlDevice:
         except BaseException:  # KeyboardInterrupt: the simulator is in the middle of a run
             self.close()
             raise
-        return self._result(program, options, process, reply, events)
+        recorded = None if events is None else read_events(events, reply["launched"])
+        try:
+            result = self._result(program, options, process, reply)
+        except SimulationError as error:
+            error.events = recorded
+            raise
+        result.events = recorded
+        return result
 
     def _result(
-        self,
-        program: Program,
-        options: RunOptions,
-        process: SimulatorProcess,
-        reply: dict,
-        events: Path | None,
+        self, program: Program, options: RunOptions, process: SimulatorProcess, reply: dict
     ) -> RtlResult:
         values = dict(zip(READS, reply["values"], strict=True))
         self._clean = reply["wake"] == Wake.FINISHED
@@ -255,8 +257,6 @@ class RtlDevice:
             result.warnings.append(
                 f"register cycles is {result.cycles}, but the testbench counted {reply['cycles']}"
             )
-        if events is not None:
-            result.events = read_events(events, reply["launched"])
         error_class = ErrorClass(values["error_class"])
         if error_class == ErrorClass.NONE:
             if early := explain_early_finish(program, result.counters):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -25,7 +26,8 @@ class Outcome:
     """How one program ran. `result` is None where the run gave none; `failure` then says why.
 
     `findings` are what the program was warned of before the run; `details` are further lines:
-    where a mismatch is, or how stages wait.
+    where a mismatch is, or how stages wait. `events` are those of the run, where they were asked
+    for: `vta.sim.timeline.EVENT`.
     """
 
     program: Program
@@ -34,6 +36,7 @@ class Outcome:
     failure: str = ""
     details: list[str] = field(default_factory=list)
     findings: list[Warning] = field(default_factory=list)
+    events: np.ndarray | None = None
 
     @property
     def status(self) -> str:

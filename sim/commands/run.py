@@ -17,7 +17,7 @@ from vta.sim.process import SimulationError
 from vta.sim.progress import Progress
 from vta.sim.report import Outcome, print_outcomes, print_split, write_json
 from vta.sim.scoreboard import explain_leftovers, explain_mismatch
-from vta.sim.timeline import write_timeline
+from vta.sim.timeline import History, ending_of, write_timeline
 from vta.sim.waves import run_with_waves, waves_path, why_vcd
 from vta.sw.check import check
 from vta.sw.golden import GoldenDevice
@@ -100,9 +100,8 @@ def run(args: argparse.Namespace) -> int:
                 device = devices[program.config]
                 outcome = run_one(device, args.device, program, options, args.max_cycles, progress)
             outcomes.append(outcome)
-            if args.timeline and isinstance(outcome.result, RtlResult):
-                assert outcome.result.events is not None
-                write_timeline(args.timeline, program, outcome.result.events)
+            if options.events:
+                _write_views(args, outcome)
     console = result_console(args.json)
     print_outcomes(console, outcomes)
     for outcome in outcomes if args.split else ():
@@ -110,6 +109,17 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         write_json(args.json, outcomes)
     return _exit_status(outcomes, args.allow_unchecked)
+
+
+def _write_views(args: argparse.Namespace, outcome: Outcome) -> None:
+    """The files and reports that are made from a run's events, whatever its end."""
+    if outcome.events is None:
+        outcome.details.append("no timeline: the simulator ended before it could write its events")
+        return
+    ending = ending_of(outcome.events, outcome.result, outcome.failure)
+    history = History(outcome.program, outcome.events, ending)
+    if args.timeline:
+        write_timeline(args.timeline, history)
 
 
 def _exit_status(outcomes: list[Outcome], allow_unchecked: bool) -> Exit:
@@ -173,12 +183,15 @@ def _failures(program: Program, device: str) -> Iterator[Outcome]:
     except SimulationError as error:
         first, *rest = str(error).splitlines()
         outcome.failure = first if isinstance(error, Hang) else f"{type(error).__name__}: {first}"
+        outcome.events = error.events
         outcome.details = rest
 
 
 def _explained(outcome: Outcome) -> Outcome:
     """Add the lines that say where a run went wrong."""
     result = outcome.result
+    if isinstance(result, RtlResult):
+        outcome.events = result.events
     if result is None:
         pass
     elif result.error is None:
