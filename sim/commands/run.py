@@ -17,7 +17,7 @@ from vta.sim.process import SimulationError
 from vta.sim.progress import Progress
 from vta.sim.report import Outcome, print_outcomes, print_split, write_json
 from vta.sim.scoreboard import explain_leftovers, explain_mismatch
-from vta.sim.timeline import History, ending_of, write_timeline
+from vta.sim.timeline import History, ending_of, write_html, write_timeline
 from vta.sim.waves import run_with_waves, waves_path, why_vcd
 from vta.sw.check import check
 from vta.sw.golden import GoldenDevice
@@ -31,6 +31,7 @@ EXAMPLES = (
     "vta run conv.npz --latency 64 --stall 7 --split",
     "vta run conv.npz --device golden --json result.json",
     "vta run conv.npz --timeline conv.json   # open it at ui.perfetto.dev",
+    "vta run conv.npz --html conv.html       # the same as a page by itself",
     "vta run conv.npz --waves --from-cycle 2000 --to-cycle 2500",
 )
 DEVICE_HELP = "rtl: the core in its simulator (default); golden: the NumPy model"
@@ -59,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--split", action="store_true", help="show what each stage did in the cycles")
     add_json_argument(parser, "the results")
     add("--timeline", type=Path, metavar="FILE", help="write when each instruction ran (Perfetto)")
+    add("--html", type=Path, metavar="FILE", help="write the same as a page for any browser")
     add("--waves", action="store_true", help="write waves of each run: FST, or VCD (make check)")
     for name, what in (("from", "first"), ("to", "last")):
         add(f"--{name}-cycle", type=int, metavar="N", help=f"{what} cycle to write to the waves")
@@ -67,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     rtl_only = {
         "--timeline": args.timeline,
+        "--html": args.html,
         "--waves": args.waves,
         "--stall": args.stall,
         "--poison": args.poison,
@@ -74,17 +77,18 @@ def run(args: argparse.Namespace) -> int:
     for name, value in rtl_only.items():
         if args.device == "golden" and value is not None and value is not False:
             raise OptionError(f"{name} needs --device rtl: the golden model has no cycles")
-    if args.timeline and len(args.files) > 1:
-        raise OptionError(f"--timeline takes one bundle; {len(args.files)} are given")
+    for option, path in (("--timeline", args.timeline), ("--html", args.html)):
+        if path and len(args.files) > 1:
+            raise OptionError(f"{option} takes one bundle; {len(args.files)} are given")
+        check_output(option, path)
     if args.max_cycles is not None:
         check_range("--max-cycles", args.max_cycles, 1, MAX_CYCLES)
     check_output("--json", args.json)
-    check_output("--timeline", args.timeline)
     options = RunOptions(
         latency=args.latency,
         stall_seed=args.stall,
         poison_seed=args.poison,
-        events=args.timeline is not None,
+        events=bool(args.timeline or args.html),
         window=_window(args),
     )
     programs = [_load(path, args.bus_bits) for path in args.files]
@@ -118,8 +122,9 @@ def _write_views(args: argparse.Namespace, outcome: Outcome) -> None:
         return
     ending = ending_of(outcome.events, outcome.result, outcome.failure)
     history = History(outcome.program, outcome.events, ending)
-    if args.timeline:
-        write_timeline(args.timeline, history)
+    for path, write in ((args.timeline, write_timeline), (args.html, write_html)):
+        if path:
+            write(path, history)
 
 
 def _exit_status(outcomes: list[Outcome], allow_unchecked: bool) -> Exit:
