@@ -4,12 +4,12 @@ The bus does not say whose a burst is. But each of its users asks for its own by
 order, and of every user the rows are known.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from vta.hw.isa import INSTRUCTION_BYTES, Instruction, Stage
+from vta.hw.isa import INSTRUCTION_BYTES, Instruction, Load, Stage, Store
 from vta.sim.timeline.events import Kind, end_of
 from vta.sw.check.footprint import dram_rows
 from vta.sw.program import Program
@@ -44,39 +44,32 @@ def find_bursts(
     events: np.ndarray,
 ) -> list[Burst]:
     """All bursts of a run, reads first, each in the order in which they were asked for."""
-    rows = [dram_rows(program.config, program.registers, i) for i in instructions]
 
     def user(stage: Stage) -> "_User":
         own = (n for n, each in enumerate(stages) if each == stage)
-        return _User((int(a), int(b), n) for n in own for a, b in rows[n])
+        return _User((*row, n) for n in own for row in _rows(program, instructions[n]))
 
     first = program.registers.insn
     code = _User([(first, first + INSTRUCTION_BYTES * len(instructions), FETCH)])
     readers = [user(Stage.COMPUTE), code, user(Stage.LOAD)]  # as the DMA prefers them
-    found = []
-    for write, kind, users in (
-        (False, Kind.READ_BURST, readers),
-        (True, Kind.WRITE_BURST, [user(Stage.STORE)]),
-    ):
-        asked = events[events["kind"] == kind]
-        when = _beat_cycles(events, write=write)
-        done = np.cumsum(asked["beats"], dtype=np.int64)
-        for event, last in zip(asked, done.tolist(), strict=True):
-            address, beats = int(event["value"]), int(event["beats"])
-            owner = next(
-                (
-                    user.take(address, beats, program.config.beat_bytes)
-                    for user in users
-                    if user.expects(address, program.config.beat_bytes)
-                ),
-                UNKNOWN,
-            )
-            begin, end = when(last - beats), when(last - 1) + 1
-            cycle = int(event["cycle"])
-            found.append(
-                Burst(write, address, beats, cycle, begin, min(end, end_of(events)), owner)
-            )
-    return found
+    writers = [user(Stage.STORE)]
+    beat = program.config.beat_bytes
+    reads = _channel(events, Kind.READ_BURST, readers, beat)
+    return [*reads, *_channel(events, Kind.WRITE_BURST, writers, beat)]
+
+
+def _channel(events: np.ndarray, kind: Kind, users: list["_User"], beat: int) -> Iterator[Burst]:
+    """The bursts of a direction: their data come in the order of their addresses."""
+    write = kind == Kind.WRITE_BURST
+    last = end_of(events)
+    when = _beat_cycles(beat_runs(events, write=write), last)
+    asked = events[events["kind"] == kind]
+    counts = np.cumsum(asked["beats"], dtype=np.int64).tolist()
+    for event, count in zip(asked.tolist(), counts, strict=True):
+        cycle, _, beats, address = event
+        owners = (user.take(address, beats, beat) for user in users if user.expects(address, beat))
+        begin, end = when(count - beats), min(when(count - 1) + 1, last)
+        yield Burst(write, address, beats, cycle, begin, end, next(owners, UNKNOWN))
 
 
 class _User:
@@ -88,20 +81,28 @@ class _User:
 
     def _advance(self) -> None:
         self._at, self._end, self._owner = next(self._rows, (-1, -1, UNKNOWN))
-        self._inside = False
 
     def expects(self, address: int, beat: int) -> bool:
-        # Rows that meet inside a beat are one here, and two bursts of the bus: both with that beat.
-        behind = self._at // beat - address // beat
-        return self._at >= 0 and (behind == 0 or (self._inside and behind == 1))
+        return self._at >= 0 and address // beat == self._at // beat
 
     def take(self, address: int, beats: int, beat: int) -> int:
         """Go on behind a burst; whose it is."""
         owner = self._owner
-        self._at, self._inside = (address // beat + beats) * beat, True
+        self._at = (address // beat + beats) * beat
         if self._at >= self._end:
             self._advance()
         return owner
+
+
+def _rows(program: Program, instruction: Instruction) -> Iterator[tuple[int, int]]:
+    """The rows of a LOAD or STORE, each by itself: no burst goes beyond one."""
+    joined = dram_rows(program.config, program.registers, instruction).tolist()
+    if len(joined) == 1 and isinstance(instruction, (Load, Store)):
+        begin, end = joined[0]
+        length = (end - begin) // instruction.y_size
+        joined = ((at, at + length) for at in range(begin, end, length))
+    for begin, end in joined:
+        yield begin, end
 
 
 def beat_runs(events: np.ndarray, *, write: bool) -> np.ndarray:
@@ -113,13 +114,12 @@ def beat_runs(events: np.ndarray, *, write: bool) -> np.ndarray:
     return runs.astype(np.int64)
 
 
-def _beat_cycles(events: np.ndarray, *, write: bool):
-    """A function from a beat's number to the cycle in which it moved; the run's end if none."""
-    runs = beat_runs(events, write=write)
+def _beat_cycles(runs: np.ndarray, last: int) -> Callable[[int], int]:
+    """From a beat's number to the cycle in which it moved; `last` if it did not."""
     before = np.concatenate([[0], np.cumsum(runs[:, 1] - runs[:, 0])])
 
     def cycle(beat: int) -> int:
         run = int(np.searchsorted(before, beat, side="right")) - 1
-        return end_of(events) if run >= len(runs) else int(runs[run, 0] + beat - before[run])
+        return last if run >= len(runs) else int(runs[run, 0] + beat - before[run])
 
     return cycle

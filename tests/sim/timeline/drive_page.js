@@ -59,12 +59,18 @@ const before = widest();
 send("wheel", { deltaY: -1000 });
 const after = widest();
 send("pointermove");
+// Every slice is found at its first, middle and last cycle.
+const lost = tracks.flatMap((track) => track.slices ?? []).filter(({ ts, dur, tid }) =>
+  [ts, ts + dur / 2, ts + dur - 0.25].some((cycle) => {
+    const found = page.sliceAt(tracks.find((track) => track.tid === tid).slices, cycle, 0);
+    return !found || found.ts !== ts;
+  }));
 console.log(JSON.stringify({
   title: element("title").textContent,
   ending: element("ending").textContent,
   sums: element("sums").rows.map((cells) => cells.map((cell) => cell.textContent)),
   tracks: tracks.map((track) => track.name),
-  slice, hover, details: element("details").textContent, arrows, before, after,
+  slice, hover, lost, details: element("details").textContent, arrows, before, after,
   zoomedHover: element("tip").textContent,
   back: page.zoomed({ from: 10, to: 20 }, 15, 1e9, cycles),
 }));

@@ -98,6 +98,7 @@ def test_zoom_hover_and_arrows(device: RtlDevice, tmp_path: Path) -> None:
     assert shown["hover"] == shown["details"] == shown["zoomedHover"]
     assert shown["after"] > shown["before"] > 0
     assert shown["arrows"] > 0
+    assert shown["lost"] == []
     assert shown["back"] == {"from": 0, "to": history.end}
 
 
