@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from vta.hw.config import Config
-from vta.hw.isa import Alu, Finish, Load, MemoryType, Store
+from vta.hw.isa import Alu, Finish, Instruction, Load, MemoryType, Store
 from vta.sim.device import RtlDevice
 from vta.sim.options import Fault, RunOptions
 from vta.sim.process import SimulationError
@@ -14,7 +14,7 @@ from vta.sw.codec import encode_all
 from vta.sw.program import Program, Registers
 from vta.sw.test_programs import BAD, random_program
 
-__all__ = ["ENDINGS", "events_of", "history_of", "pipeline", "run_to"]
+__all__ = ["ENDINGS", "events_of", "history_of", "pipeline", "program_of", "run_to"]
 
 BASE = 0x1000
 ENDINGS = {
@@ -68,18 +68,23 @@ def run_to(ending: str, device: RtlDevice) -> History:
 
 def pipeline() -> Program:
     """load -> compute -> store, one token each way forward, then FINISH behind the store."""
-    config = Config()
     rows = {"x_size": 4, "y_size": 1, "x_stride": 4, "dram_base": BASE // 16 + 64}
     acc = {"x_size": 4, "y_size": 1, "x_stride": 4, "dram_base": BASE // 64}
-    code = [
+    code: list[Instruction] = [
         Load(memory_type=MemoryType.INP, push_next=1, **rows),
         Load(memory_type=MemoryType.ACC, pop_prev=1, **acc),
         Alu(uop_end=1, iter_out=1, iter_in=1, use_imm=1, imm=1, alu_opcode=2, push_next=1),
         Store(memory_type=MemoryType.OUT, pop_prev=1, push_prev=1, **rows),
         Finish(pop_next=1),
     ]
+    return program_of("pipeline", code)
+
+
+def program_of(name: str, code: list[Instruction]) -> Program:
+    """A program of these instructions, in a memory of zeros."""
+    config = Config()
     return Program(
-        name="pipeline",
+        name=name,
         config=config,
         memory=encode_all(config, code),
         memory_base=BASE,
