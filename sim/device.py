@@ -61,13 +61,15 @@ class RtlResult(Result):
 
     `stalled` counts, for each AXI channel, the cycles in which a stall held it back; `accepted`
     its transfers. `events` is the array of `timeline.EVENT`, with cycles from the launch, where
-    it was asked for. `details` explains an error further, line by line.
+    it was asked for; `launched` is the simulator's cycle of the launch. `details` explains an error
+    further, line by line.
     """
 
     stalled: dict[str, int] = field(default_factory=dict)
     accepted: dict[str, int] = field(default_factory=dict)
     registers: dict[str, int] = field(default_factory=dict)
     events: np.ndarray | None = None
+    launched: int | None = None
     details: list[str] = field(default_factory=list)
 
 
@@ -225,9 +227,9 @@ class RtlDevice:
         try:
             result = self._result(program, options, process, reply)
         except SimulationError as error:
-            error.events = recorded
+            error.events, error.launched = recorded, reply["launched"]
             raise
-        result.events = recorded
+        result.events, result.launched = recorded, reply["launched"]
         return result
 
     def _result(

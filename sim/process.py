@@ -35,10 +35,11 @@ SHARE_WORDS = 2
 class SimulationError(VtaError, RuntimeError):
     """A run on the RTL that gave no result. The first line says why; more lines may say where.
 
-    `events`: what was recorded of the run, as in `vta.sim.device.RtlResult`; or None.
+    `events`, `launched`: what is known of the run, as in `vta.sim.device.RtlResult`; or None.
     """
 
     events: np.ndarray | None = None
+    launched: int | None = None
 
 
 class SimulatorCrash(SimulationError):

@@ -27,7 +27,7 @@ class Outcome:
 
     `findings` are what the program was warned of before the run; `details` are further lines:
     where a mismatch is, or how stages wait. `events` are those of the run, where they were asked
-    for: `vta.sim.timeline.EVENT`.
+    for (`vta.sim.timeline.EVENT`); `launched` is the simulator's cycle of the launch.
     """
 
     program: Program
@@ -37,6 +37,7 @@ class Outcome:
     details: list[str] = field(default_factory=list)
     findings: list[Warning] = field(default_factory=list)
     events: np.ndarray | None = None
+    launched: int | None = None
 
     @property
     def status(self) -> str:

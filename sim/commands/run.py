@@ -17,13 +17,14 @@ from vta.sim.process import SimulationError
 from vta.sim.progress import Progress
 from vta.sim.report import Outcome, print_outcomes, print_split, write_json
 from vta.sim.scoreboard import explain_leftovers, explain_mismatch
-from vta.sim.timeline import History, ending_of, write_html, write_timeline
+from vta.sim.views import write_run_views
 from vta.sim.waves import run_with_waves, waves_path, why_vcd
 from vta.sw.check import check
 from vta.sw.golden import GoldenDevice
 from vta.sw.program import MAX_CYCLES, Device, DeviceError, Program
 
 HELP = "run stream bundles and compare every expected byte"
+CONTROL, ALL = "control", "all"
 CORE_WRONG = ": is the core wrong?"
 WARNINGS_SHOWN = 5  # of each stream; the JSON has all
 EXAMPLES = (
@@ -61,7 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json_argument(parser, "the results")
     add("--timeline", type=Path, metavar="FILE", help="write when each instruction ran (Perfetto)")
     add("--html", type=Path, metavar="FILE", help="write the same as a page for any browser")
-    add("--waves", action="store_true", help="write waves of each run: FST, or VCD (make check)")
+    add(
+        "--waves",
+        action="store_const",
+        const=CONTROL,
+        help="write waves of each run: FST, or VCD (make check)",
+    )
+    add(f"--waves={ALL}", action="store_const", const=ALL, dest="waves", help="... and of its data")
     for name, what in (("from", "first"), ("to", "last")):
         add(f"--{name}-cycle", type=int, metavar="N", help=f"{what} cycle to write to the waves")
 
@@ -88,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         latency=args.latency,
         stall_seed=args.stall,
         poison_seed=args.poison,
-        events=bool(args.timeline or args.html),
+        events=bool(args.timeline or args.html or args.waves),
         window=_window(args),
     )
     programs = [_load(path, args.bus_bits) for path in args.files]
@@ -96,8 +103,11 @@ def run(args: argparse.Namespace) -> int:
         devices: dict[Config, Device] = {}
         outcomes = []
         for program, name in zip(programs, file_names([p.name for p in programs]), strict=True):
+            waves = None
             if args.waves:
-                outcome = run_waves(program, name, options, args.max_cycles, progress)
+                whole = args.waves == ALL
+                waves = waves_path(name, program.config, whole=whole)
+                outcome = run_waves(program, waves, options, args.max_cycles, progress, whole)
             else:
                 if program.config not in devices:
                     devices[program.config] = _device(args.device, program, stack, progress)
@@ -105,7 +115,14 @@ def run(args: argparse.Namespace) -> int:
                 outcome = run_one(device, args.device, program, options, args.max_cycles, progress)
             outcomes.append(outcome)
             if options.events:
-                _write_views(args, outcome)
+                written = write_run_views(
+                    outcome,
+                    timeline=args.timeline,
+                    html=args.html,
+                    waves=waves,
+                    window=options.window,
+                )
+                _say_how_to_open(progress, written)
     console = result_console(args.json)
     print_outcomes(console, outcomes)
     for outcome in outcomes if args.split else ():
@@ -113,18 +130,6 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         write_json(args.json, outcomes)
     return _exit_status(outcomes, args.allow_unchecked)
-
-
-def _write_views(args: argparse.Namespace, outcome: Outcome) -> None:
-    """The files and reports that are made from a run's events, whatever its end."""
-    if outcome.events is None:
-        outcome.details.append("no timeline: the simulator ended before it could write its events")
-        return
-    ending = ending_of(outcome.events, outcome.result, outcome.failure)
-    history = History(outcome.program, outcome.events, ending)
-    for path, write in ((args.timeline, write_timeline), (args.html, write_html)):
-        if path:
-            write(path, history)
 
 
 def _exit_status(outcomes: list[Outcome], allow_unchecked: bool) -> Exit:
@@ -155,12 +160,14 @@ def run_one(
 
 
 def run_waves(
-    program: Program, name: str, options: RunOptions, max_cycles: int | None, progress: Progress
+    program: Program,
+    path: Path,
+    options: RunOptions,
+    max_cycles: int | None,
+    progress: Progress,
+    whole: bool,
 ) -> Outcome:
-    """The same with waves, in a simulator of its own and a file called `name`; says where they are,
-    whatever happens.
-    """
-    path = waves_path(name, program.config)
+    """The same with waves, in a simulator of its own; says where they are, whatever happens."""
     with _failures(program, "rtl") as outcome:
         try:
             outcome.result = run_with_waves(
@@ -170,14 +177,26 @@ def run_waves(
                 max_cycles=max_cycles,
                 step=progress.step,
                 progress=progress.cycles(program.name),
+                whole=whole,
             )
         finally:
             if path.exists():
                 why = f" ({why_vcd()})" if path.suffix == ".vcd" else ""
-                progress.console.print(
-                    f"waves: {_shown(path)}{why}", highlight=False, markup=False, soft_wrap=True
-                )
+                _say(progress, f"waves: {_shown(path)}{why}")
     return _explained(outcome)
+
+
+def _say_how_to_open(progress: Progress, views: tuple[Path, ...]) -> None:
+    """The commands that open waves ready: Surfer looks for names where it is started."""
+    if views:
+        gtkwave, surfer = views
+        _say(progress, f"open them: gtkwave {_shown(gtkwave)}")
+        place = _shown(surfer.parent)
+        _say(progress, f"or: cd {place} && surfer --command-file {surfer.name}")
+
+
+def _say(progress: Progress, text: str) -> None:
+    progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextlib.contextmanager
@@ -188,7 +207,7 @@ def _failures(program: Program, device: str) -> Iterator[Outcome]:
     except SimulationError as error:
         first, *rest = str(error).splitlines()
         outcome.failure = first if isinstance(error, Hang) else f"{type(error).__name__}: {first}"
-        outcome.events = error.events
+        outcome.events, outcome.launched = error.events, error.launched
         outcome.details = rest
 
 
@@ -196,7 +215,7 @@ def _explained(outcome: Outcome) -> Outcome:
     """Add the lines that say where a run went wrong."""
     result = outcome.result
     if isinstance(result, RtlResult):
-        outcome.events = result.events
+        outcome.events, outcome.launched = result.events, result.launched
     if result is None:
         pass
     elif result.error is None:

@@ -269,6 +269,9 @@ void vta_states(uint64_t cycle, unsigned int states) {
     monitor.events.push_back({cycle, STATES, 0, states});
 }
 
+// Whether the next write of a register is the launch, or was it: waves count cycles from there.
+unsigned char vta_launching() { return monitor.launching != 0; }
+
 // Word 0 or 1 of an instruction, as it stands in DRAM now.
 uint64_t vta_instruction(unsigned int index, unsigned int word) {
     const uint64_t at = monitor.insn - monitor.memory.options.base + 16ull * index + 8 * word;

@@ -355,6 +355,7 @@ def test_disasm_of_the_code_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert status == 0
     lines = [line for line in out.splitlines() if line.strip()]
     assert len(lines) == 14 and lines[-1].strip().startswith("finish")
+    assert [int(line.rsplit("# ", 1)[1]) for line in lines] == list(range(14))
 
 
 def test_check(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
