@@ -1,9 +1,10 @@
-"""The files that show a run: made from its events and waves, whatever its end."""
+"""What shows a run: files and explanations from its events and waves, whatever its end."""
 
 from pathlib import Path
 
 from vta.sim.report import Outcome
 from vta.sim.timeline import History, ending_of, write_html, write_timeline
+from vta.sim.timeline.explain import explain_cycles
 from vta.sim.timeline.history import NEVER
 from vta.sim.waves_views import write_views
 
@@ -17,9 +18,11 @@ def write_run_views(
     html: Path | None = None,
     waves: Path | None = None,
     window: tuple[int, int | None] | None = None,
+    explain: bool = False,
 ) -> tuple[Path, ...]:
     """Write the files that are asked for, and beside `waves` what viewers open it with: the paths
-    of those. A run of which nothing is known says so in its details.
+    of those. `explain` adds where the cycles went to the outcome. A run of which nothing is known
+    says so in its details.
     """
     if outcome.events is None or outcome.launched is None:
         outcome.details.append("no timeline: the simulator ended before it could write its events")
@@ -29,6 +32,8 @@ def write_run_views(
     for path, write in ((timeline, write_timeline), (html, write_html)):
         if path:
             write(path, history)
+    if explain:
+        outcome.explanation = explain_cycles(history)
     if waves is None:
         return ()
     marks = _marks(history)

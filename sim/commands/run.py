@@ -15,7 +15,7 @@ from vta.sim.options import RunOptions
 from vta.sim.output import check_output, file_names
 from vta.sim.process import SimulationError
 from vta.sim.progress import Progress
-from vta.sim.report import Outcome, print_outcomes, print_split, write_json
+from vta.sim.report import Outcome, print_explanation, print_outcomes, print_split, write_json
 from vta.sim.scoreboard import explain_leftovers, explain_mismatch
 from vta.sim.views import write_run_views
 from vta.sim.waves import run_with_waves, waves_path, why_vcd
@@ -32,6 +32,7 @@ EXAMPLES = (
     "vta run conv.npz --latency 64 --stall 7 --split",
     "vta run conv.npz --device golden --json result.json",
     "vta run conv.npz --timeline conv.json   # open it at ui.perfetto.dev",
+    "vta run conv.npz --explain-cycles",
     "vta run conv.npz --html conv.html       # the same as a page by itself",
     "vta run conv.npz --waves --from-cycle 2000 --to-cycle 2500",
 )
@@ -59,6 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--max-cycles", type=int, metavar="N", help="stop a run after N cycles")
     add("--split", action="store_true", help="show what each stage did in the cycles")
+    add(
+        "--explain-cycles",
+        action="store_true",
+        help="say where the cycles went: by stage and cause, and which instructions cost most",
+    )
     add_json_argument(parser, "the results")
     add("--timeline", type=Path, metavar="FILE", help="write when each instruction ran (Perfetto)")
     add("--html", type=Path, metavar="FILE", help="write the same as a page for any browser")
@@ -77,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
     rtl_only = {
         "--timeline": args.timeline,
         "--html": args.html,
+        "--explain-cycles": args.explain_cycles,
         "--waves": args.waves,
         "--stall": args.stall,
         "--poison": args.poison,
@@ -95,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         latency=args.latency,
         stall_seed=args.stall,
         poison_seed=args.poison,
-        events=bool(args.timeline or args.html or args.waves),
+        events=bool(args.timeline or args.html or args.waves or args.explain_cycles),
         window=_window(args),
     )
     programs = [_load(path, args.bus_bits) for path in args.files]
@@ -121,12 +128,15 @@ def run(args: argparse.Namespace) -> int:
                     html=args.html,
                     waves=waves,
                     window=options.window,
+                    explain=args.explain_cycles,
                 )
                 _say_how_to_open(progress, written)
     console = result_console(args.json)
     print_outcomes(console, outcomes)
     for outcome in outcomes if args.split else ():
         print_split(console, outcome)
+    for outcome in outcomes:
+        print_explanation(console, outcome)
     if args.json:
         write_json(args.json, outcomes)
     return _exit_status(outcomes, args.allow_unchecked)

@@ -6,6 +6,7 @@ order, and of every user the rows are known.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -41,24 +42,29 @@ def find_bursts(
     program: Program,
     instructions: Sequence[Instruction],
     stages: Sequence[Stage | None],
+    started: Sequence[int],
     events: np.ndarray,
 ) -> list[Burst]:
-    """All bursts of a run, reads first, each in the order in which they were asked for."""
+    """All bursts of a run, reads first, each in the order in which they were asked for.
+
+    `started` is when each instruction started: before that it asks for nothing.
+    """
 
     def user(stage: Stage) -> "_User":
         own = (n for n, each in enumerate(stages) if each == stage)
-        return _User((*row, n) for n in own for row in _rows(program, instructions[n]))
+        rows = (_Row(*row, n, started[n]) for n in own for row in _rows(program, instructions[n]))
+        return _User(rows, program.config.beat_bytes)
 
     first = program.registers.insn
-    code = _User([(first, first + INSTRUCTION_BYTES * len(instructions), FETCH)])
+    beat = program.config.beat_bytes
+    code = _User([_Row(first, first + INSTRUCTION_BYTES * len(instructions), FETCH, 0)], beat)
     readers = [user(Stage.COMPUTE), code, user(Stage.LOAD)]  # as the DMA prefers them
     writers = [user(Stage.STORE)]
-    beat = program.config.beat_bytes
-    reads = _channel(events, Kind.READ_BURST, readers, beat)
-    return [*reads, *_channel(events, Kind.WRITE_BURST, writers, beat)]
+    reads = _channel(events, Kind.READ_BURST, readers)
+    return [*reads, *_channel(events, Kind.WRITE_BURST, writers)]
 
 
-def _channel(events: np.ndarray, kind: Kind, users: list["_User"], beat: int) -> Iterator[Burst]:
+def _channel(events: np.ndarray, kind: Kind, users: list["_User"]) -> Iterator[Burst]:
     """The bursts of a direction: their data come in the order of their addresses."""
     write = kind == Kind.WRITE_BURST
     last = end_of(events)
@@ -67,31 +73,46 @@ def _channel(events: np.ndarray, kind: Kind, users: list["_User"], beat: int) ->
     counts = np.cumsum(asked["beats"], dtype=np.int64).tolist()
     for event, count in zip(asked.tolist(), counts, strict=True):
         cycle, _, beats, address = event
-        owners = (user.take(address, beats, beat) for user in users if user.expects(address, beat))
+        owners = (user.take(address, beats) for user in users if user.expects(address, cycle))
         begin, end = when(count - beats), min(when(count - 1) + 1, last)
         yield Burst(write, address, beats, cycle, begin, end, next(owners, UNKNOWN))
 
 
-class _User:
-    """One that asks for rows of DRAM, in order: (first byte, past the last, owner)."""
+class _Row(NamedTuple):
+    """Bytes of DRAM that somebody reads or writes: the first, past the last, who, and from when."""
 
-    def __init__(self, rows: Iterable[tuple[int, int, int]]):
+    begin: int
+    end: int
+    owner: int
+    since: int
+
+
+class _User:
+    """One that asks for rows of DRAM, in order."""
+
+    def __init__(self, rows: Iterable[_Row], beat: int):
         self._rows = iter(rows)
+        self._beat = beat
         self._advance()
 
     def _advance(self) -> None:
-        self._at, self._end, self._owner = next(self._rows, (-1, -1, UNKNOWN))
+        self._row = next(self._rows, None)
+        self._at = self._row.begin if self._row else 0
 
-    def expects(self, address: int, beat: int) -> bool:
-        return self._at >= 0 and address // beat == self._at // beat
+    def expects(self, address: int, cycle: int) -> bool:
+        if self._row is None or cycle < self._row.since:
+            return False
+        return address // self._beat == self._at // self._beat
 
-    def take(self, address: int, beats: int, beat: int) -> int:
+    def take(self, address: int, beats: int) -> int:
         """Go on behind a burst; whose it is."""
-        owner = self._owner
-        self._at = (address // beat + beats) * beat
-        if self._at >= self._end:
+        row = self._row
+        if row is None:
+            return UNKNOWN
+        self._at = (address // self._beat + beats) * self._beat
+        if self._at >= row.end:
             self._advance()
-        return owner
+        return row.owner
 
 
 def _rows(program: Program, instruction: Instruction) -> Iterator[tuple[int, int]]:

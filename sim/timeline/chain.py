@@ -7,6 +7,7 @@ the chain's pieces cover the run, each cycle once.
 
 from bisect import bisect_left
 from collections.abc import Callable
+from operator import attrgetter, itemgetter
 
 from vta.hw.isa import Stage
 from vta.hw.registers import StageState
@@ -27,7 +28,7 @@ class _Walk:
 
     def __init__(self, history: History):
         self.history = history
-        self.runs = {Stage[name.upper()]: history.runs[name].tolist() for name in GROUPS}
+        self.runs = {Stage[name.upper()]: history.runs[name] for name in GROUPS}
         self.pieces: list[Wait] = []
         self.at = history.end
         self.stage = Stage.COMPUTE
@@ -45,7 +46,7 @@ class _Walk:
             elif goes_on[0] in waiting:
                 # A circle: the last result of one of them is on its way to a token. It is the one
                 # that has waited for the shortest time.
-                last = max([*waiting.values(), wait], key=_begin)
+                last = max([*waiting.values(), wait], key=attrgetter("begin"))
                 self.stage = last.stage
                 self._piece(last, last.begin)
             else:
@@ -75,10 +76,10 @@ class _Walk:
             wait = wait_of(history, Stage.COMPUTE, begin, end, state)
             self._piece(wait, max(last, 0))
 
-    def _run_at(self, stage: Stage, cycle: int) -> list[int]:
+    def _run_at(self, stage: Stage, cycle: int) -> tuple[int, int, int]:
         """The run of states that holds the cycle before `cycle`."""
         runs = self.runs[stage]
-        return runs[max(bisect_left(runs, cycle, key=lambda run: run[0]) - 1, 0)]
+        return runs[max(bisect_left(runs, cycle, key=itemgetter(0)) - 1, 0)]
 
     def _own(self, wait: Wait, begin: int) -> None:
         """The stage's own cycles, cut where an instruction retires: each has its piece."""
@@ -117,7 +118,3 @@ class _Walk:
         )
         cycle = done(wait.cause)
         return stage, self.at if cycle == NEVER else min(self.at, cycle + 1)
-
-
-def _begin(wait: Wait) -> int:
-    return wait.begin

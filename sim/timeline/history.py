@@ -3,9 +3,11 @@
 Tokens of one counter are alike: the nth pop takes the nth push, both in program order.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import itemgetter
 
 import numpy as np
 
@@ -68,7 +70,7 @@ class History:
     order
         the instructions of each stage, in order.
     runs
-        what fetch and each stage did: `state_runs`.
+        what fetch and each stage did: (begin, end, StageState), in order, over the whole run.
     """
 
     program: Program
@@ -79,7 +81,11 @@ class History:
         self.end = end_of(self.events)
         self.instructions: list[Instruction] = self.program.instructions()
         self.stages = [stage_of(instruction) for instruction in self.instructions]
-        self.runs = {group: state_runs(self.events, group) for group in GROUPS}
+        self.runs: dict[str, list[tuple[int, int, int]]] = {
+            group: [(begin, end, state) for begin, end, state in runs.tolist()]
+            for group in GROUPS
+            for runs in [state_runs(self.events, group)]
+        }
         self.dispatched = self._dispatches()
         self.started = self._cycles(Kind.START)
         self.retired = self._cycles(Kind.RETIRE)
@@ -100,7 +106,7 @@ class History:
         """Fetch is busy where it dispatches an instruction, in program order."""
         busy = [
             cycle
-            for begin, end, state in self.runs["fetch"].tolist()
+            for begin, end, state in self.runs["fetch"]
             if state == StageState.BUSY
             for cycle in range(begin, end)
         ]
@@ -125,7 +131,7 @@ class History:
     @cached_property
     def bursts(self) -> list[Burst]:
         """The bursts of the bus, with the instructions that they are for."""
-        return find_bursts(self.program, self.instructions, self.stages, self.events)
+        return find_bursts(self.program, self.instructions, self.stages, self.started, self.events)
 
     @cached_property
     def _starts(self) -> dict[Stage, list[int]]:
@@ -146,6 +152,16 @@ class History:
     def _at(self, stage: Stage, position: int) -> int | None:
         order = self.order[stage]
         return order[position] if position < len(order) else None
+
+    def runs_between(self, stage: Stage, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """The runs of a stage's states from one cycle to another, cut to them."""
+        runs = self.runs[stage.name.lower()]
+        for n in range(max(bisect_right(runs, begin, key=itemgetter(0)) - 1, 0), len(runs)):
+            first, last, state = runs[n]
+            if first >= end:
+                return
+            if min(last, end) > max(first, begin):
+                yield max(first, begin), min(last, end), state
 
     def pushed(self, token: Token) -> int:
         """The cycle of a push: `NEVER`, or at the latest the one before it was popped."""

@@ -142,7 +142,7 @@ def _wait_args(
 def _states(history: History, stage: Stage) -> list[dict[str, Any]]:
     track, group = GROUP_TRACKS[stage], stage.name.lower()
     events = _track(track, f"{group} states")
-    for begin, end, state in history.runs[group].tolist():
+    for begin, end, state in history.runs[group]:
         if state != StageState.IDLE:
             wait = wait_of(history, stage, begin, end, state)
             args = _wait_args(history, wait.index, wait.cause, wait.text)

@@ -9,7 +9,7 @@ from vta.sim.timeline.events import STAGES
 from vta.sim.timeline.history import CHANNELS, NEVER, History, channel_name
 from vta.sw.rules import loop_is_empty
 
-__all__ = ["Series", "all_series", "gemm_uops"]
+__all__ = ["Series", "all_series", "gemm_uops", "multiplying"]
 
 Series = list[tuple[int, float]]
 POINTS = 2000  # about, of what is a share of the cycles: windows of a width to suit
@@ -32,7 +32,7 @@ def all_series(history: History) -> dict[str, Series]:
     for name, write in (("read", False), ("write", True)):
         runs = beat_runs(history.events, write=write)
         found[f"{name} beats a cycle"] = _share(runs, history.end)
-    found["MAC use"] = _share(_multiplying(history), history.end)
+    found["MAC use"] = _share(multiplying(history), history.end)
     return found
 
 
@@ -75,14 +75,12 @@ def _share(runs: np.ndarray, end: int) -> Series:
     return [(int(edges[n]), float(values[n])) for n in kept if edges[n] < end]
 
 
-def _multiplying(history: History) -> np.ndarray:
+def multiplying(history: History) -> np.ndarray:
     """Cycles from and to which GEMM uops ran: the first cycles in which compute was busy with
     none before it, as many as each instruction has uops.
     """
     runs = [
-        (begin, end)
-        for begin, end, state in history.runs["compute"].tolist()
-        if state == StageState.BUSY
+        (begin, end) for begin, end, state in history.runs["compute"] if state == StageState.BUSY
     ]
     found, run, at = [], 0, 0
     for index in history.order[STAGES[1]]:

@@ -3,12 +3,12 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from vta.hw.isa import Stage
+from vta.hw.isa import Load, Stage
 from vta.hw.registers import STAGE_STATES, StageState
 from vta.sim.timeline.bursts import FETCH, UNKNOWN
 from vta.sim.timeline.history import NEVER, History
 
-__all__ = ["WORK", "Wait", "bus_words", "state_name", "wait_of"]
+__all__ = ["WORK", "Wait", "bus_beats", "bus_words", "state_name", "wait_of", "waits_for_load"]
 
 WORK = (StageState.BUSY, StageState.BUSY_ALU)
 NEIGHBOUR = {  # state: towards which neighbour, and whether it waits for a token or for room
@@ -64,11 +64,21 @@ def _own(
     history: History, stage: Stage, index: int | None, begin: int, end: int, state: StageState
 ) -> str:
     """Of states that no other stage is the cause of."""
+    if state == StageState.WAIT_BUS and stage == Stage.STORE:
+        return "waits for the bus to take its data, or for the response to them"
     if state == StageState.WAIT_BUS:
         return f"waits for the bus, which {bus_words(history, begin, end)}"
+    if state == StageState.WAIT_HAZARD and waits_for_load(history, index):
+        words = bus_words(history, begin, end)
+        return f"the uops behind it wait for what it loads; the bus {words}"
     if state == StageState.WAIT_HAZARD:
         return "waits for the result of an instruction before it"
     return STAGE_STATES[stage.name.lower()][state][1] if index is not None else "at work"
+
+
+def waits_for_load(history: History, index: int | None) -> bool:
+    """Whether the oldest instruction of a stage in a hazard is a LOAD: its data are waited for."""
+    return index is not None and isinstance(history.instructions[index], Load)
 
 
 def _neighbour(history: History, stage: Stage, end: int, state: StageState):
@@ -120,13 +130,19 @@ def _fetch(history: History, begin: int, end: int, state: StageState):
     return index, cause, text
 
 
-def bus_words(history: History, begin: int, end: int) -> str:
-    """What the read bus carried in the cycles from `begin` to `end`, as the end of a sentence."""
+def bus_beats(history: History, begin: int, end: int) -> Counter[int]:
+    """The beats that were read in the cycles from `begin` to `end`, by owner, the most first."""
     beats: Counter[int] = Counter()
     for burst in history.reads_between(begin, end):
         span = min(burst.end, end) - max(burst.begin, begin)
         share = span / max(burst.end - burst.begin, 1)
         beats[burst.owner] += max(1, round(share * burst.beats))
+    return Counter(dict(beats.most_common()))
+
+
+def bus_words(history: History, begin: int, end: int) -> str:
+    """What the read bus carried in the cycles from `begin` to `end`, as the end of a sentence."""
+    beats = bus_beats(history, begin, end)
     if not beats:
         return "brought nothing (its latency)"
     most = [f"{count} for {_owner(history, who)}" for who, count in beats.most_common(OWNERS_SHOWN)]

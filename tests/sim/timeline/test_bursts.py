@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.sim.timeline.runs import history_of
+from tests.sim.timeline.runs import history_of, pipeline
 from vta.hw.config import Config
 from vta.hw.isa import Store
 from vta.sim.device import RtlDevice
@@ -55,6 +55,14 @@ def test_bursts_hold_the_rows_of_their_owners(device: RtlDevice, name: str) -> N
 def test_stalls_change_no_owner(device: RtlDevice, seed: int) -> None:
     options = RunOptions(stall_seed=seed, stall_rate=0.4, latency=3)
     _check(history_of(device, random_program(7, Config()), options))
+
+
+def test_who_has_not_started_asks_for_nothing(device: RtlDevice) -> None:
+    """The LOAD ACC of this program reads its own code: first fetch does."""
+    history = history_of(device, pipeline())
+    owners = [burst.owner for burst in history.bursts if not burst.write]
+    assert owners.index(FETCH) == 0 and owners.count(1) == 1
+    _check(history)
 
 
 def test_beats_are_those_that_the_memory_saw(device: RtlDevice) -> None:

@@ -21,7 +21,7 @@ from vta.sw.test_programs import CORNERS, random_program
 
 
 def _waits(history: History, stage: Stage, state: StageState) -> list:
-    runs = history.runs[stage.name.lower()].tolist()
+    runs = history.runs[stage.name.lower()]
     return [wait_of(history, stage, *run) for run in runs if run[2] == state]
 
 

@@ -66,4 +66,4 @@ def test_every_run_has_its_events(device: RtlDevice, ending: str) -> None:
     assert np.count_nonzero(history.events["kind"] == Kind.END) == 1
     assert (np.diff(history.events["cycle"]) >= 0).all()
     assert history.end == ENDINGS[ending][1] or history.end > 30
-    assert history.runs["load"][0, 2] == StageState.IDLE
+    assert history.runs["load"][0][2] == StageState.IDLE
