@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
 from vta.hw.config import Config
-from vta.sw.layout import pack, packed_shape, unpack
+from vta.sw.layout import pack, unpack
 from vta.sw.models.digits_network import (
     CONVOLUTIONS,
     DENSE,
@@ -80,7 +80,7 @@ class LayerRun:
     def output(self) -> np.ndarray:
         """The bytes of the layer's result in DRAM, int8."""
         segment = self.program.segments["out"]
-        first = segment.addr - self.program.memory_base
+        first = segment.start - self.program.memory_base
         return self.result.memory[first : first + segment.nbytes].view(np.int8)
 
 
@@ -135,14 +135,13 @@ def _program(
     kernel: Kernel, entry: QuantizedLayer, data: np.ndarray, golden: np.ndarray
 ) -> Program:
     """The layer's program: `data` as it lies in DRAM, `golden` NumPy's result."""
-    spec = kernel.tensors["data"].spec
-    data = data.reshape(packed_shape(spec.shape, spec.layout))
+    data = data.reshape(kernel.tensors["data"].packed_shape)
     weight = entry.weight
     if entry.layer is DENSE:
         weight = dense_order(weight, kernel.config.block)
-    out = kernel.tensors["out"].spec
+    out = kernel.tensors["out"]
     inputs = {"data": data, "weight": weight, "bias": entry.bias}
-    return kernel.compiled.program(inputs, {"out": pack(golden, out.layout)})
+    return kernel.compiled.bind(inputs, {"out": pack(golden, out.layout)})
 
 
 # Running ------------------------------------------------------------------------------------------
@@ -194,13 +193,13 @@ def _classify_group(
     """Logits of one group: every layer's program, each fed with the one before's output bytes."""
     group = kernels(config, len(images))
     golden = golden_activations(images)
-    data = pack(quantized_images(images), group[0].tensors["data"].spec.layout)
+    data = pack(quantized_images(images), group[0].tensors["data"].layout)
     for kernel, entry, expected in zip(group, quantized_layers(), golden, strict=True):
         run = _run_layer(device, _program(kernel, entry, data, expected), entry, images, report)
         data = run.output
         if on_layer is not None:
             on_layer(run)
-    logits = group[-1].tensors["out"].spec
+    logits = group[-1].tensors["out"]
     return unpack(data, logits.layout, logits.shape)
 
 

@@ -16,9 +16,9 @@ from tvm_ffi import structural_hash, structural_walk
 
 from vta.hw.config import Config
 from vta.sw.compiler.errors import CompileError
-from vta.sw.compiler.intrinsics import GEMM, RESET
-from vta.sw.compiler.lower import lower
-from vta.sw.compiler.walk import data_variable, is_access_pointer, walk
+from vta.sw.compiler.frontend.intrinsics import GEMM, RESET
+from vta.sw.compiler.frontend.lower import lower
+from vta.sw.compiler.frontend.walk import data_variable, is_access_pointer, walk
 
 __all__ = ["check_descriptions"]
 

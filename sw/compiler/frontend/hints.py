@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable
 from difflib import get_close_matches
 
-from vta.sw.compiler.intrinsics import SCOPES
-from vta.sw.compiler.reasons import Reason
+from vta.sw.compiler.frontend.intrinsics import SCOPES
+from vta.sw.compiler.frontend.reasons import Reason
 
 __all__ = ["hint"]
 

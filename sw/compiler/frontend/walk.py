@@ -1,9 +1,9 @@
-"""Step 2: from flat TIR to a list of macro operations, in order of execution.
+"""From flat TIR to a list of macro operations, in order of execution.
 
 A maximal perfect loop nest round one statement is one macro operation (a :class:`Leaf`); every
 other loop is unrolled here, and so is one that the schedule marks (`unroll`). Each time an unrolled
-loop comes past an allocation, that buffer starts a new *instance*; `vta.sw.compiler.allocate`
-gives the instances SRAM slots in rotation, which is what double buffering is.
+loop comes past an allocation, that buffer starts a new *instance*; the instances take SRAM slots in
+turn, which is what double buffering is.
 """
 
 from dataclasses import dataclass, field
@@ -11,22 +11,34 @@ from typing import Any
 
 from tvm import tirx
 
+from vta.hw.config import Config
+from vta.hw.isa import MemoryType
 from vta.sw.compiler.errors import CompileError
-from vta.sw.compiler.expressions import conjuncts, constant, evaluate, likely_free
-from vta.sw.compiler.intrinsics import SCOPES
-from vta.sw.compiler.lower import Lowered
+from vta.sw.compiler.frontend.expressions import conjuncts, constant, evaluate, likely_free
+from vta.sw.compiler.frontend.intrinsics import SCOPES
+from vta.sw.compiler.frontend.lower import Lowered
+from vta.sw.compiler.ir import Buffer
 
 __all__ = [
+    "SCOPE_MEMORY",
     "SLOTS",
     "Allocation",
     "Leaf",
     "Step",
     "Walk",
     "data_variable",
+    "element_values",
     "is_access_pointer",
+    "scratchpad",
     "text",
     "walk",
 ]
+
+SCOPE_MEMORY = {
+    "local.inp": MemoryType.INP,
+    "local.wgt": MemoryType.WGT,
+    "local.acc": MemoryType.ACC,
+}
 
 SLOTS = "vta.slots"
 """Loop annotation: how many SRAM slots an allocation directly inside takes turns in (2)."""
@@ -75,16 +87,35 @@ class Step:
 class Walk:
     """What the walk found.
 
-    `aliases` maps every view of a buffer to the buffer itself; `allocations` is by buffer;
+    `names` gives parameters and allocations names of their own; `aliases` maps every view of a
+    buffer to the buffer itself; `allocations` is by buffer;
     `unrolled` says of each loop that is in no leaf's nest why it is not.
     """
 
     params: tuple[Any, ...]
     steps: list[Step] = field(default_factory=list)
+    names: dict[Any, str] = field(default_factory=dict)
     allocations: dict[Any, Allocation] = field(default_factory=dict)
     aliases: dict[Any, Any] = field(default_factory=dict)
     leaves: dict[Any, Leaf | None] = field(default_factory=dict)
     unrolled: dict[Any, str] = field(default_factory=dict)
+
+    def buffers(self, config: Config) -> dict[str, Buffer]:
+        """The allocations as buffers of the stream IR."""
+        found = {}
+        for allocation in self.allocations.values():
+            memory, size = scratchpad(allocation, config)
+            slots = min(allocation.slots, allocation.instances)
+            found[self.names[allocation.buffer]] = Buffer(memory, size, slots)
+        return found
+
+    def name(self, buffer: Any) -> None:
+        """Give `buffer` a name that no other has."""
+        taken, name, number = set(self.names.values()), str(buffer.name), 1
+        while name in taken:
+            number += 1
+            name = f"{buffer.name}_{number}"
+        self.names[buffer] = name
 
     def buffer(self, view: Any) -> Any:
         """The parameter or allocation behind a view."""
@@ -102,8 +133,21 @@ def walk(lowered: Lowered) -> Walk:
         for a statement, loop kind or storage scope that VTA has no equivalent for.
     """
     result = Walk(lowered.params)
+    for param in lowered.params:
+        result.name(param)
     _Walker(result).visit(lowered.body, (), {}, DEFAULT_SLOTS)
     return result
+
+
+def scratchpad(allocation: Allocation, config: Config) -> tuple[MemoryType, int]:
+    """The memory that a buffer is in, and its elements there."""
+    memory = SCOPE_MEMORY[allocation.scope]
+    return memory, allocation.elements(element_values(memory, config))
+
+
+def element_values(memory: MemoryType, config: Config) -> int:
+    """Values (int8 or int32) in an element of a memory."""
+    return config.block * (config.block if memory is MemoryType.WGT else config.batch)
 
 
 def text(stmt: Any) -> str:
@@ -213,6 +257,7 @@ class _Walker:
             size *= int(evaluate(extent, {}))
         allocation = Allocation(buffer, scope, size, slots)
         self.result.allocations[buffer] = allocation
+        self.result.name(buffer)
         return allocation
 
     def _leaf(self, stmt: Any, outer: tuple[Any, ...]) -> Leaf | None:

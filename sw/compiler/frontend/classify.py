@@ -1,4 +1,4 @@
-"""Step 3, first half: what a leaf is, and which tensors it accesses.
+"""What a leaf is, and which tensors it accesses.
 
 A copy from DRAM is a load, an expression over accumulators is ALU work (and a store, where it goes
 to DRAM), a call of a marker is GEMM or a reset. Anything else is an error that names the statement.
@@ -13,21 +13,24 @@ from tvm_ffi import structural_equal
 
 from vta.hw.config import Config
 from vta.hw.isa import MemoryType
-from vta.sw.compiler.alu import loads_of
 from vta.sw.compiler.errors import CompileError
-from vta.sw.compiler.expressions import Index, conjuncts, constant, dtype_of
-from vta.sw.compiler.intrinsics import GEMM, RESET
-from vta.sw.compiler.walk import Leaf, Walk, data_variable, is_access_pointer, text
+from vta.sw.compiler.frontend.expressions import Index, conjuncts, constant, dtype_of
+from vta.sw.compiler.frontend.intrinsics import GEMM, RESET
+from vta.sw.compiler.frontend.values import loads_in, value_of
+from vta.sw.compiler.frontend.walk import (
+    SCOPE_MEMORY,
+    Leaf,
+    Walk,
+    data_variable,
+    element_values,
+    is_access_pointer,
+    text,
+)
+from vta.sw.compiler.values import Value
 
-__all__ = ["SCOPE_MEMORY", "LeafAccess", "Operand"]
+__all__ = ["Operand", "Pattern", "classify"]
 
 MARKER_OPERANDS = {GEMM: ("local.acc", "local.inp", "local.wgt"), RESET: ("local.acc",)}
-
-SCOPE_MEMORY = {
-    "local.inp": MemoryType.INP,
-    "local.wgt": MemoryType.WGT,
-    "local.acc": MemoryType.ACC,
-}
 
 
 @dataclass(frozen=True)
@@ -41,33 +44,52 @@ class Operand:
     in_dram: bool
 
 
-class LeafAccess:
-    """A leaf, classified.
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """What a leaf is to VTA, and what it accesses.
 
     Members
     -------
-    kind: "load", "zero" (a load of nothing but padding), "store" (of an expression over ACC), "alu"
-        (the same, staying in ACC), "gemm" or "reset".
-    operands: what it accesses, the destination first.
-    expression, places: of "store" and "alu": the value, and the operand that each of its loads
-        is (`vta.sw.compiler.alu.loads_of` gives their order).
+    kind: as a `vta.sw.compiler.ir.Nest`'s.
+    operands: the destination first.
+    value: of "store" and "alu", over the operands.
     clip, mask: must be non-negative for the statement to run, and for a load to find data.
     """
 
+    leaf: Leaf
+    kind: str
+    operands: tuple[Operand, ...]
+    value: Value | None
+    clip: tuple[Index, ...]
+    mask: tuple[Index, ...]
+
+    def error(self, reason: str) -> CompileError:
+        """An error that begins with the statement."""
+        return CompileError(f"{text(self.leaf.statement)}: {reason}")
+
+
+def classify(leaf: Leaf, walk: Walk, config: Config) -> Pattern:
+    """What `leaf` is; raises CompileError where VTA has nothing for it."""
+    found = _Classifier(leaf, walk, config)
+    kind = found.classify()
+    clip = tuple(found.index(c) for c in leaf.conditions)
+    return Pattern(leaf, kind, tuple(found.operands), found.value, clip, tuple(found.mask))
+
+
+class _Classifier:
     def __init__(self, leaf: Leaf, walk: Walk, config: Config) -> None:
         self.leaf, self.walk, self.config = leaf, walk, config
         self.operands: list[Operand] = []
-        self.expression: Any = None
-        self.places: list[int] = []
-        self.clip = [self._index(c) for c in leaf.conditions]
+        self.value: Value | None = None
         self.mask: list[Index] = []
-        if isinstance(leaf.statement, tirx.Evaluate):
-            call: Any = leaf.statement.value
-            self.kind = self._marker(call)
-        else:
-            self.kind = self._store(leaf.statement)
 
-    def _index(self, expr: Any) -> Index:
+    def classify(self) -> str:
+        statement: Any = self.leaf.statement
+        if isinstance(statement, tirx.Evaluate):
+            return self._marker(statement.value)
+        return self._store(statement)
+
+    def index(self, expr: Any) -> Index:
         return Index(expr, self.leaf.outer, self.leaf.nest)
 
     def error(self, reason: str) -> CompileError:
@@ -122,9 +144,8 @@ class LeafAccess:
         memory = dram_type if allocation is None else SCOPE_MEMORY[allocation.scope]
         if memory is None:
             raise self.error(f"{view.name} is in DRAM, here it must be in an SRAM scope")
-        block = self.config.block
-        element = block * (block if memory is MemoryType.WGT else self.config.batch)
-        return Operand(buffer, memory, element, self._index(index), allocation is None)
+        element = element_values(memory, self.config)
+        return Operand(buffer, memory, element, self.index(index), allocation is None)
 
     def _store(self, store: Any) -> str:
         if len(store.indices) != 1:
@@ -177,7 +198,7 @@ class LeafAccess:
             return "zero"
         if source is None:
             raise self.error("only a copy from DRAM, padded with zeros or not, fills this scope")
-        self.mask = [self._index(c) for c in self._padding(value)]
+        self.mask = [self.index(c) for c in self._padding(value)]
         target = self._operand(store.buffer, store.indices[0])
         stored, held = str(source.source.dtype), str(store.buffer.dtype)
         memory = target.memory
@@ -202,24 +223,28 @@ class LeafAccess:
 
     def _expression(self, store: Any, value: Any) -> None:
         target = self._operand(store.buffer, store.indices[0], dram_type=MemoryType.OUT)
-        self.operands, self.expression = [target], value
+        self.operands = [target]
         known: list[tuple[Any, Any]] = [(target.buffer, store.indices[0])]
-        for load in loads_of(value):
+
+        def place(load: Any) -> int:
+            """The operand that `load` is; equal loads share one."""
             buffer = self.walk.buffer(load.source)
             operand = self._operand(load.source, load.indices[0])
-            if operand.memory is not MemoryType.ACC:
-                raise self.error(
-                    f"{load.source.name} is in local.{operand.memory.name.lower()}, which only "
-                    "GEMM reads: tensorize this block, or copy to local.acc what the ALU computes"
-                )
-            for place, (seen, index) in enumerate(known):
+            for number, (seen, index) in enumerate(known):
                 if seen.same_as(buffer) and structural_equal(index, load.indices[0]):
-                    self.places.append(place)
-                    break
-            else:
-                self.places.append(len(known))
-                known.append((buffer, load.indices[0]))
-                self.operands.append(operand)
+                    return number
+            known.append((buffer, load.indices[0]))
+            self.operands.append(operand)
+            return len(known) - 1
+
+        for load in loads_in(value):
+            memory = self._operand(load.source, load.indices[0]).memory
+            if memory is not MemoryType.ACC:
+                raise self.error(
+                    f"{load.source.name} is in local.{memory.name.lower()}, which only GEMM "
+                    "reads: tensorize this block, or copy to local.acc what the ALU computes"
+                )
+        self.value = value_of(value, place)
 
 
 def _is_if_then_else(value: Any) -> bool:

@@ -12,8 +12,8 @@ from tvm.s_tir import transform as s_transform
 from tvm.tirx import transform
 
 from vta.sw.compiler.errors import CompileError
-from vta.sw.compiler.hints import hint
-from vta.sw.compiler.reasons import reason
+from vta.sw.compiler.frontend.hints import hint
+from vta.sw.compiler.frontend.reasons import reason
 
 __all__ = ["Lowered", "lower", "single_function"]
 
@@ -36,6 +36,9 @@ class Lowered:
 
     params: tuple[Any, ...]
     body: Any
+
+    def __str__(self) -> str:
+        return f"{self.body}\n"
 
 
 def single_function(source: Any) -> tirx.PrimFunc:

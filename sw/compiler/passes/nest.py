@@ -11,39 +11,9 @@ from itertools import permutations
 
 import numpy as np
 
-__all__ = ["Dim", "LoopNest", "entries", "forward", "loop_dims", "merge", "plan"]
+from vta.sw.compiler.ir import Dim
 
-
-@dataclass(frozen=True)
-class Dim:
-    """One loop: its extent, and its stride in elements for each operand.
-
-    `valid` is the half-open range in which a load finds data; outside it the load pads zeros.
-    """
-
-    extent: int
-    strides: tuple[int, ...]
-    valid: tuple[int, int]
-
-    @classmethod
-    def of(cls, extent: int, *strides: int) -> "Dim":
-        """A dim without padding."""
-        return cls(extent, strides, (0, extent))
-
-    def part(self, start: int, stop: int) -> "Dim":
-        """Iterations start to stop - 1 (the base moves by start * stride)."""
-        valid = tuple(min(max(v, start), stop) - start for v in self.valid)
-        return Dim(stop - start, self.strides, (valid[0], valid[1]))
-
-    def backward(self) -> "Dim":
-        """The same iterations from the last to the first (the base moves to the last one)."""
-        valid = self.extent - self.valid[1], self.extent - self.valid[0]
-        return Dim(self.extent, tuple(-s for s in self.strides), valid)
-
-    @property
-    def whole(self) -> bool:
-        """Nothing of it is padding."""
-        return self.valid == (0, self.extent)
+__all__ = ["LoopNest", "forward", "loop_dims", "merge", "plan"]
 
 
 @dataclass(frozen=True)
@@ -58,16 +28,6 @@ class LoopNest:
     iter_in: int
     factors: tuple[tuple[int, int], ...]
     uops: np.ndarray
-
-
-def entries(dims: list[Dim], operand: int, base: int) -> np.ndarray:
-    """Sorted unique entries of `operand` that the nest touches."""
-    touched = np.array([base], np.int64)
-    for dim in dims:
-        if dim.strides[operand]:
-            steps = np.arange(dim.extent) * dim.strides[operand]
-            touched = (touched[:, None] + steps).ravel()
-    return np.unique(touched)
 
 
 def merge(dims: list[Dim]) -> list[Dim]:
@@ -90,7 +50,7 @@ def merge(dims: list[Dim]) -> list[Dim]:
 def forward(dims: list[Dim], base: tuple[int, ...]) -> tuple[list[Dim], tuple[int, ...]]:
     """The nest with every loop turned round whose first operand that moves moves backward.
 
-    The order of iterations is free by now (`vta.sw.compiler.instances` saw to it).
+    The order of iterations is free by now (`vta.sw.compiler.frontend.nests` saw to it).
     """
     turned = []
     for dim in dims:

@@ -11,7 +11,8 @@ from itertools import product
 
 from vta.hw.isa import Load, Store
 from vta.sw.compiler.errors import CompileError
-from vta.sw.compiler.nest import Dim, forward
+from vta.sw.compiler.ir import Dim
+from vta.sw.compiler.passes.nest import forward
 
 __all__ = ["Transfer", "loads", "stores"]
 
