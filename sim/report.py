@@ -37,6 +37,7 @@ class Outcome:
     `findings` are what the program was warned of before the run; `details` are further lines:
     where a mismatch is, or how stages wait. `events` are those of the run, where they were asked
     for (`vta.sim.timeline.EVENT`); `launched` is the simulator's cycle of the launch;
+    `marks` are cycles of the run by name, to be marked in waves, what to look at first the last;
     `explanation` says where the cycles went, where that was asked for.
     """
 
@@ -48,6 +49,7 @@ class Outcome:
     findings: list[Warning] = field(default_factory=list)
     events: np.ndarray | None = None
     launched: int | None = None
+    marks: dict[str, int] = field(default_factory=dict)
     explanation: Explanation | None = None
 
     @property

@@ -14,7 +14,9 @@ FROM_LOAD = {
 FROM_COMPUTE = {
     "gemm": "nothing here: compute works, and is the limit",
     "alu": "fewer ALU passes: instructions over the same entries that fold into one",
-    "wait_load_token": "see what compute waits for: loads",
+    "wait_load_token": "the loads before it: compute itself waits for them",
+    "wait_store_token": "the stores before it: compute itself waits for them, for room in ACC or "
+    "for what they bring to DRAM",
     "wait_bus": "fewer or larger LOADs of the compute stage, ahead of their tile",
     "wait_hazard": "another order of loops, so that no uop needs the result of the one before",
     "idle": "put the instruction earlier in the program: fetch came to it late",

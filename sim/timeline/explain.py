@@ -81,6 +81,8 @@ class Explanation:
     chain
         for fetch and each stage its cycles of the critical chain by state; all of them sum to the
         run's cycles.
+    layers
+        for each layer, where sources name them, its cycles of the chain.
     critical
         the stage with most of the chain.
     costs
@@ -91,6 +93,7 @@ class Explanation:
     stages: dict[str, dict[str, int]]
     meanwhile: dict[str, dict[str, dict[str, int]]]
     chain: dict[str, dict[str, int]]
+    layers: dict[str, int]
     critical: str
     costs: list[Cost] = field(default_factory=list)
 
@@ -102,7 +105,10 @@ class Explanation:
 def explain_cycles(history: History, shown: int = SHOWN) -> Explanation:
     """The explanation of a run, whatever its end, with its `shown` costliest instructions."""
     chain: dict[str, Counter[str]] = {group: Counter() for group in GROUPS}
+    layers: Counter[str] = Counter()
     for piece in critical_chain(history):
+        if piece.index is not None and (layer := history.layer(piece.index)):
+            layers[layer] += piece.end - piece.begin
         name = state_name(piece.stage, piece.state)
         chain[piece.stage.name.lower()][name] += piece.end - piece.begin
     of_stages = {stage.name.lower(): sum(chain[stage.name.lower()].values()) for stage in STAGES}
@@ -113,6 +119,7 @@ def explain_cycles(history: History, shown: int = SHOWN) -> Explanation:
         stages=stages,
         meanwhile=meanwhile,
         chain={group: dict(counts.most_common()) for group, counts in chain.items() if counts},
+        layers=dict(layers),
         critical=critical,
         costs=_costs(history, Stage[critical.upper()])[:shown],
     )

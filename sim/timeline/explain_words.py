@@ -19,6 +19,8 @@ def explanation_lines(program: Program, explanation: Explanation) -> list[str]:
     for group, states in explanation.chain.items():
         total = sum(states.values())
         lines.append(f"  {group:8} {total} ({total / cycles:.1%}): {_counts(states)}")
+    if explanation.layers:
+        lines.append(f"  by layer: {_counts(explanation.layers)}")
     lines.append("each stage's cycles by cause, in brackets what the stage did that it waited for:")
     for group, states in explanation.stages.items():
         lines.append(f"  {group:8} {', '.join(_states(explanation, group, states))}")

@@ -218,14 +218,20 @@ class History:
         sources = self.program.source_map
         return sources[index] if index < len(sources) else {}
 
+    def layer(self, index: int) -> str:
+        """The node of a network, or the layer, that an instruction comes from; "" if unknown."""
+        source = self.source(index)
+        return str(source.get("node", source.get("layer", "")))
+
     def layers(self) -> list[tuple[str, int, int]]:
-        """(layer, begin, end) in cycles, from the first start to the last end of its instructions,
-        in the order in which they begin; empty where no source names a layer.
+        """(layer, begin, end) in cycles, in the order in which they begin; empty where no source
+        names one. From the first start to the last end of what is not in the load stage, which
+        fetches weights of later layers long before them.
         """
         spans: dict[str, tuple[int, int]] = {}
         for index, (start, end) in enumerate(zip(self.started, self.retired, strict=True)):
-            layer = self.source(index).get("layer")
-            if layer is not None and start != NEVER:
-                begin, last = spans.get(str(layer), (start, start))
-                spans[str(layer)] = (min(begin, start), max(last, min(end, self.end)))
-        return sorted(((n, *span) for n, span in spans.items()), key=lambda row: row[1])
+            layer = self.layer(index)
+            if layer and start != NEVER and self.stages[index] != Stage.LOAD:
+                begin, last = spans.get(layer, (start, start))
+                spans[layer] = (min(begin, start), max(last, min(end, self.end), start + 1))
+        return sorted(((n, *span) for n, span in spans.items()), key=itemgetter(1))

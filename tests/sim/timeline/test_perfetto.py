@@ -10,6 +10,7 @@ import pytest
 
 from tests.sim.timeline.runs import ENDINGS, events_of, history_of, run_to
 from tests.sim.timeline.trace_rules import check_trace, slices_of
+from tests.sw.compiler.random_networks import random_inputs, random_network
 from vta.hw.config import Config
 from vta.hw.isa import Stage
 from vta.hw.registers import StageState
@@ -17,6 +18,7 @@ from vta.sim.device import RtlDevice
 from vta.sim.options import RunOptions
 from vta.sim.timeline import History, write_timeline
 from vta.sim.timeline.events import Kind
+from vta.sim.timeline.explain import explain_cycles
 from vta.sim.timeline.perfetto import lanes
 from vta.sw.program import Program
 from vta.sw.test_programs import CORNERS, random_program
@@ -111,8 +113,22 @@ def test_the_layers_of_a_network_have_a_track(device: RtlDevice, tmp_path: Path)
     layers = slices_of(_trace(tmp_path / "trace.json", history), "layers")
     assert [layer["name"] for layer in layers] == ["a", "b"]
     spans = {name: (begin, end) for name, begin, end in history.layers()}
-    assert spans["a"][0] == min(history.started[: count // 2])
-    assert spans["b"][1] == max(history.retired[count // 2 :])
+    later = [n for n, stage in enumerate(history.stages) if stage != Stage.LOAD]
+    assert spans["a"][0] == min(history.started[n] for n in later if n < count // 2)
+    assert spans["b"][1] == max(history.retired[n] for n in later if n >= count // 2)
+
+
+def test_the_nodes_of_a_linked_network_have_a_track(device: RtlDevice, tmp_path: Path) -> None:
+    network = random_network(5000, Config())
+    history = history_of(device, network.program(random_inputs(network, 5000)))
+    assert history.ending.name == "finish"
+    layers = slices_of(_trace(tmp_path / "trace.json", history), "layers")
+    assert [layer["name"] for layer in layers] == [node.name for node in network.nodes]
+    assert len(layers) > 1
+    explanation = explain_cycles(history)
+    assert set(explanation.layers) == {layer["name"] for layer in layers}
+    assert 0.9 * history.end < sum(explanation.layers.values()) <= history.end
+    assert any(cost.source.get("node") for cost in explanation.costs)
 
 
 def test_lanes() -> None:
