@@ -11,6 +11,8 @@ __all__ = ["FILE_NAME", "INSTRUCTION_NAMES", "decoder", "named_only"]
 FILE_NAME = "decoder.svh"
 STAGES = ("load", "compute", "store")  # in the order of the wrapper's strobes
 UNNAMED = re.compile(r"^ *(?:input|output|wire|reg)\b[^;=]*\\[^\s;]*[$\[][^;]*;", re.MULTILINE)
+UNIT = re.compile(r"^( *\\vta\S* +\\[^\s$]+)\$(\d+ +\()", re.MULTILINE)
+"""A unit that is called like a signal beside it."""
 NONE, ILLEGAL = "NONE", "ILLEGAL"
 INSTRUCTION_NAMES = (
     NONE,
@@ -107,8 +109,10 @@ def named_only(verilog: str) -> str:
     """The core's Verilog with waves only of what has a name of its own.
 
     Amaranth calls a port's wires in the module above, and what has no name, `name$1`, and the bits
-    of a register whose fields are written apart `name[1]`: all of them are there a second time.
+    of a register whose fields are written apart `name[1]`: all of them are there a second time. A
+    unit that is called `name$1` becomes `name_1`.
     """
+    verilog = UNIT.sub(r"\1_\2", verilog)
     return UNNAMED.sub(r"/*verilator tracing_off*/ \g<0> /*verilator tracing_on*/", verilog)
 
 

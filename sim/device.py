@@ -19,7 +19,7 @@ from vta.sim.monitors import Wake
 from vta.sim.options import RunOptions, messages
 from vta.sim.poison import poison_program
 from vta.sim.process import SimulationError, SimulatorProcess
-from vta.sim.timeline.events import read_events
+from vta.sim.timeline.events import ends, read_events
 from vta.sw.program import MAX_CYCLES, BundleError, DeviceError, Program, Result
 
 __all__ = ["Hang", "ProtocolViolation", "RtlDevice", "RtlResult"]
@@ -230,6 +230,8 @@ class RtlDevice:
             error.events, error.launched = recorded, reply["launched"]
             raise
         result.events, result.launched = recorded, reply["launched"]
+        if recorded is not None:
+            result.ends = ends(recorded, program.registers.insn_count)
         return result
 
     def _result(

@@ -8,7 +8,17 @@ import numpy as np
 from vta.hw.isa import Stage
 from vta.hw.registers import StageState
 
-__all__ = ["EVENT", "GROUPS", "STAGES", "Kind", "end_of", "intervals", "read_events", "state_runs"]
+__all__ = [
+    "EVENT",
+    "GROUPS",
+    "STAGES",
+    "Kind",
+    "end_of",
+    "ends",
+    "intervals",
+    "read_events",
+    "state_runs",
+]
 
 EVENT = np.dtype([("cycle", "<i8"), ("kind", "<u2"), ("beats", "<u2"), ("value", "<u4")])
 """An event, as monitor.cpp writes it; `Kind` says what `beats` and `value` are."""
@@ -58,6 +68,15 @@ def intervals(events: np.ndarray, stage: Stage) -> np.ndarray:
     ends = {int(e["value"]): int(e["cycle"]) for e in retired}
     rows = [(int(e["value"]), int(e["cycle"]), ends.get(int(e["value"]), -1)) for e in starts]
     return np.array(rows, np.int64).reshape(-1, 3)
+
+
+def ends(events: np.ndarray, count: int) -> np.ndarray:
+    """The cycle at which each of `count` instructions retired: int64, -1 where it did not."""
+    found = np.full(count, -1, np.int64)
+    retired = events[np.isin(events["kind"], [Kind.RETIRE + stage for stage in STAGES])]
+    retired = retired[retired["value"] < count]  # a wrong core may say anything
+    found[retired["value"]] = retired["cycle"]
+    return found
 
 
 def state_runs(events: np.ndarray, group: str) -> np.ndarray:

@@ -156,7 +156,7 @@ def test_the_data_path_is_there_on_request(tmp_path: Path) -> None:
 
 
 def test_what_has_no_name_of_its_own() -> None:
-    """A port's second name, a nameless signal, a register's piece; a memory stays."""
+    """A port's second name and a register's piece go; a memory stays, a unit has another name."""
     state, memory = "  wire [3:0] state;", "  reg [7:0] memory [255:0];"
     text = [state, "  output \\done$186 ;", "  reg \\kept_reg[5]  = 1'h0;", memory]
     lines = named_only("\n".join(text)).splitlines()
@@ -164,3 +164,5 @@ def test_what_has_no_name_of_its_own() -> None:
     for line in lines[1:3]:
         assert line.startswith("/*verilator tracing_off*/ ")
         assert line.endswith(" /*verilator tracing_on*/")
+    unit = "  \\vta.engine.inp$461  \\inp$461  ("
+    assert named_only(unit) == "  \\vta.engine.inp$461  \\inp_461  ("

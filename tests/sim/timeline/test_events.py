@@ -12,7 +12,7 @@ from vta.hw.registers import STAGE_STATES, StageState
 from vta.sim.device import RtlDevice
 from vta.sim.options import RunOptions
 from vta.sim.timeline import intervals, read_events
-from vta.sim.timeline.events import Kind, end_of, state_runs
+from vta.sim.timeline.events import Kind, end_of, ends, state_runs
 from vta.sw.test_programs import random_program
 
 LOAD, COMPUTE = int(Stage.LOAD), int(Stage.COMPUTE)
@@ -39,6 +39,12 @@ def test_an_instruction_that_did_not_retire() -> None:
     events = events_of((5, COMPUTE, 3), (7, COMPUTE, 4), (9, COMPUTE + 3, 3))
     np.testing.assert_array_equal(intervals(events, Stage.COMPUTE), [[3, 5, 9], [4, 7, -1]])
     assert intervals(events, Stage.STORE).shape == (0, 3)
+
+
+def test_ends_of_all_instructions() -> None:
+    """Of one that the program does not have (a wrong core) nothing is said."""
+    events = events_of((5, Kind.RETIRE + LOAD, 2), (9, Kind.RETIRE + COMPUTE, 0), (9, 3, 77))
+    np.testing.assert_array_equal(ends(events, 3), [9, -1, 5])
 
 
 def test_runs_of_states_cover_the_run() -> None:
