@@ -244,6 +244,7 @@ def test_no_timeline_where_there_are_no_events(
                 (("asm", ROOT / "pyproject.toml"), "--output"),
                 (("disasm", STREAM), "--output"),
                 (("compile", "matmul"), "--output"),
+                (("compile", "matmul"), "--json"),
                 (("import", ROOT / "sim"), "--output"),
                 (("verilog",), "--output"),
                 (("synth",), "--json"),
