@@ -61,7 +61,7 @@ class Conv2d(Product):
         kernel = f"{self.kernel_height}x{self.kernel_width}"
         return (
             f"{data} -> {self.outputs} channels, {kernel}, stride {self.stride}, "
-            f"padding {self.padding}, {self.steps}"
+            f"padding {self.padding}, {self.words}"
         )
 
     @property

@@ -31,6 +31,9 @@ class GemmShape:
 
     A matrix product is one with a 1 x 1 kernel, height 1 and width = groups of rows. Where the
     kernel is 1 high (or wide), only the rows (or columns) that the stride hits are copied.
+
+    bias: elements of ACC that the epilogue's tensors have for each block of outputs.
+    alu: passes of the epilogue.
     """
 
     images: int
@@ -40,8 +43,8 @@ class GemmShape:
     width: int
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
-    bias: bool = False
-    alu: bool = True
+    bias: int = 0
+    alu: int = 1
     residual: bool = False
 
     @property
@@ -144,7 +147,7 @@ def _costs(shape: GemmShape, tiling: Tiling, config: Config, pitch: Tiling) -> _
         inputs=bursts * _beats(row * config.inp_bytes, config),
         weights=_beats(tiling.outputs * tiling.inputs * shape.taps * config.wgt_bytes, config),
         gemm=acc * tiling.inputs * shape.taps,
-        alu=acc if shape.alu else 0,
+        alu=acc * shape.alu,
         reset=-(-acc // config.zero_row) if dense else acc,
         residual=_beats(acc * config.inp_bytes, config) if shape.residual else 0,
         store=_beats(acc * config.out_bytes, config),
@@ -183,7 +186,7 @@ def _start(shape: GemmShape, tiling: Tiling, config: Config) -> int:
     repeats = 2 * (slots * counts.steps if tiling.keep else 2)
     in_uops = min(tiling.outputs, tiling.height, tiling.width)
     uops = min(repeats, counts.tiles * counts.steps) * in_uops * shape.taps * tiling.inputs
-    bias = shape.outputs * config.acc_bytes if shape.bias else 0
+    bias = shape.outputs * shape.bias * config.acc_bytes
     return LATENCY + _beats(min(uops, config.uop_depth) * 4, config) + _beats(bias, config)
 
 
@@ -208,7 +211,7 @@ def lower_bound(shape: GemmShape, tiling: Tiling, config: Config) -> int:
     fetch, steps = _fetch(shape, tiling, config), counts.tiles * counts.steps
     vectors, alone = shape.vectors, shape.alu and tiling.inputs * shape.taps <= 2
     compute = fetch + cost.inputs + cost.weights + steps * ISSUE
-    compute += shape.gemm + (vectors if alone else 0)
+    compute += shape.gemm + (vectors * shape.alu if alone else 0)
     reads = 0
     if vectors == counts.tiles * tiling.outputs * tiling.height * tiling.width:
         inputs = counts.planes if tiling.keep == "inputs" else counts.tiles
@@ -316,8 +319,8 @@ def demand(shape: GemmShape, config: Config, *, input_elements: int) -> dict[str
     """
     vectors = shape.vectors
     gemm = shape.gemm
-    alu = vectors if shape.alu else 0
-    bias = shape.outputs * config.acc_bytes if shape.bias else 0
+    alu = vectors * shape.alu
+    bias = shape.outputs * shape.bias * config.acc_bytes
     weights = shape.outputs * shape.inputs * shape.taps * config.wgt_bytes
     residual = vectors * config.inp_bytes + config.wgt_bytes if shape.residual else 0
     reads = _beats(input_elements * config.inp_bytes + weights + bias + residual, config)

@@ -7,10 +7,12 @@ becomes the padding fields of LOAD.
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from tvm import te, tirx
 
 from vta.hw.config import Config
-from vta.sw.operators.requantize import Epilogue
+from vta.sw.operators.border import Edge
+from vta.sw.operators.requantize import BORDER, Epilogue
 
 __all__ = ["Expression", "Geometry", "expression"]
 
@@ -50,6 +52,17 @@ class Geometry:
         return tuple(1 if taps == 1 else self.stride for taps in self.kernel)
 
     @property
+    def edges(self) -> tuple[Edge, ...]:
+        """Of the result, along each spatial axis."""
+        axes = zip(self.size, self.kernel, self.out, strict=True)
+        return tuple(
+            Edge.of(
+                size=size, starts=np.arange(out) * self.stride - self.padding, taps=np.arange(taps)
+            )
+            for size, taps, out in axes
+        )
+
+    @property
     def copied(self) -> tuple[int, ...]:
         """Of what is copied, the spatial axes."""
         sizes = zip(self.out, self.steps, self.kernel, strict=True)
@@ -73,12 +86,14 @@ class Expression:
     -------
     reductions: the block that adds up products, and that of the residual.
     inlined: the steps of the epilogue; `operands` are the tensors that they read.
+    staged: those of `BORDER`, which are blocks of their own, as they run over rectangles.
     spatial: axes between the channel blocks and the element.
     """
 
     function: Any
     residual: bool
     inlined: tuple[str, ...]
+    staged: tuple[str, ...]
     operands: tuple[str, ...]
     spatial: int
 
@@ -101,10 +116,11 @@ def expression(
         (geometry.outputs, geometry.inputs, *geometry.kernel, *square), "int8", "weight"
     )
     acc = value = _sums(geometry, _copy(geometry, data, names), weight, sizes, names)
-    operands: dict[str, Any] = {
-        name: te.placeholder((geometry.outputs, *element), "int32", name)
-        for name in epilogue.operands
-    }
+    classes = [edge.classes for edge in geometry.edges]
+    operands: dict[str, Any] = {}
+    for name in epilogue.operands:
+        places = classes if name == BORDER else []
+        operands[name] = te.placeholder((geometry.outputs, *places, *element), "int32", name)
     extra: list[Any] = []
     inlined: list[str] = []
     if residual:
@@ -113,9 +129,11 @@ def expression(
         extra, res = [added, identity], _residual(added, identity, names)
         value = te.compute(sizes, lambda *i: acc[i] + res[i], "sum", varargs_names=names)
         inlined.append("sum")
-    out, steps = epilogue.stages(value, operands, names)
+    out, steps = epilogue.stages(value, operands, names, geometry.edges)
     function = te.create_prim_func([data, weight, *operands.values(), *extra, out])
-    return Expression(function, residual, (*inlined, *steps), epilogue.operands, spatial)
+    return Expression(
+        function, residual, (*inlined, *steps), epilogue.staged, epilogue.operands, spatial
+    )
 
 
 def _copy(geometry: Geometry, data: Any, names: list[str]) -> Any:

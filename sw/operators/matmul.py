@@ -37,7 +37,7 @@ class Matmul(Product):
         return f"matmul_{self.rows}x{self.inner}x{self.columns}{added}"
 
     def describe(self, config: Config) -> str:
-        return f"({self.rows}, {self.inner}) x ({self.columns}, {self.inner})^T, {self.steps}"
+        return f"({self.rows}, {self.inner}) x ({self.columns}, {self.inner})^T, {self.words}"
 
     @property
     def depth(self) -> int:

@@ -16,16 +16,19 @@ import numpy as np
 
 from vta.hw.config import Config
 from vta.sw.operators.attribute import OperatorError, attribute
+from vta.sw.operators.border import Edge
 from vta.sw.operators.cost import GemmShape, Tiling, demand
 from vta.sw.operators.expression import Geometry, expression
 from vta.sw.operators.operator import Operator, Scheduled, named
-from vta.sw.operators.requantize import Epilogue, check_depth
+from vta.sw.operators.requantize import BORDER, Epilogue, check_depth
 from vta.sw.operators.space import Candidate
 from vta.sw.operators.tiled import tiled
 from vta.sw.operators.tiles import tilings
 from vta.sw.tensor import Tensor
 
 __all__ = ["Product"]
+
+NONE = (None, None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +41,23 @@ class Product(Operator):
     )
     low: int | None = attribute("clip from below (none: no clip, the low 8 bits count)", None)
     high: int | None = attribute("clip from above", None)
+    steps: str | None = attribute(
+        "instead of bias, shift, low and high: operations of the ALU (min, max, add, mul, shr), "
+        "each with a constant or the name of an int32 tensor that has a value for each output "
+        "channel, such as 'min high, max low, mul multiplier, add addend, shr 24'",
+        None,
+    )
     residual: bool = attribute("add an int8 tensor of the result's shape, before the bias", False)
     residual_shift: int = attribute("shift the residual left", 0, unit="bits", minimum=0, maximum=6)
 
     @abstractmethod
     def geometry(self, config: Config) -> Geometry:
         """The logical shapes."""
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """Of the result, along each spatial axis: the classes of the tensor `BORDER`."""
+        return self.geometry(Config()).edges
 
     @abstractmethod
     def sums(self, data: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -55,6 +69,8 @@ class Product(Operator):
 
     @cached_property
     def epilogue(self) -> Epilogue:
+        if self.steps is not None:
+            return Epilogue.parse(self.steps)
         return Epilogue.of(bias=self.bias, shift=self.shift, low=self.low, high=self.high)
 
     @property
@@ -63,7 +79,7 @@ class Product(Operator):
         """Products in a sum."""
 
     @property
-    def steps(self) -> str:
+    def words(self) -> str:
         """What happens to the sums, in words."""
         factor = f" * {1 << self.residual_shift}" if self.residual_shift else ""
         return f"residual{factor}, {self.epilogue}" if self.residual else str(self.epilogue)
@@ -75,6 +91,13 @@ class Product(Operator):
                 f"{self.name}: residual_shift is {self.residual_shift}, but there is no residual: "
                 "add residual=true"
             )
+        if self.steps is not None and (self.bias or self.shift or (self.low, self.high) != NONE):
+            raise OperatorError(
+                f"{self.name}: steps is {self.steps!r}; bias, shift, low and high are steps of "
+                "their own: leave them out"
+            )
+        if BORDER in self.epilogue.operands and not self.edges:
+            raise OperatorError(f"{self.name} has no padding: {BORDER} is no tensor of its steps")
         assert self.epilogue is not None  # its steps check their constants
 
     # Shapes -------------------------------------------------------------------------------------
@@ -92,8 +115,11 @@ class Product(Operator):
             width=plane[1],
             kernel=(kernel[0], kernel[1]),
             stride=(geometry.stride, geometry.stride),
-            bias=self.bias,
-            alu=bool(self.epilogue.steps),
+            bias=sum(
+                prod(edge.classes for edge in geometry.edges) if name == BORDER else 1
+                for name in self.epilogue.operands
+            ),
+            alu=self.epilogue.passes,
             residual=self.residual,
         )
 
@@ -128,6 +154,10 @@ class Product(Operator):
         }
         for name in self.epilogue.operands:
             channels = {"shape": (geometry.outputs,), "layout": vectors}
+            if name == BORDER:
+                classes = tuple(edge.classes for edge in geometry.edges)
+                shape, layout = (geometry.outputs, *classes), f"CHW{vectors[1:]}"
+                channels = {"shape": shape, "layout": layout}
             found[name] = {"role": "bias", **channels, **int32}
         if self.residual:
             found["residual"] = {"role": "input", **out, **int8}
@@ -147,7 +177,13 @@ class Product(Operator):
         if self.residual:
             acc = acc + (inputs["residual"].astype(np.int64) << self.residual_shift)
         channels = (-1, *(1 for _ in acc.shape[2:]))
-        operands = {name: inputs[name].reshape(channels) for name in self.epilogue.operands}
+        operands = {}
+        for name in self.epilogue.operands:
+            if name == BORDER:
+                rows, columns = (edge.places for edge in self.edges)
+                operands[name] = inputs[name][:, rows][:, :, columns]
+            else:
+                operands[name] = inputs[name].reshape(channels)
         return {"out": self.epilogue.golden(acc, operands)}
 
     def ranges(self) -> dict[str, tuple[int, int]]:

@@ -10,6 +10,7 @@ from vta.sw.compiler import SLOTS, register, tensorize
 from vta.sw.operators.cost import Tiling
 from vta.sw.operators.expression import Expression
 from vta.sw.operators.operator import Scheduled
+from vta.sw.operators.requantize import BORDER
 
 __all__ = ["tiled"]
 
@@ -30,11 +31,17 @@ def tiled(made: Expression, tiling: Tiling, tile: tuple[int, ...], config: Confi
     weight = sch.cache_read(acc, 1, "local.wgt")
     for copy in (inp, weight):
         sch.transform_layout(copy, ("write", 0), _by_step(tiling.inputs))
+    staged = [sch.get_sblock(name) for name in made.staged]
+    for block in staged:
+        sch.set_scope(block, 0, "local.acc")
+        sch.cache_read(block, BORDER, "local.acc")
     for name in made.operands:
-        sch.cache_read(out, name, "local.acc")
+        if name != BORDER:
+            sch.cache_read(out, name, "local.acc")
     planes, channels = _split(sch, out, tiling, tile)
     outer = [*planes, channels] if tiling.keep == "inputs" else [channels, *planes]
-    sch.compute_at(acc, outer[-1], preserve_unit_loops=True)
+    for block in (*reversed(staged), acc):
+        sch.compute_at(block, outer[-1], preserve_unit_loops=True)
     step = _steps(sch, acc, tiling.inputs, made.spatial)
     kept = {"inputs": (planes[-1], step), "weights": (step, channels)}
     for copy, loop in zip((inp, weight), kept.get(tiling.keep, (step, step)), strict=True):

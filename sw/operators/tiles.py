@@ -53,7 +53,7 @@ def needs(shape: GemmShape, tiling: Tiling) -> tuple[int, int, int]:
     acc = tiling.outputs * tiling.height * tiling.width * min(2, counts.tiles)
     if shape.residual:
         inp, wgt = (max(inp, acc), wgt) if steps == 1 else (inp + acc, wgt + 1)
-    return inp, wgt, acc + (shape.outputs if shape.bias else 0)
+    return inp, wgt, acc + shape.outputs * shape.bias
 
 
 def may_fit(shape: GemmShape, tiling: Tiling, config: Config) -> bool:

@@ -15,7 +15,7 @@ from tvm.sym import detect_linear_equation
 
 from vta.sw.compiler.errors import CompileError
 
-__all__ = ["Index", "conjuncts", "constant", "dtype_of", "evaluate", "likely_free"]
+__all__ = ["Index", "NotAffine", "conjuncts", "constant", "dtype_of", "evaluate", "likely_free"]
 
 _BINARY: dict[type, Callable[[Any, Any], Any]] = {
     tirx.Add: lambda a, b: a + b,
@@ -34,6 +34,10 @@ _BINARY: dict[type, Callable[[Any, Any], Any]] = {
     tirx.And: np.logical_and,
     tirx.Or: np.logical_or,
 }
+
+
+class NotAffine(CompileError):
+    """An index that strides do not give."""
 
 
 def constant(expr: Any) -> int | None:
@@ -160,13 +164,14 @@ class Index:
 
         Raises
         ------
-        CompileError
-            where `rest` is not affine over the nest: the strides do not give it back.
+        NotAffine
+            over the nest: the strides do not give it back.
         """
         origin = int(rest[(0,) * rest.ndim])
         found = []
         rebuilt = np.full((1,) * rest.ndim, origin, np.int64)
-        for n, steps in enumerate(self.grid.values()):
+        for n, extent in enumerate(rest.shape):
+            steps = np.arange(extent).reshape([-1 if m == n else 1 for m in range(rest.ndim)])
             probe = [0] * rest.ndim
             if rest.shape[n] == 1:
                 found.append(0)
@@ -175,7 +180,7 @@ class Index:
             found.append(int(rest[tuple(probe)]) - origin)
             rebuilt = rebuilt + found[-1] * steps
         if not np.array_equal(np.broadcast_to(rebuilt, rest.shape), rest):
-            raise CompileError(
+            raise NotAffine(
                 f"index {self.expr} is not affine over loops "
                 f"{', '.join(v.name for v in self.grid)}: split the loop where it jumps"
             )

@@ -17,12 +17,14 @@ from tvm import tirx
 
 from vta.sw.compiler.errors import CompileError
 from vta.sw.compiler.frontend.classify import Pattern
-from vta.sw.compiler.frontend.expressions import Index
+from vta.sw.compiler.frontend.expressions import Index, NotAffine
 from vta.sw.compiler.frontend.walk import Walk
 from vta.sw.compiler.ir import Dim, Nest
 from vta.sw.compiler.values import Value, renumbered
 
-__all__ = ["Execution", "Folder", "NotABox"]
+__all__ = ["Execution", "Folder", "Jumps", "NotABox"]
+
+MOST_PARTS = 4  # of a loop with an index that jumps, each an instruction of its own
 
 
 class NotABox(CompileError):
@@ -31,6 +33,37 @@ class NotABox(CompileError):
     def __init__(self, reason: str, loops: tuple[int, ...]) -> None:
         super().__init__(reason)
         self.loops = loops
+
+
+class Jumps(CompileError):
+    """An index is affine only over parts of a loop: its position and the parts' ends, or None."""
+
+    def __init__(self, reason: str, parts: tuple[int, list[tuple[int, int]]] | None) -> None:
+        super().__init__(reason)
+        self.parts = parts
+
+
+def _segments(
+    part: np.ndarray, box: list[tuple[int, int]]
+) -> tuple[int, list[tuple[int, int]]] | None:
+    """The first loop along which an index bends, and the half-open ranges where it does not.
+
+    None where that is none, or there are so many of them that most are short.
+    """
+    for n, (low, high) in enumerate(box):
+        if part.shape[n] <= 1:
+            continue
+        line = part[tuple(slice(None) if m == n else 0 for m in range(part.ndim))]
+        starts, steps = [0], np.diff(line)
+        for at in range(1, len(steps)):
+            if steps[at] != steps[at - 1] and at > starts[-1]:
+                starts.append(at + 1)
+        if len(starts) > 1:
+            ends = [*starts[1:], high - low]
+            if len(starts) > MOST_PARTS:
+                return None
+            return n, [(low + a, low + b) for a, b in zip(starts, ends, strict=True)]
+    return None
 
 
 @dataclass(frozen=True)
@@ -110,6 +143,18 @@ class Folder:
         except CompileError as error:
             raise self.pattern.error(str(error)) from error
 
+    def _in_box(
+        self, index: Index, rest: np.ndarray, box: list[tuple[int, int]]
+    ) -> tuple[int, tuple[int, ...]]:
+        """As `_strides`, where only the iterations in `box` have to be given back."""
+        ends = zip(box, rest.shape, strict=True)
+        part = rest[tuple(slice(*side) if size > 1 else slice(None) for side, size in ends)]
+        try:
+            origin, strides = index.strides(part)
+        except NotAffine as error:
+            raise Jumps(str(self.pattern.error(str(error))), _segments(part, box)) from error
+        return origin - sum(low * s for (low, _), s in zip(box, strides, strict=True)), strides
+
     def _check_inside(self, nest: Nest, offsets: list[int]) -> None:
         """Every entry of a scratchpad buffer that is touched belongs to it."""
         for n, operand in enumerate(self.pattern.operands):
@@ -142,7 +187,7 @@ class Folder:
         valid = self._box(conditions[clipped:], extents)
         origins, strides = [], []
         for operand, rest in zip(self.pattern.operands, rests, strict=True):
-            origin, stride = self._strides(operand.index, rest)
+            origin, stride = self._in_box(operand.index, rest, box)
             origins.append(origin)
             strides.append(stride)
         dims = []

@@ -5,7 +5,8 @@ steps one after the other, each over the whole nest. That is right where every i
 destination of its own, which no other one reads, and where iterations only accumulate
 (`vta.sw.compiler.values.accumulation`). Any other nest loses loops here, until it is right: they
 become outer loops, in the schedule's order. So does a nest whose guard lets no box of iterations
-through (``outer * 4 + inner < 6``): with `outer` unrolled it does.
+through (``outer * 4 + inner < 6``): with `outer` unrolled it does. An expression with an index that
+bends (``min(place, 1)``) becomes several, over the parts of a loop where it does not.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,7 @@ import numpy as np
 from vta.hw.config import Config
 from vta.sw.compiler.errors import CompileError
 from vta.sw.compiler.frontend.classify import Pattern, classify
-from vta.sw.compiler.frontend.fold import Folder, NotABox
+from vta.sw.compiler.frontend.fold import Folder, Jumps, NotABox
 from vta.sw.compiler.frontend.parameters import parameter_tensors
 from vta.sw.compiler.frontend.walk import Leaf, Step, Walk, text
 from vta.sw.compiler.ir import Nest, Operand, Operation, Source, Statement, Stream
@@ -78,6 +79,7 @@ class _Executions:
         self._folders: dict[Leaf, Folder] = {}
         self._statements: dict[Leaf, Statement] = {}
         self._cut: dict[tuple[Leaf, tuple[int, ...]], Leaf] = {}
+        self._guarded: dict[tuple[Leaf, int, int, int], Leaf] = {}
         self._repeats: dict[tuple[Folder, Value | None], tuple[int, ...]] = {}
 
     def named(self, step: Step) -> Iterator[Operation]:
@@ -108,6 +110,12 @@ class _Executions:
                 execution = folder.execution(step.env)
             except NotABox as nest:
                 loops = self._first_free(folder, nest)
+            except Jumps as jumps:
+                if jumps.parts is None or folder.pattern.kind not in ("alu", "store"):
+                    raise
+                for leaf in self._parts(step.leaf, *jumps.parts):
+                    yield from self.of(replace(step, leaf=leaf))
+                return
             else:
                 if execution.nest is not None:
                     yield self._operation(folder.pattern, step, execution.nest, execution.offsets)
@@ -139,6 +147,16 @@ class _Executions:
             nest = tuple(dim for n, dim in enumerate(leaf.nest) if n not in loops)
             self._cut[leaf, loops] = replace(leaf, nest=nest, outer=leaf.outer + outer)
         return self._cut[leaf, loops]
+
+    def _parts(self, leaf: Leaf, loop: int, parts: list[tuple[int, int]]) -> Iterator[Leaf]:
+        """`leaf` over parts of a loop, each by a guard."""
+        variable, _ = leaf.nest[loop]
+        for low, high in parts:
+            key = (leaf, loop, low, high)
+            if key not in self._guarded:
+                guard = (variable - low, high - 1 - variable)
+                self._guarded[key] = replace(leaf, conditions=(*leaf.conditions, *guard))
+            yield self._guarded[key]
 
     def _ordered_loops(self, folder: Folder, env: dict[Any, int]) -> tuple[int, ...]:
         """Positions of the loops to be unrolled; none where any order of the nest will do."""
