@@ -17,8 +17,8 @@ from vta.hw.config import Config
 from vta.sw.compiler import SLOTS
 from vta.sw.operators.attribute import OperatorError, attribute
 from vta.sw.operators.operator import Operator, Scheduled, named
-from vta.sw.operators.requantize import check_immediate
 from vta.sw.operators.space import Candidate
+from vta.sw.operators.steps import check_immediate
 from vta.sw.tensor import Tensor
 
 __all__ = ["ELEMENTWISE", "FUNCTIONS", "Elementwise", "Tile"]

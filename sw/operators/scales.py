@@ -6,9 +6,12 @@ up (the core's shifts round down, so half is added before). What the core comput
 
 - one power of two for all channels: ADD bias, SHR n, clip: exact;
 - powers of two: the same, with SHR by a tensor: exact;
+- scales that are much alike: ADD bias, [SHR n], clip to 16 bits, MUL multiplier, ADD addend, SHR n,
+  clip: three passes of the core;
 - any other: [SHR preshift], MIN high, MAX low, MUL multiplier, ADD addend, SHR n. It clips first,
-  so that what is multiplied is small and the sum fits int32. `Requantization.differences` counts
-  what is not the exact value.
+  so that what is multiplied is small and the sum fits int32: four passes, or five.
+
+`Requantization.differences` counts what is not the exact value.
 
 Padding stands for the data's zero point: what that adds to the sums at the border is a step before
 these (`vta.sw.operators.border`).
@@ -26,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from vta.sw.compiler.passes.alu import IMM
 from vta.sw.operators.attribute import OperatorError
 from vta.sw.operators.border import Edge, correction
 from vta.sw.operators.requantize import BORDER, Epilogue
@@ -35,9 +39,8 @@ __all__ = ["Channel", "Requantization", "Scale", "as_int8", "chosen", "requantiz
 INT8 = (-128, 127)
 INT32 = (-(1 << 31), (1 << 31) - 1)
 SHIFT = 24  # last shift, at most: -128 to 127 shifted left by it still fit int32
-ERROR = (
-    2.0**-6
-)  # of the result's unit: a larger one, by the multiplier's rounding, asks for a preshift
+DROPPED = 2.0**-6  # of the result's unit: dropped bits, at most; they change a quarter of it
+ERROR = 2.0**-6  # of the result's unit: more, by the multiplier's rounding, asks for a preshift
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,11 @@ class Channel:
     def addend(self, n: int) -> int:
         """The bias, the half and the zero point, before a shift by n."""
         return self.bias + (1 << n >> 1) + (self.zero << n)
+
+    @property
+    def centre(self) -> int:
+        """What brings results round 0 when it is added to accumulators: bias and zero point."""
+        return self.bias + round(self.zero / self.ratio)
 
     @property
     def window(self) -> tuple[int, int]:
@@ -219,6 +227,59 @@ def _steps(channels: tuple[Channel, ...], limits: tuple[int, int]) -> tuple[str,
     exponents = [channel.exponent for channel in live]
     if None not in exponents:
         return _powers_of_two(channels, clip)
+    return _three_passes(channels, live, clip) or _any(channels, live, clip)
+
+
+def _three_passes(
+    channels: tuple[Channel, ...], live: list[Channel], clip: str
+) -> tuple[str, dict[str, Any]] | None:
+    """The bias first, then bits dropped and a clip to what a multiplier can take, all alike.
+
+    None where the channels' scales are too different for that, or the bias is too large.
+    """
+    ends = []
+    for channel in live:  # a unit of the result further, as the multiplier is rounded
+        (first, last), unit = channel.window, ceil(1 / channel.ratio)
+        ends += [first + channel.centre - unit, last + channel.centre + unit]
+    drop = next(p for p in range(32) if all(end >> p in IMM for end in ends))
+    most = max(channel.ratio for channel in live)
+    if drop and float(most) * (1 << drop) > DROPPED:
+        return None
+    low, high = min(ends) >> drop, -(-max(ends) >> drop)
+    if low not in IMM or high not in IMM:
+        return None
+    widest = max(-low, high) + 1
+    shift = next(
+        (n for n in range(SHIFT, 0, -1) if widest * most * (1 << (drop + n)) + (2 << n) < 1 << 31),
+        0,
+    )
+    half = 1 << drop >> 1
+    for channel in live:
+        first, last = channel.window
+        rounding = (last - first) / (1 << drop) / 4 / 2.0**shift
+        sums = (channel.least + channel.centre + half, channel.most + channel.centre + half)
+        if rounding > ERROR or not all(INT32[0] <= end <= INT32[1] for end in sums):
+            return None
+        if not INT32[0] <= channel.centre + half <= INT32[1]:
+            return None
+    operands: dict[str, list[int]] = {"bias": [], "multiplier": [], "addend": []}
+    for channel in channels:
+        value = channel.constant
+        operands["bias"].append(0 if value is not None else channel.centre + half)
+        scaled = 0 if value is not None else round(channel.ratio * (1 << (drop + shift)))
+        rest = (channel.bias - channel.centre) * channel.ratio + channel.zero + Fraction(1, 2)
+        addend = floor(rest * (1 << shift)) if value is None else value << shift
+        operands["multiplier"].append(scaled)
+        operands["addend"].append(addend)
+    dropped = f"shr {drop}, " if drop else ""
+    steps = f"add bias, {dropped}max {low}, min {high}, mul multiplier, add addend"
+    return f"{steps}, shr {shift}, {clip}", operands
+
+
+def _any(
+    channels: tuple[Channel, ...], live: list[Channel], clip: str
+) -> tuple[str, dict[str, Any]]:
+    """Each channel's own clip, and its own preshift where it needs one."""
     most = max(channel.ratio for channel in live)
     shift = next(
         (n for n in range(SHIFT, -1, -1) if most <= 1 or (129 + most) * (1 << n) < 1 << 31), None

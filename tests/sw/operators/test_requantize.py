@@ -11,7 +11,8 @@ from tvm import te
 from vta.sw.operators import OperatorError
 from vta.sw.operators.inputs import CLIPPED, clipped_share
 from vta.sw.operators.reference import on_llvm
-from vta.sw.operators.requantize import Bias, Clip, Epilogue, Shift, Step
+from vta.sw.operators.requantize import Epilogue
+from vta.sw.operators.steps import Bias, Clip, Shift, Step
 
 INT32 = st.integers(-(1 << 31), (1 << 31) - 1)
 CLIPS = st.tuples(st.integers(-300, 20), st.integers(21, 300)).map(lambda ends: Clip(*ends))

@@ -135,6 +135,18 @@ def test_powers_of_two_are_exact(*, each: bool) -> None:
     assert Epilogue.parse(made.steps).passes == 1 + each
 
 
+@pytest.mark.parametrize(("spread", "passes"), [(1, 3), (4, 3), (40, 5)])
+def test_scales_that_are_alike_take_three_passes(spread: int, passes: int) -> None:
+    rng = np.random.default_rng(4)
+    weight = rng.integers(-127, 128, (16, 576)).astype(np.int8)
+    scales = 0.01 / rng.uniform(1, spread, 16)
+    made = requantization(data=Scale(0.1), weight_scale=scales, out=Scale(1.0), weight=weight)
+    assert Epilogue.parse(made.steps).passes == passes
+    off, most = made.differences(weight.astype(np.int64) @ rng.integers(-128, 128, (576, 300)))
+    assert off <= 0.004 * 16 * 300
+    assert most <= 1
+
+
 def test_what_does_not_fit_is_refused_with_the_value() -> None:
     with pytest.raises(OperatorError, match=r"scale is 0\.0; scales are positive and finite"):
         Scale(0.0)
