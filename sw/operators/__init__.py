@@ -11,6 +11,7 @@ from vta.sw.operators.file import ScheduleFileError, compile_file
 from vta.sw.operators.kernel import Kernel
 from vta.sw.operators.matmul import Matmul
 from vta.sw.operators.operator import Operator, Scheduled
+from vta.sw.operators.quantized import QUANTIZED
 from vta.sw.operators.simple_matmul import SimpleMatmul
 from vta.sw.tensor import Tensor
 
@@ -32,7 +33,7 @@ __all__ = [
 ]
 
 OPERATORS: dict[str, type[Operator]] = {
-    entry.name: entry for entry in (Matmul, Conv2d, *ELEMENTWISE, SimpleMatmul)
+    entry.name: entry for entry in (Matmul, Conv2d, *ELEMENTWISE, *QUANTIZED, SimpleMatmul)
 }
 
 

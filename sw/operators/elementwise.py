@@ -1,5 +1,5 @@
-"""Element-wise operators on int32 or int8 tensors: add, multiply, minimum, maximum, shift, relu,
-clip.
+"""Element-wise operators on int32 or int8 tensors: sums, products, ends, shifts, signs, relu,
+clip. Quantised tensors: `vta.sw.operators.quantized`.
 
 Operands come into the accumulators through LOAD ACC (int32) or LOAD ACC_8BIT (int8,
 sign-extended), the ALU works in place, and STORE writes the low 8 bits: the "Get Started"
@@ -49,6 +49,11 @@ def _shift(value: Any, amount: Any) -> Any:
     return value >> amount
 
 
+def _shift_left(value: Any, amount: Any) -> Any:
+    number = getattr(amount, "value", None)
+    return value << amount if number is None else _shift(value, tirx.const(-number, "int32"))
+
+
 def _numpy_shift(value: np.ndarray, amount: Any) -> np.ndarray:
     wide = value.astype(np.int64)
     amount = np.asarray(amount, np.int64)
@@ -70,8 +75,23 @@ FUNCTIONS = {
             _numpy_shift,
             (0, 31),
         ),
+        _Function("subtract", "difference", lambda a, b: a - b, np.subtract),
+        _Function(
+            "shift_left",
+            "shift to the left by 0 to 31 (a negative constant shifts right)",
+            _shift_left,
+            lambda a, b: _numpy_shift(a, -np.asarray(b, np.int64)),
+            (0, 31),
+        ),
     )
 }
+
+ABSOLUTE = _Function(
+    "absolute",
+    "absolute value (of -2^31: itself)",
+    lambda a, _: te.max(a, a * tirx.const(-1, "int32")),
+    lambda a, _: np.maximum(a, a * np.int32(-1)),
+)
 
 
 Steps = list[tuple[_Function, int]]
@@ -273,6 +293,39 @@ class ShiftRight(Binary):
     )
 
 
+class Subtract(Binary):
+    name, function, help = "subtract", FUNCTIONS["subtract"], _help(FUNCTIONS["subtract"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShiftLeft(Binary):
+    """As `ShiftRight`, the other way; what is shifted out is lost."""
+
+    name = "shift_left"
+    function = FUNCTIONS["shift_left"]
+    help = _help(FUNCTIONS["shift_left"])
+
+    constant: int | None = attribute(
+        "second operand (none: a second tensor)", None, unit="bits", minimum=-31, maximum=31
+    )
+
+
+class Negative(Elementwise):
+    name, help = "negative", "element-wise negative value, cast to int8"
+
+    @property
+    def steps(self) -> Steps:
+        return [(FUNCTIONS["multiply"], -1)]
+
+
+class Absolute(Elementwise):
+    name, help = "absolute", _help(ABSOLUTE)
+
+    @property
+    def steps(self) -> Steps:
+        return [(ABSOLUTE, 0)]
+
+
 class Relu(Elementwise):
     name, help = "relu", "element-wise maximum with zero, cast to int8"
 
@@ -307,6 +360,10 @@ ELEMENTWISE: tuple[type[Elementwise], ...] = (
     Minimum,
     Maximum,
     ShiftRight,
+    Subtract,
+    ShiftLeft,
+    Negative,
+    Absolute,
     Relu,
     Clip,
 )
