@@ -33,7 +33,7 @@ class GemmShape:
     kernel is 1 high (or wide), only the rows (or columns) that the stride hits are copied.
 
     bias: elements of ACC that the epilogue's tensors have for each block of outputs.
-    alu: passes of the epilogue.
+    alu: passes of the epilogue. planes: bytes of a result.
     """
 
     images: int
@@ -45,6 +45,7 @@ class GemmShape:
     stride: tuple[int, int] = (1, 1)
     bias: int = 0
     alu: int = 1
+    planes: int = 1
     residual: bool = False
 
     @property
@@ -150,7 +151,7 @@ def _costs(shape: GemmShape, tiling: Tiling, config: Config, pitch: Tiling) -> _
         alu=acc * shape.alu,
         reset=-(-acc // config.zero_row) if dense else acc,
         residual=_beats(acc * config.inp_bytes, config) if shape.residual else 0,
-        store=_beats(acc * config.out_bytes, config),
+        store=shape.planes * _beats(acc * config.out_bytes, config),
         vectors=acc,
     )
 
@@ -324,7 +325,7 @@ def demand(shape: GemmShape, config: Config, *, input_elements: int) -> dict[str
     weights = shape.outputs * shape.inputs * shape.taps * config.wgt_bytes
     residual = vectors * config.inp_bytes + config.wgt_bytes if shape.residual else 0
     reads = _beats(input_elements * config.inp_bytes + weights + bias + residual, config)
-    writes = _beats(vectors * config.out_bytes, config)
+    writes = _beats(shape.planes * vectors * config.out_bytes, config)
     return {
         "gemm": gemm,
         "alu": alu,

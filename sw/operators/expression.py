@@ -14,7 +14,10 @@ from vta.hw.config import Config
 from vta.sw.operators.border import Edge
 from vta.sw.operators.requantize import BORDER, Epilogue
 
-__all__ = ["Expression", "Geometry", "expression"]
+__all__ = ["PLANES", "Expression", "Geometry", "expression"]
+
+PLANES = "planes"
+"""The tensor of shifts that bring a result's bytes down, where all four leave."""
 
 AXES = ("n", "o", "h", "w")  # of the result: images, channel blocks, rows, columns
 TAPS = ("kh", "kw")  # of the kernel
@@ -99,9 +102,10 @@ class Expression:
 
 
 def expression(
-    geometry: Geometry, epilogue: Epilogue, config: Config, *, residual: bool
+    geometry: Geometry, epilogue: Epilogue, config: Config, *, residual: bool, planes: bool = False
 ) -> Expression:
-    """The product of `geometry`, in elements, with its epilogue.
+    """The product of `geometry`, in elements, with its epilogue; int32, where `planes` is set, as
+    four planes of bytes.
 
     Its blocks: inp (the copy of the data), acc, res (the residual's), out, and the inlined ones.
     """
@@ -129,11 +133,13 @@ def expression(
         extra, res = [added, identity], _residual(added, identity, names)
         value = te.compute(sizes, lambda *i: acc[i] + res[i], "sum", varargs_names=names)
         inlined.append("sum")
-    out, steps = epilogue.stages(value, operands, names, geometry.edges)
+    given = tuple(operands)
+    shifts: Any = te.placeholder((4, *element), "int32", PLANES) if planes else None
+    if planes:
+        extra, given = [*extra, shifts], (*given, PLANES)
+    out, steps = epilogue.stages(value, operands, names, geometry.edges, shifts)
     function = te.create_prim_func([data, weight, *operands.values(), *extra, out])
-    return Expression(
-        function, residual, (*inlined, *steps), epilogue.staged, epilogue.operands, spatial
-    )
+    return Expression(function, residual, (*inlined, *steps), epilogue.staged, given, spatial)
 
 
 def _copy(geometry: Geometry, data: Any, names: list[str]) -> Any:

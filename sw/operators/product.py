@@ -18,7 +18,7 @@ from vta.hw.config import Config
 from vta.sw.operators.attribute import OperatorError, attribute
 from vta.sw.operators.border import Edge
 from vta.sw.operators.cost import GemmShape, Tiling, demand
-from vta.sw.operators.expression import Geometry, expression
+from vta.sw.operators.expression import PLANES, Geometry, expression
 from vta.sw.operators.operator import Operator, Scheduled, named
 from vta.sw.operators.requantize import BORDER, Epilogue, check_depth
 from vta.sw.operators.space import Candidate
@@ -26,9 +26,19 @@ from vta.sw.operators.tiled import tiled
 from vta.sw.operators.tiles import tilings
 from vta.sw.tensor import Tensor
 
-__all__ = ["Product"]
+__all__ = ["Product", "joined", "planes_of"]
 
 NONE = (None, None)
+
+
+def planes_of(values: np.ndarray) -> np.ndarray:
+    """int32 (...) as int8 (4, ...): its bytes, the lowest first."""
+    return np.stack([(values >> np.int32(bits)).astype(np.int8) for bits in (0, 8, 16, 24)])
+
+
+def joined(planes: np.ndarray) -> np.ndarray:
+    """int32 (...) from the int8 (4, ...) that a product with result=int32 gives."""
+    return np.ascontiguousarray(np.moveaxis(planes, 0, -1)).view("<i4")[..., 0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +58,17 @@ class Product(Operator):
         None,
     )
     residual: bool = attribute("add an int8 tensor of the result's shape, before the bias", False)
+    result: str = attribute(
+        "type of the result: int8, or int32 as four planes of bytes (`joined`)",
+        "int8",
+        choices=("int8", "int32"),
+    )
     residual_shift: int = attribute("shift the residual left", 0, unit="bits", minimum=0, maximum=6)
+
+    @property
+    def planes(self) -> bool:
+        """Do all four bytes of a result leave?"""
+        return self.result == "int32"
 
     @abstractmethod
     def geometry(self, config: Config) -> Geometry:
@@ -119,7 +139,8 @@ class Product(Operator):
                 prod(edge.classes for edge in geometry.edges) if name == BORDER else 1
                 for name in self.epilogue.operands
             ),
-            alu=self.epilogue.passes,
+            alu=self.epilogue.passes + (7 if self.planes else 0),  # shifts, and copies for them
+            planes=4 if self.planes else 1,
             residual=self.residual,
         )
 
@@ -163,14 +184,21 @@ class Product(Operator):
             found["residual"] = {"role": "input", **out, **int8}
             square = {"shape": (block, block), "layout": "OI" + weights}
             found["identity"] = {"role": "weight", **square, **int8}
+        if self.planes:
+            found[PLANES] = {"role": "bias", "shape": (4,), "layout": f"P{vectors[1:]}", **int32}
+            out = {"shape": (4, *out["shape"]), "layout": f"P{planes}"}
         found["out"] = {"role": "output", **out, **int8}
         return named(found)
 
     def constants(self, config: Config) -> dict[str, np.ndarray]:
         """The residual goes through GEMM, with 2^residual_shift on the diagonal as weights."""
-        if not self.residual:
-            return {}
-        return {"identity": np.eye(config.block, dtype=np.int8) << np.int8(self.residual_shift)}
+        found: dict[str, np.ndarray] = {}
+        if self.residual:
+            diagonal = np.eye(config.block, dtype=np.int8)
+            found["identity"] = diagonal << np.int8(self.residual_shift)
+        if self.planes:
+            found[PLANES] = np.array([0, 8, 16, 24], np.int32)
+        return found
 
     def golden(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         acc = self.sums(inputs["data"], inputs["weight"])
@@ -184,6 +212,8 @@ class Product(Operator):
                 operands[name] = inputs[name][:, rows][:, :, columns]
             else:
                 operands[name] = inputs[name].reshape(channels)
+        if self.planes:
+            return {"out": planes_of(self.epilogue.wide(acc, operands))}
         return {"out": self.epilogue.golden(acc, operands)}
 
     def ranges(self) -> dict[str, tuple[int, int]]:
@@ -199,5 +229,7 @@ class Product(Operator):
 
     def schedule(self, config: Config, tiling: Tiling) -> Scheduled:
         geometry = self.geometry(config).blocked(config)
-        made = expression(geometry, self.epilogue, config, residual=self.residual)
+        made = expression(
+            geometry, self.epilogue, config, residual=self.residual, planes=self.planes
+        )
         return tiled(made, tiling, self.tile(tiling), config)

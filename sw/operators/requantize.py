@@ -29,7 +29,7 @@ __all__ = ["BORDER", "Epilogue", "check_depth"]
 BORDER = "border"
 """An operand of this name has a value for each channel and place at the border of the result."""
 
-TAKEN = ("data", "weight", "residual", "identity", "out")  # names of other tensors
+TAKEN = ("data", "weight", "residual", "identity", "planes", "out")  # names of other tensors
 FULL = 127  # largest int8
 MOST = 1 << 30  # largest random bias
 FREE_BIAS = 1 << 16  # the same where nothing bounds the results
@@ -118,13 +118,22 @@ class Epilogue:
 
     def golden(self, acc: np.ndarray, operands: Mapping[str, np.ndarray]) -> np.ndarray:
         """int8 from accumulators, whose low 32 bits count; `operands` broadcast against them."""
+        return self.wide(acc, operands).astype(np.int8)
+
+    def wide(self, acc: np.ndarray, operands: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The same before the cast: int32."""
         value = acc.astype(np.int32)
         for step in self.steps:
             value = step.golden(value, operands.get(step.operand))
-        return value.astype(np.int8)
+        return value
 
     def stages(
-        self, acc: Any, operands: Mapping[str, Any], names: list[str], edges: tuple[Edge, ...] = ()
+        self,
+        acc: Any,
+        operands: Mapping[str, Any],
+        names: list[str],
+        edges: tuple[Edge, ...] = (),
+        planes: Any = None,
     ) -> tuple[Any, list[str]]:
         """TE stages after `acc`: the int8 output, and the names of the blocks to inline.
 
@@ -134,6 +143,8 @@ class Epilogue:
         operands: by name, (channel blocks, BATCH, BLOCK); `BORDER` has its classes in between.
         names: of the axes.
         edges: of the spatial axes.
+        planes: (4, BATCH, BLOCK), the shifts that bring each byte of a result down: the output has
+            the four bytes as planes, an axis in front of the others. None: the lowest byte only.
         """
         inlined: list[str] = []
         value = acc
@@ -143,6 +154,13 @@ class Epilogue:
             along = edges if name in self.staged else ()
             value = self._stage(step, name, value, operands.get(step.operand), names, along)
         last = value
+        if planes is not None:
+
+            def byte(p: Any, *i: Any) -> Any:
+                return (last[i] >> planes[p, i[-2], i[-1]]).astype("int8")
+
+            wide = te.compute((4, *acc.shape), byte, name="out", varargs_names=names)
+            return wide, inlined
         cast = te.compute(
             acc.shape, lambda *i: last[i].astype("int8"), name="out", varargs_names=names
         )

@@ -73,12 +73,15 @@ def _split(
     sch: s_tir.Schedule, out: Any, tiling: Tiling, tile: tuple[int, ...]
 ) -> tuple[list[Any], Any]:
     """Cut the result in tiles: the loops over these, planes and output channels."""
-    n, o, *place, i, j = sch.get_loops(out)
+    loops = sch.get_loops(out)
+    byte, (n, o, *place, i, j) = loops[: -(3 + len(tile))], loops[-(3 + len(tile)) :]
     channels, inner_channels = sch.split(o, [None, tiling.outputs])
     pairs = [sch.split(loop, [None, size]) for loop, size in zip((n, *place), tile, strict=True)]
     planes, inner = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     outer = [*planes, channels] if tiling.keep == "inputs" else [channels, *planes]
-    sch.reorder(*outer, inner[0], inner_channels, *inner[1:], i, j)
+    sch.reorder(*outer, *byte, inner[0], inner_channels, *inner[1:], i, j)
+    for loop in byte:
+        sch.unroll(loop)
     return planes, channels
 
 

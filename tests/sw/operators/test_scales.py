@@ -16,6 +16,7 @@ from tests.sw.operators.support import assert_right
 from vta.hw.config import Config
 from vta.sw.golden import GoldenDevice
 from vta.sw.operators import Conv2d, Matmul, OperatorError
+from vta.sw.operators.product import joined
 from vta.sw.operators.requantize import BORDER, Epilogue
 from vta.sw.operators.scales import Channel, Scale, as_int8, chosen, requantization
 
@@ -252,3 +253,36 @@ def test_steps_that_are_none_are_refused() -> None:
             Matmul(steps=steps)
     with pytest.raises(OperatorError, match="bias, shift, low and high are steps of their own"):
         Matmul(steps="add bias", shift=3)
+
+
+# int32 results ------------------------------------------------------------------------------------
+@pytest.mark.parametrize("preset", ["1x16", "2x8", "4x4", "1x32"])
+def test_results_of_32_bits_leave_as_four_planes(preset: str) -> None:
+    """Logits: what a network's last layer gives without a scale of its own."""
+    config, rng = Config.preset(preset), np.random.default_rng(8)
+    kernel = Matmul(rows=3, inner=300, columns=50, steps="add bias", result="int32").bind(config)
+    inputs = {
+        "data": rng.integers(-128, 128, (3, 300)).astype(np.int8),
+        "weight": rng.integers(-128, 128, (50, 300)).astype(np.int8),
+        "bias": rng.integers(-(2**30), 2**30, 50).astype(np.int32),
+    }
+    result = GoldenDevice(seed=2).run(kernel.program(inputs))
+    wanted = inputs["data"].astype(int) @ inputs["weight"].T.astype(int) + inputs["bias"]
+    np.testing.assert_array_equal(joined(kernel.unpack(result)["out"]), wanted)
+    assert joined(kernel.unpack(result)["out"]).dtype == np.int32
+    assert_right(kernel, 1)
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_convolutions_of_32_bits(*, residual: bool) -> None:
+    conv = Conv2d(
+        height=9,
+        width=6,
+        channels=20,
+        outputs=33,
+        steps="add border, add bias",
+        residual=residual,
+        result="int32",
+    )
+    assert_right(conv.bind(Config()), 1)
+    assert_right(conv.bind(Config.preset("2x8")), 2)
