@@ -13,6 +13,7 @@ from vta.hw.isa import MEMORIES, ErrorClass, MemoryType
 from vta.hw.registers import COUNTERS, address_of
 from vta.sim.build import build_simulator
 from vta.sim.cache import Progress
+from vta.sim.divergence.trace import UNITS, Trace, read_trace
 from vta.sim.diagnosis import diagnose, explain_early_finish, explain_error
 from vta.sim.limits import cycle_limit
 from vta.sim.monitors import Wake
@@ -68,6 +69,7 @@ class RtlResult(Result):
     accepted: dict[str, int] = field(default_factory=dict)
     registers: dict[str, int] = field(default_factory=dict)
     events: np.ndarray | None = None
+    trace: Trace | None = None
     details: list[str] = field(default_factory=list)
 
 
@@ -210,6 +212,13 @@ class RtlDevice:
             "actions": [[c, address_of(name), value] for c, name, value in options.actions],
             "reads": [address_of(name) for name in READS],
             "events": None if events is None else str(events),
+            "trace": {
+                "prefix": str(process.directory / "trace"),
+                "units": len(UNITS),
+                "wanted": options.trace_values,
+            }
+            if options.trace
+            else None,
         }
         self._clean = False
         try:
@@ -221,7 +230,16 @@ class RtlDevice:
         except BaseException:  # KeyboardInterrupt: the simulator is in the middle of a run
             self.close()
             raise
-        return self._result(program, options, process, reply, events)
+        trace = None
+        if options.trace:
+            trace = read_trace(process.directory / "trace", reply["launched"])
+        try:
+            result = self._result(program, options, process, reply, events)
+        except SimulationError as error:
+            error.trace = trace
+            raise
+        result.trace = trace
+        return result
 
     def _result(
         self,

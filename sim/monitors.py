@@ -47,6 +47,9 @@ class Monitor:
         lib.vta_violation.argtypes = (ctypes.c_uint64,)
         lib.vta_violation.restype = ctypes.c_char_p
         lib.vta_write_events.argtypes = (ctypes.c_char_p,)
+        lib.vta_trace_wanted.argtypes = (ctypes.c_uint, *[ctypes.c_uint64] * 3)
+        lib.vta_write_passes.argtypes = (ctypes.c_uint, ctypes.c_char_p)
+        lib.vta_write_records.argtypes = (ctypes.c_char_p,)
         lib.vta_clear_scratchpads.restype = ctypes.c_uint64
 
     def map(self, fd: int, nbytes: int) -> None:
@@ -113,6 +116,19 @@ class Monitor:
     def write_events(self, path: str) -> None:
         """Write the recorded events: see timeline.EVENT for the format."""
         _check(self._lib.vta_write_events(os.fsencode(path)), f"writing {path}")
+
+    def want(self, wanted: Iterable[Iterable[int]]) -> None:
+        """Say which values a traced run keeps: unit, first instruction, first write, writes."""
+        for each in wanted:
+            self._lib.vta_trace_wanted(*each)
+
+    def write_trace(self, prefix: str, units: int) -> None:
+        """Write what was traced: see vta.sim.divergence.trace."""
+        for unit in range(units):
+            path = f"{prefix}.{unit}"
+            _check(self._lib.vta_write_passes(unit, os.fsencode(path)), f"writing {path}")
+        path = f"{prefix}.values"
+        _check(self._lib.vta_write_records(os.fsencode(path)), f"writing {path}")
 
 
 def _check(error: int, what: str) -> None:

@@ -29,4 +29,9 @@ void vta_begin();
 const char *vta_violation(uint64_t n);
 // Write the recorded events (struct Event, 16 bytes each) to a file. 0, or errno.
 int vta_write_events(const char *path);
+// Of the traced writes (trace.h): which values to keep; a unit's passes (struct Pass) and the
+// values (struct Record) to a file: 0, or errno.
+void vta_trace_wanted(unsigned int unit, uint64_t first, uint64_t skip, uint64_t count);
+int vta_write_passes(unsigned int unit, const char *path);
+int vta_write_records(const char *path);
 }

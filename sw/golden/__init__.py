@@ -2,5 +2,6 @@
 
 from vta.sw.golden.aftermath import stray_bytes
 from vta.sw.golden.device import GoldenDevice
+from vta.sw.golden.digest import Digests, Recorder
 
-__all__ = ["GoldenDevice", "stray_bytes"]
+__all__ = ["Digests", "GoldenDevice", "Recorder", "stray_bytes"]
