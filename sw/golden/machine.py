@@ -58,6 +58,10 @@ class Machine:
         self.warnings: list[str] = []
         self.counters = {"acc_writes": 0, "gemm_uops": 0, "reset_uops": 0, "alu_uops": 0}
 
+    def observe(self, observer: Observer) -> None:
+        """Tell another one of the writes from now on."""
+        self._observer = observer
+
     def execute(self, index: int) -> None:
         """Do instruction `index`; Stop where it is in error."""
         instruction = self.instructions[index]

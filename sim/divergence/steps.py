@@ -1,0 +1,240 @@
+"""What went into a GEMM or ALU step that gave a wrong result, and which operand was not as it must."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vta.hw.isa import Alu, AluOpcode, Gemm
+from vta.sim.divergence.search import Divergence
+from vta.sim.divergence.words import lane_name, listed
+from vta.sw.codec import unpack_uops
+from vta.sw.golden import LastWriters, Recorder, machine_before
+from vta.sw.golden.machine import Machine
+from vta.sw.golden.uops import execution_at
+from vta.sw.program import Program
+
+__all__ = ["step_lines"]
+
+FORWARD_CYCLES = 3
+"""A result that is younger than this many cycles when it is needed is not in ACC yet."""
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A step: loop iterations and uop, its entries, and the golden model before its instruction."""
+
+    program: Program
+    divergence: Divergence
+    machine: Machine
+    writers: LastWriters
+    loops: tuple[int, int, int]
+    dst: int
+    src: int
+    wgt: int
+
+    @property
+    def number(self) -> int:
+        """Of the step within the values that are known."""
+        return self.divergence.number - self.divergence.expected.skip
+
+    def history(self, entry: int) -> list[tuple[str, np.ndarray, int | None]]:
+        """What ACC `entry` was, the latest first: whose doing, the value, the cycle of a step."""
+        known = self.divergence.expected
+        before = np.flatnonzero(known.entries[: self.number] == entry)[::-1]
+        cycles = self.divergence.cycles
+        found = [
+            (
+                f"step {known.skip + int(n)}",
+                known.values[n],
+                int(cycles[n]) if n < len(cycles) else None,
+            )
+            for n in before
+        ]
+        if known.skip and not found:
+            return []
+        writer = int(self.writers.of["ACC"][entry])
+        who = f"instruction {writer}" if writer >= 0 else "nobody"
+        return [*found, (who, self.machine.pads["ACC"][entry].reshape(-1), None)]
+
+
+def step_lines(program: Program, divergence: Divergence) -> list[str]:
+    """Which step it was, and its operands."""
+    at = divergence.at
+    machine, writers = machine_before(program, at.instructions[0])
+    instruction = machine.instructions[at.index]
+    assert isinstance(instruction, (Gemm, Alu))
+    loops = execution_at(instruction, divergence.number)
+    words = machine.pads["UOP"][loops[2] : loops[2] + 1]
+    dst, src, wgt = (int(n) for n in unpack_uops(program.config, words)[0])
+    i, j, _ = loops
+    dst += i * instruction.dst_factor_out + j * instruction.dst_factor_in
+    src += i * instruction.src_factor_out + j * instruction.src_factor_in
+    if isinstance(instruction, Gemm):
+        wgt += i * instruction.wgt_factor_out + j * instruction.wgt_factor_in
+    step = _Step(program, divergence, machine, writers, loops, dst, src, wgt)
+    total = (
+        instruction.iter_out * instruction.iter_in * (instruction.uop_end - instruction.uop_bgn)
+    )
+    what = _operation(instruction, step)
+    where = f"step {divergence.number} of {total} (outer loop {i}, inner loop {j}, uop {loops[2]})"
+    lines = [f"{where}: {what}"]
+    if divergence.what != "value":
+        return lines
+    if isinstance(instruction, Gemm):
+        return lines + ([] if instruction.reset_reg else _gemm(step))
+    return lines + _alu(step)
+
+
+def _operation(instruction: Gemm | Alu, step: _Step) -> str:
+    if isinstance(instruction, Gemm):
+        if instruction.reset_reg:
+            return f"acc[{step.dst}] = 0"
+        return f"acc[{step.dst}] += inp[{step.src}] @ wgt[{step.wgt}].T"
+    texts = [_alu_text(step, index) for index in step.divergence.at.instructions]
+    return f"acc[{step.dst}] = {', then '.join(texts)}"
+
+
+def _alu_text(step: _Step, index: int) -> str:
+    alu = step.machine.instructions[index]
+    assert isinstance(alu, Alu)
+    i, j, uop = step.loops
+    operand = str(alu.imm)
+    if not alu.use_imm:
+        words = step.machine.pads["UOP"][alu.uop_bgn + uop - _first_uop(step) :][:1]
+        src = int(unpack_uops(step.program.config, words)[0][1])
+        operand = f"acc[{src + i * alu.src_factor_out + j * alu.src_factor_in}]"
+    return f"{AluOpcode(alu.alu_opcode).name.lower()} {operand}"
+
+
+def _first_uop(step: _Step) -> int:
+    return step.machine.instructions[step.divergence.at.index].uop_bgn
+
+
+def _lane(divergence: Divergence) -> int:
+    """The first wrong lane."""
+    number = divergence.number - divergence.expected.skip
+    wrong = divergence.expected.values[number] != divergence.found.values[number]
+    return int(wrong.argmax())
+
+
+# GEMM ---------------------------------------------------------------------------------------------
+def _gemm(step: _Step) -> list[str]:
+    divergence, config = step.divergence, step.program.config
+    lane = _lane(divergence)
+    row, column = divmod(lane, config.block)
+    inp, wgt = step.machine.pads["INP"][step.src], step.machine.pads["WGT"][step.wgt]
+    dot = int(inp[row].astype(np.int32) @ wgt[column].astype(np.int32))
+    history = step.history(step.dst)
+    lines = [
+        f"went in: {_accumulator(step, history, lane)}; inp[{step.src}] {listed(inp[row])} times "
+        f"row {column} of wgt[{step.wgt}] {listed(wgt[column])} is {dot}"
+    ]
+    seen = divergence.operands
+    if seen is None:
+        return lines
+    found_inp = seen.data[: inp.size].view(np.int8).reshape(inp.shape)
+    found_wgt = seen.data[inp.size :].view(np.int8).reshape(wgt.shape)
+    for name, entry, used, right, read in (
+        ("inp", step.src, seen.entry, inp, found_inp),
+        ("wgt", step.wgt, seen.info, wgt, found_wgt),
+    ):
+        if used != entry:
+            return [*lines, f"but the core read {name}[{used}], not {name}[{entry}]"]
+        if not np.array_equal(right, read):
+            bad = int((right != read).sum())
+            return [*lines, f"but {bad} of {right.size} values of {name}[{entry}] came out wrong"]
+    number = divergence.number - divergence.expected.skip
+    result = int(divergence.found.values[number][lane])
+    return [*lines, _added_to(step, history, lane, _wrapped(result - dot), result, dot)]
+
+
+def _accumulator(step: _Step, history: list, lane: int) -> str:
+    """The operand that is added to, who made it, and how it comes."""
+    if not history:
+        return f"acc[{step.dst}]"
+    who, value, cycle = history[0]
+    text = f"acc[{step.dst}] = {int(value[lane])}, made by {who}"
+    if cycle is None:
+        return text
+    distance = step.divergence.cycle - cycle
+    way = "forwarded" if distance <= FORWARD_CYCLES else "read from ACC"
+    return f"{text} {distance} cycle{'s' if distance > 1 else ''} before ({way})"
+
+
+def _added_to(step: _Step, history: list, lane: int, used: int, result: int, dot: int) -> str:
+    """What the found value says of the operand that was added to."""
+    values = [int(value[lane]) for _, value, _ in history]
+    if values and used == values[0]:
+        return "all operands were right"
+    for n, value in enumerate(values[1:], 1):
+        if used == value:
+            lost = history[n - 1][0]
+            return (
+                f"the core added to {used}, which acc[{step.dst}] was before {lost}: the result of "
+                f"{lost} did not reach this step"
+            )
+    if values and result == values[0]:
+        return "the core added nothing: the product did not reach the sum"
+    if result == dot:
+        return "the core added to 0"
+    if values and _wrapped(result - values[0]) != dot:
+        return (
+            f"with acc[{step.dst}] right the product would be {_wrapped(result - values[0])}, not "
+            f"{dot}; with the product right it added to {used}"
+        )
+    return f"the core added to {used}"
+
+
+def _wrapped(value: int) -> int:
+    return (value + (1 << 31)) % (1 << 32) - (1 << 31)
+
+
+# ALU ----------------------------------------------------------------------------------------------
+def _alu(step: _Step) -> list[str]:
+    divergence = step.divergence
+    lane = _lane(divergence)
+    history = step.history(step.dst)
+    seen = divergence.operands
+    indices = divergence.at.instructions
+    lines = []
+    right_x = int(history[0][1][lane]) if history else None
+    text = f"went in: {_accumulator(step, history, lane)}"
+    tensor = [n for n in indices if not getattr(step.machine.instructions[n], "use_imm", 1)]
+    right_y = None
+    if tensor:
+        entry = int(_alu_text(step, tensor[0]).split("[")[1][:-1])
+        others = step.history(entry)
+        if others:
+            right_y = int(others[0][1][lane])
+            text += f"; acc[{entry}] = {right_y}, made by {others[0][0]}"
+    lines.append(text)
+    if len(indices) > 1:
+        lines.append(f"it must become {_chain(step, lane)}")
+    if seen is None:
+        return lines
+    x, y = seen.data.view(np.int32).reshape(2, -1)
+    for name, right, read in (("acc[d]", right_x, int(x[lane])), ("acc[s]", right_y, int(y[lane]))):
+        if right is not None and right != read:
+            stale = [who for who, value, _ in history[1:] if int(value[lane]) == read]
+            why = f", which is what it was before {history[0][0]}" if stale else ""
+            return [*lines, f"but the core took {read} for {name}, not {right}{why}"]
+    return [*lines, "all operands were right: the lane made another value of them"]
+
+
+def _chain(step: _Step, lane: int) -> str:
+    """The values that the instructions folded into a pass make, one after the other."""
+    divergence = step.divergence
+    recorder = Recorder(set(divergence.at.instructions))
+    machine, _ = machine_before(step.program, divergence.at.instructions[0])
+    machine.observe(recorder)
+    values = []
+    for index in divergence.at.instructions:
+        machine.execute(index)
+        _, _, written = recorder.writes(index)
+        values.append(int(written[divergence.number].reshape(-1)[lane]))
+    return ", then ".join(str(value) for value in values)
+
+
+def lane_words(step_memory: str, divergence: Divergence, program: Program) -> str:
+    """The first wrong lane in words."""
+    return lane_name(step_memory, _lane(divergence), program.config)

@@ -1,0 +1,87 @@
+"""Which element of a LOAD or STORE was written wrong, and where its value comes from."""
+
+import numpy as np
+
+from vta.hw.isa import MEMORIES, Load, MemoryType, Store
+from vta.sim.divergence.search import Divergence
+from vta.sim.divergence.words import listed
+from vta.sim.scoreboard import place
+from vta.sw.golden import machine_before
+from vta.sw.program import Program
+from vta.sw.rules import load_extent
+
+__all__ = ["load_lines", "store_lines"]
+
+MOST_SHIFT = 64
+
+
+def load_lines(program: Program, divergence: Divergence) -> list[str]:
+    """The element by its row and column in the padded block, and what the found value is."""
+    load = program.instructions()[divergence.at.index]
+    assert isinstance(load, Load)
+    width, height = load_extent(load)
+    y, x = divmod(divergence.number, width)
+    lines = [f"row {y} of {height}, column {x} of {width} with padding: {_source(program, load, y, x)}"]
+    return lines + _whose(program, divergence)
+
+
+def _source(program: Program, load: Load, y: int, x: int) -> str:
+    row, column = y - load.y_pad_0, x - load.x_pad_0
+    if row < 0 or row >= load.y_size:
+        return f"padding {'above' if row < 0 else 'below'} the data"
+    if column < 0 or column >= load.x_size:
+        return f"padding {'left' if column < 0 else 'right'} of the data"
+    memory = MEMORIES[MemoryType(load.memory_type)]
+    element = load.dram_base + row * load.x_stride + column
+    base = getattr(program.registers, memory.base)
+    address = base + element * memory.element_bytes(program.config)
+    return f"data from {address:#x}, {place(program, address)}"
+
+
+def store_lines(program: Program, divergence: Divergence) -> list[str]:
+    """The byte's address, its tensor, and the ACC entry that it is the low byte of."""
+    store = program.instructions()[divergence.at.index]
+    assert isinstance(store, Store)
+    config = program.config
+    element, lane = divmod(divergence.number, config.out_bytes)
+    entry = store.sram_base + element
+    y, x = divmod(element, store.x_size)
+    machine, writers = machine_before(program, divergence.at.index)
+    value = int(machine.pads["ACC"][entry].reshape(-1)[lane])
+    writer = int(writers.of["ACC"][entry])
+    lines = [
+        f"row {y} of {store.y_size}, element {x} of {store.x_size}, lane {lane}: the low byte of "
+        f"acc[{entry}], which is {value} ({'made by instruction ' + str(writer)})"
+    ]
+    number = divergence.number - divergence.expected.skip
+    if number < len(divergence.expected.entries):
+        lines.append(place(program, int(divergence.expected.entries[number])))
+    return lines + _whose(program, divergence)
+
+
+def _whose(program: Program, divergence: Divergence) -> list[str]:
+    """What the found values are instead: another element's, or what was there before."""
+    expected, found = divergence.expected, divergence.found
+    first = divergence.number - expected.skip
+    if divergence.what != "value":
+        return []
+    count = min(len(expected.values) - first, len(found.values) - first, MOST_SHIFT)
+    here = found.values[first : first + count]
+    if count < 2 or not (here != here[0]).any():
+        here = found.values[first : first + 1]
+    count = len(here)
+    for shift in sorted(range(-MOST_SHIFT, MOST_SHIFT + 1), key=abs):
+        start = first + shift
+        other = expected.values[max(start, 0) : start + count]
+        if shift and start >= 0 and len(other) == count and np.array_equal(other, here):
+            what = "byte" if expected.memory == "OUT" else "element"
+            side = "behind" if shift > 0 else "before"
+            many = f"{count} {what}s from here on are" if count > 1 else f"this {what} is"
+            return [f"the {many} what belongs {abs(shift)} {side}" if count > 1 else
+                    f"{many} what belongs {abs(shift)} {side}"]
+    if expected.memory != "OUT":
+        machine, _ = machine_before(program, divergence.at.index)
+        old = machine.pads[expected.memory][int(expected.entries[first])].reshape(-1)
+        if np.array_equal(old.view(found.values.dtype), found.values[first]):
+            return [f"it is what the entry held before: {listed(old)}; nothing was written"]
+    return []
