@@ -13,8 +13,8 @@ from vta.hw.isa import MEMORIES, ErrorClass, MemoryType
 from vta.hw.registers import COUNTERS, address_of
 from vta.sim.build import build_simulator
 from vta.sim.cache import Progress
-from vta.sim.divergence.trace import UNITS, Trace, read_trace
 from vta.sim.diagnosis import diagnose, explain_early_finish, explain_error
+from vta.sim.divergence.trace import UNITS, Trace, read_trace
 from vta.sim.limits import cycle_limit
 from vta.sim.monitors import Wake
 from vta.sim.options import RunOptions, messages

@@ -25,7 +25,8 @@ class Outcome:
     """How one program ran. `result` is None where the run gave none; `failure` then says why.
 
     `findings` are what the program was warned of before the run; `details` are further lines:
-    where a mismatch is, or how stages wait.
+    where a mismatch is, or how stages wait. `divergence` is the JSON of the first instruction that
+    wrote something else than the golden model, where it was looked for and there is one.
     """
 
     program: Program
@@ -34,6 +35,7 @@ class Outcome:
     failure: str = ""
     details: list[str] = field(default_factory=list)
     findings: list[Warning] = field(default_factory=list)
+    divergence: dict[str, Any] | None = None
 
     @property
     def status(self) -> str:
@@ -94,6 +96,7 @@ class Outcome:
             if not result
             else None,
             "details": self.details,
+            "first_divergence": self.divergence,
         }
 
 

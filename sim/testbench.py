@@ -90,8 +90,8 @@ class Testbench:
 
         `clear` fills the scratchpads with zeros first: they take `cleared` bytes in the model.
         `writes` (address, value) end with the launch; `actions` (cycle after it, address, value)
-        are made during the run; `reads` afterwards, and `events` is the file for the events, `trace`
-        where what is traced goes, and which values are wanted.
+        are made during the run; `reads` afterwards. `events` is the file for the events, `trace`
+        says where what is traced goes, and which values are wanted.
         """
         if reset:
             await self.command_reset()

@@ -9,6 +9,7 @@ from vta.hw.config import Config
 from vta.hw.errors import OptionError, check_range
 from vta.sim.commands.common import add_json_argument, result_console
 from vta.sim.device import Hang, RtlDevice, RtlResult
+from vta.sim.divergence.finder import Finder
 from vta.sim.exit import Exit
 from vta.sim.findings import undefined, warnings_of
 from vta.sim.options import RunOptions
@@ -30,6 +31,7 @@ EXAMPLES = (
     "vta run tests/streams/*.npz",
     "vta run conv.npz --latency 64 --stall 7 --split",
     "vta run conv.npz --device golden --json result.json",
+    "vta run conv.npz --first-divergence",
     "vta run conv.npz --timeline conv.json   # open it at ui.perfetto.dev",
     "vta run conv.npz --waves --from-cycle 2000 --to-cycle 2500",
 )
@@ -57,6 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--max-cycles", type=int, metavar="N", help="stop a run after N cycles")
     add("--split", action="store_true", help="show what each stage did in the cycles")
+    add(
+        "--first-divergence",
+        action="store_true",
+        help="name the first instruction that wrote something else than the golden model (done by "
+        "itself after a mismatch where the device is wrong)",
+    )
     add_json_argument(parser, "the results")
     add("--timeline", type=Path, metavar="FILE", help="write when each instruction ran (Perfetto)")
     add("--waves", action="store_true", help="write waves of each run: FST, or VCD (make check)")
@@ -70,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
         "--waves": args.waves,
         "--stall": args.stall,
         "--poison": args.poison,
+        "--first-divergence": args.first_divergence,
     }
     for name, value in rtl_only.items():
         if args.device == "golden" and value is not None and value is not False:
@@ -90,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
     programs = [_load(path, args.bus_bits) for path in args.files]
     with Progress() as progress, contextlib.ExitStack() as stack:
         devices: dict[Config, Device] = {}
+        finder = stack.enter_context(Finder(progress.step))
         outcomes = []
         for program, name in zip(programs, file_names([p.name for p in programs]), strict=True):
             if args.waves:
@@ -99,6 +109,8 @@ def run(args: argparse.Namespace) -> int:
                     devices[program.config] = _device(args.device, program, stack, progress)
                 device = devices[program.config]
                 outcome = run_one(device, args.device, program, options, args.max_cycles, progress)
+            if args.device == "rtl":
+                finder.look(outcome, options, args.max_cycles, always=args.first_divergence)
             outcomes.append(outcome)
             if args.timeline and isinstance(outcome.result, RtlResult):
                 assert outcome.result.events is not None

@@ -34,9 +34,7 @@ def wrong_bytes(program: Program, memory: np.ndarray) -> list[str]:
         axes += [] if by is None else _in_store(program, addresses[mine], by)
         text = f"{int(bad.sum())} of {len(bad)} bytes of {name} are wrong"
         where = places(axes, bad)
-        how = differences(
-            expected[mine][bad].view(np.int8), found[mine][bad].view(np.int8)
-        )
+        how = differences(expected[mine][bad].view(np.int8), found[mine][bad].view(np.int8))
         lines.append("; ".join(filter(None, [f"{text}{': ' if where else ''}{where}", how])))
     return lines[:MOST_SEGMENTS]
 

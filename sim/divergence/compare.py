@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vta.sim.divergence.trace import UNITS, Trace
+from vta.sim.divergence.trace import Trace
 from vta.sim.divergence.units import by_unit
 from vta.sw.golden import Digests, GoldenDevice
 from vta.sw.program import Program
@@ -16,7 +16,8 @@ __all__ = ["Pass", "expected_digests", "first_differences"]
 class Pass:
     """A pass of a unit: `instructions` in program order (several where the core folded them),
     `place` of the first among the unit's, `first` and `last` cycle of its writes, from the launch.
-    It has not ended where `open`: of such a pass only the values can tell. Where a core does more than the program, there are none.
+    It has not ended where `open`: of such a pass only the values can tell. Where a core does more
+    than the program, `instructions` is empty.
     """
 
     unit: int
@@ -69,5 +70,3 @@ def _first_difference(
             return this
         place += count
     return None
-
-

@@ -58,7 +58,7 @@ def _wrong(program: Program, divergence: Divergence) -> str:
     if what == "missing":
         return f"{due} was not written: the instruction ended after {divergence.number} writes"
     if what == "extra":
-        return f"{_entry(found.memory, found.entries, number)} was written: nothing was due any more"
+        return f"{_entry(found.memory, found.entries, number)} was written: nothing was due there"
     if what == "place":
         rest = expected.entries[number + 1 :][:8]
         skipped = len(rest) and np.array_equal(rest, found.entries[number:][: len(rest)])
@@ -100,10 +100,7 @@ def _pattern(program: Program, divergence: Divergence) -> list[str]:
     axes = []
     if width > 1:
         axes.append(Axis("lane", np.tile(np.arange(width), count), f"{{}} of {width}"))
-    axes += [
-        Axis("entry", np.repeat(expected.entries[:count], width)),
-        Axis("write", steps),
-    ]
+    axes += [Axis("entry", np.repeat(expected.entries[:count], width)), Axis("write", steps)]
     where = places(axes, bad)
     how = differences(right.ravel()[bad], wrong.ravel()[bad])
     text = f"{int(bad.sum())} of the {bad.size} values that it wrote are wrong"

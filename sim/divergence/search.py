@@ -42,11 +42,11 @@ class Writes:
 class Divergence:
     """The first wrong write.
 
-    `number` counts it among the writes of the pass `at`; `cycle` is its own, from the launch. `what`
-    is "value"; "place" (another entry than the one that was due); "missing", "extra"; or "lost":
-    the step's result was right, and ACC does not hold it. `expected` and `found` have the writes
-    around it; `held` is what ACC held instead. `operands` is what went into the step, for GEMM and
-    ALU.
+    `number` counts it among the writes of the pass `at`; `cycle` is its own, from the launch.
+    `what` is "value"; "place" (another entry than the one that was due); "missing", "extra"; or
+    "lost": the step's result was right, and ACC does not hold it but `held`. `expected` and `found`
+    have the writes around it, `cycles` when those found were made. `operands` is what went into the
+    step, for GEMM and ALU.
     """
 
     at: Pass

@@ -1,4 +1,4 @@
-"""What went into a GEMM or ALU step that gave a wrong result, and which operand was not as it must."""
+"""What went into a GEMM or ALU step that gave a wrong result, and which operand was wrong."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from vta.hw.isa import Alu, AluOpcode, Gemm
 from vta.sim.divergence.search import Divergence
-from vta.sim.divergence.words import lane_name, listed
+from vta.sim.divergence.words import listed
 from vta.sw.codec import unpack_uops
 from vta.sw.golden import LastWriters, Recorder, machine_before
 from vta.sw.golden.machine import Machine
@@ -72,9 +72,7 @@ def step_lines(program: Program, divergence: Divergence) -> list[str]:
     if isinstance(instruction, Gemm):
         wgt += i * instruction.wgt_factor_out + j * instruction.wgt_factor_in
     step = _Step(program, divergence, machine, writers, loops, dst, src, wgt)
-    total = (
-        instruction.iter_out * instruction.iter_in * (instruction.uop_end - instruction.uop_bgn)
-    )
+    total = instruction.iter_out * instruction.iter_in * (instruction.uop_end - instruction.uop_bgn)
     what = _operation(instruction, step)
     where = f"step {divergence.number} of {total} (outer loop {i}, inner loop {j}, uop {loops[2]})"
     lines = [f"{where}: {what}"]
@@ -100,14 +98,12 @@ def _alu_text(step: _Step, index: int) -> str:
     i, j, uop = step.loops
     operand = str(alu.imm)
     if not alu.use_imm:
-        words = step.machine.pads["UOP"][alu.uop_bgn + uop - _first_uop(step) :][:1]
+        last = step.machine.instructions[step.divergence.at.index]
+        assert isinstance(last, Alu)
+        words = step.machine.pads["UOP"][alu.uop_bgn + uop - last.uop_bgn :][:1]
         src = int(unpack_uops(step.program.config, words)[0][1])
         operand = f"acc[{src + i * alu.src_factor_out + j * alu.src_factor_in}]"
     return f"{AluOpcode(alu.alu_opcode).name.lower()} {operand}"
-
-
-def _first_uop(step: _Step) -> int:
-    return step.machine.instructions[step.divergence.at.index].uop_bgn
 
 
 def _lane(divergence: Divergence) -> int:
@@ -125,10 +121,9 @@ def _gemm(step: _Step) -> list[str]:
     inp, wgt = step.machine.pads["INP"][step.src], step.machine.pads["WGT"][step.wgt]
     dot = int(inp[row].astype(np.int32) @ wgt[column].astype(np.int32))
     history = step.history(step.dst)
-    lines = [
-        f"went in: {_accumulator(step, history, lane)}; inp[{step.src}] {listed(inp[row])} times "
-        f"row {column} of wgt[{step.wgt}] {listed(wgt[column])} is {dot}"
-    ]
+    product = f"inp[{step.src}] {listed(inp[row])} times row {column} of wgt[{step.wgt}]"
+    product += f" {listed(wgt[column])} is {dot}"
+    lines = [f"went in: {_accumulator(step, history, lane)}; {product}"]
     seen = divergence.operands
     if seen is None:
         return lines
@@ -233,8 +228,3 @@ def _chain(step: _Step, lane: int) -> str:
         _, _, written = recorder.writes(index)
         values.append(int(written[divergence.number].reshape(-1)[lane]))
     return ", then ".join(str(value) for value in values)
-
-
-def lane_words(step_memory: str, divergence: Divergence, program: Program) -> str:
-    """The first wrong lane in words."""
-    return lane_name(step_memory, _lane(divergence), program.config)

@@ -26,7 +26,7 @@ PASS = np.dtype(
     ]
 )
 """`first` and `last` are the cycles of the first and the last write, from the launch. A pass with
-`instructions` 0 had not ended with the run. `lost` writes were not in their scratchpad afterwards."""
+`instructions` 0 had not ended with the run. `lost` writes did not get into their scratchpad."""
 HEAD = np.dtype(
     [
         ("cycle", "<i8"),

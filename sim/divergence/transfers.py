@@ -21,7 +21,8 @@ def load_lines(program: Program, divergence: Divergence) -> list[str]:
     assert isinstance(load, Load)
     width, height = load_extent(load)
     y, x = divmod(divergence.number, width)
-    lines = [f"row {y} of {height}, column {x} of {width} with padding: {_source(program, load, y, x)}"]
+    where = f"row {y} of {height}, column {x} of {width} with padding"
+    lines = [f"{where}: {_source(program, load, y, x)}"]
     return lines + _whose(program, divergence)
 
 
@@ -49,10 +50,8 @@ def store_lines(program: Program, divergence: Divergence) -> list[str]:
     machine, writers = machine_before(program, divergence.at.index)
     value = int(machine.pads["ACC"][entry].reshape(-1)[lane])
     writer = int(writers.of["ACC"][entry])
-    lines = [
-        f"row {y} of {store.y_size}, element {x} of {store.x_size}, lane {lane}: the low byte of "
-        f"acc[{entry}], which is {value} ({'made by instruction ' + str(writer)})"
-    ]
+    where = f"row {y} of {store.y_size}, element {x} of {store.x_size}, lane {lane}"
+    lines = [f"{where}: the low byte of acc[{entry}], {value}, made by instruction {writer}"]
     number = divergence.number - divergence.expected.skip
     if number < len(divergence.expected.entries):
         lines.append(place(program, int(divergence.expected.entries[number])))
@@ -65,23 +64,20 @@ def _whose(program: Program, divergence: Divergence) -> list[str]:
     first = divergence.number - expected.skip
     if divergence.what != "value":
         return []
-    count = min(len(expected.values) - first, len(found.values) - first, MOST_SHIFT)
-    here = found.values[first : first + count]
-    if count < 2 or not (here != here[0]).any():
-        here = found.values[first : first + 1]
-    count = len(here)
-    for shift in sorted(range(-MOST_SHIFT, MOST_SHIFT + 1), key=abs):
-        start = first + shift
-        other = expected.values[max(start, 0) : start + count]
-        if shift and start >= 0 and len(other) == count and np.array_equal(other, here):
-            what = "byte" if expected.memory == "OUT" else "element"
-            side = "behind" if shift > 0 else "before"
-            many = f"{count} {what}s from here on are" if count > 1 else f"this {what} is"
-            return [f"the {many} what belongs {abs(shift)} {side}" if count > 1 else
-                    f"{many} what belongs {abs(shift)} {side}"]
     if expected.memory != "OUT":
         machine, _ = machine_before(program, divergence.at.index)
         old = machine.pads[expected.memory][int(expected.entries[first])].reshape(-1)
         if np.array_equal(old.view(found.values.dtype), found.values[first]):
-            return [f"it is what the entry held before: {listed(old)}; nothing was written"]
+            return [f"it is what the entry held before, {listed(old)}: nothing was written"]
+    count = min(len(expected.values), len(found.values), first + MOST_SHIFT) - first
+    if not np.diff(found.values[first : first + count], axis=0).any():
+        return []  # constant: it would be found anywhere
+    for shift in sorted(range(-MOST_SHIFT, MOST_SHIFT + 1), key=abs):
+        start = first + shift
+        other = expected.values[max(start, 0) : start + count]
+        here = found.values[first : first + len(other)]
+        if shift and start >= 0 and len(other) > count // 2 and np.array_equal(other, here):
+            what = "bytes" if expected.memory == "OUT" else "elements"
+            side = "behind" if shift > 0 else "before"
+            return [f"from here on stands what belongs {abs(shift)} {what} {side}"]
     return []

@@ -5,11 +5,4 @@ from vta.sw.golden.before import LastWriters, machine_before
 from vta.sw.golden.device import GoldenDevice
 from vta.sw.golden.digest import Digests, Recorder
 
-__all__ = [
-    "Digests",
-    "GoldenDevice",
-    "LastWriters",
-    "Recorder",
-    "machine_before",
-    "stray_bytes",
-]
+__all__ = ["Digests", "GoldenDevice", "LastWriters", "Recorder", "machine_before", "stray_bytes"]

@@ -12,9 +12,7 @@ from vta.hw.isa import MemoryType
 
 __all__ = ["MEMORY_NUMBERS", "Digests", "Observer", "Recorder", "hashes"]
 
-MEMORY_NUMBERS = {
-    name: MemoryType[name].value for name in ("UOP", "WGT", "INP", "ACC", "OUT")
-}
+MEMORY_NUMBERS = {name: MemoryType[name].value for name in ("UOP", "WGT", "INP", "ACC", "OUT")}
 """By the name of a scratchpad; OUT stands for DRAM, where STORE writes."""
 PLACE, MIX_0, MIX_1 = (
     np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
