@@ -21,6 +21,7 @@ from vta.sim.options import RunOptions, messages
 from vta.sim.poison import poison_program
 from vta.sim.process import SimulationError, SimulatorProcess
 from vta.sim.timeline import read_events
+from vta.sim.violations import describe
 from vta.sw.program import MAX_CYCLES, BundleError, DeviceError, Program, Result
 
 __all__ = ["Hang", "ProtocolViolation", "RtlDevice", "RtlResult"]
@@ -340,7 +341,9 @@ def _ask_with_progress(
 def _violations(program: Program, reply: dict) -> str:
     count = reply["violation_count"]
     lines = [f"{program.name}: {count} AXI protocol violations; the first:"]
-    return "\n".join([*lines, *(f"  {text}" for text in reply["violations"])])
+    for violation in reply["violations"]:
+        lines += [f"  {text}" for text in describe(program, violation, reply["launched"])]
+    return "\n".join(lines)
 
 
 def _hang(program: Program, options: RunOptions, reply: dict, values: dict[str, int]) -> str:

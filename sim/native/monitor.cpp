@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -256,8 +257,13 @@ void vta_events(uint64_t cycle, unsigned int strobes, unsigned int value_0, unsi
                 unsigned int value_2, unsigned int value_3, unsigned int value_4,
                 unsigned int value_5) {
     monitor.progress = cycle;
-    if (!monitor.record) return;
     const unsigned int values[] = {value_0, value_1, value_2, value_3, value_4, value_5};
+    Progress &progress = monitor.violations.progress;
+    for (uint32_t stage = 0; stage < STAGES; ++stage) {
+        if (strobes >> stage & 1) progress.started[stage] = values[stage];
+        if (strobes >> (STAGES + stage) & 1) progress.retired[stage] = values[STAGES + stage];
+    }
+    if (!monitor.record) return;
     for (uint32_t kind = 0; kind < 6; ++kind)
         if (strobes >> kind & 1) monitor.events.push_back({cycle, kind, values[kind]});
 }
@@ -324,9 +330,15 @@ void vta_clear_faults() { monitor.memory.faults.clear(); }
 
 void vta_begin() { monitor.begin(); }
 
-const char *vta_violation(uint64_t n) {
-    const auto &texts = monitor.violations.texts;
-    return n < texts.size() ? texts[n].c_str() : "";
+const char *vta_violation(uint64_t n, int64_t facts[2 + 2 * STAGES]) {
+    const auto &first = monitor.violations.first;
+    if (n >= first.size()) return "";
+    const Violation &violation = first[n];
+    *facts++ = violation.cycle;
+    *facts++ = violation.address;
+    for (const int64_t *each : {violation.progress.started, violation.progress.retired})
+        facts = std::copy_n(each, STAGES, facts);
+    return violation.text.c_str();
 }
 
 int vta_write_events(const char *path) { return write_file(path, monitor.events); }
