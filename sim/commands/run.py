@@ -4,6 +4,7 @@ import argparse
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from vta.hw.config import Config
 from vta.hw.errors import OptionError, check_range
@@ -51,6 +52,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--bus-bits", type=int, metavar="N", help="AXI data width (default: the bundle's)")
     add("--stall", type=int, metavar="SEED", help="let the bus's channels stall at random")
+    add(
+        "--stall-rate", type=float, metavar="P", help=f"how often (default {RunOptions.stall_rate})"
+    )
+    add(
+        "--stall-length",
+        type=int,
+        metavar="N",
+        help=f"how long (default {RunOptions.stall_length})",
+    )
     add("--poison", type=int, metavar="SEED", help="random bytes in the scratchpads, not zeros")
     add(
         "--allow-unchecked",
@@ -92,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
     options = RunOptions(
         latency=args.latency,
         stall_seed=args.stall,
+        **_stalls(args),
         poison_seed=args.poison,
         events=args.timeline is not None,
         window=_window(args),
@@ -218,6 +229,17 @@ def _second_opinion(outcome: Outcome, error: DeviceError) -> list[str]:
     agrees = (found[0].error_class, found[0].index) == (error.error_class, error.index)
     where = "" if agrees else f" {found[0].error_class.name} at instruction {found[0].index}:"
     return [f"the static checker says:{where} {found[0].reason}"]
+
+
+def _stalls(args: argparse.Namespace) -> dict[str, Any]:
+    """How often and how long the bus stalls, where that is said."""
+    said = {"stall_rate": args.stall_rate, "stall_length": args.stall_length}
+    chosen = {name: value for name, value in said.items() if value is not None}
+    if chosen and args.stall is None:
+        raise OptionError(
+            "--stall-rate and --stall-length need --stall SEED: they say how it stalls"
+        )
+    return chosen
 
 
 def _window(args: argparse.Namespace) -> tuple[int, int | None] | None:
