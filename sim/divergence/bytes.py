@@ -33,7 +33,7 @@ def wrong_bytes(program: Program, memory: np.ndarray) -> list[str]:
         axes = _axes(program.config, segment, offsets, by)
         axes += [] if by is None else _in_store(program, addresses[mine], by)
         text = f"{int(bad.sum())} of {len(bad)} bytes of {name} are wrong"
-        where = places(axes, bad)
+        where = places(axes, bad) if bad.sum() > 1 else ""
         how = differences(expected[mine][bad].view(np.int8), found[mine][bad].view(np.int8))
         lines.append("; ".join(filter(None, [f"{text}{': ' if where else ''}{where}", how])))
     return lines[:MOST_SEGMENTS]
@@ -47,7 +47,7 @@ def _axes(
     logical = _logical(segment, offsets)
     axes += logical
     if writers is not None:
-        axes.append(Axis("STORE", writers.astype(np.int64), "(instruction {})"))
+        axes.append(Axis("STORE", writers.astype(np.int64), "(instruction {})", ordered=False))
     beat = (segment.addr + offsets) // config.beat_bytes
     axes += [
         Axis("beat", beat - beat[0]),

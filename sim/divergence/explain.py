@@ -93,7 +93,7 @@ def _pattern(program: Program, divergence: Divergence) -> list[str]:
     count = min(len(expected.entries), len(found.entries))
     right, wrong = expected.values[:count], found.values[:count]
     bad = (right != wrong).ravel()
-    if bad.sum() < 2 or count < 2:
+    if bad.sum() < 2 or count < 2 or bad.all():
         return []
     width = right.shape[1]
     steps = np.repeat(np.arange(count), width) + expected.skip

@@ -15,11 +15,20 @@ BITS = 8
 
 @dataclass(frozen=True)
 class Axis:
-    """A coordinate of each value: int64 (n,), and what to call it. `words` names single ones."""
+    """A coordinate of each value: int64 (n,), and what to call it. `words` names single ones.
+
+    Without an `ordered` one, neighbours have nothing in common.
+    """
 
     name: str
     values: np.ndarray
     words: str = "{}"
+    ordered: bool = True
+
+    def many(self, values: np.ndarray | list[int], between: str = ", ") -> str:
+        """Several of them in words."""
+        name = f"{self.name[:-1]}ies" if self.name.endswith("y") else f"{self.name}s"
+        return f"{name} {between.join(str(int(n)) for n in values)}"
 
 
 def places(axes: Sequence[Axis], wrong: np.ndarray) -> str:
@@ -34,12 +43,13 @@ def places(axes: Sequence[Axis], wrong: np.ndarray) -> str:
         if phrase and len(phrases) < MOST_PHRASES:
             phrases.append(phrase)
             inside &= chosen
-    count, room = int(wrong.sum()), int(inside.sum())
+    count, room, first = int(wrong.sum()), int(inside.sum()), int(wrong.argmax())
+    if count == len(wrong):
+        return "all of them"
+    if first and wrong[first:].all() and count < room:
+        return f"all from number {first} on"
     if not phrases:
-        first = int(wrong.argmax())
-        if count == len(wrong):
-            return "all of them"
-        return f"all from number {first} on" if first and wrong[first:].all() else ""
+        return ""
     share = "all of those" if count == room else f"{count} of the {room} there"
     return f"{', '.join(phrases)}: {share}"
 
@@ -49,26 +59,35 @@ def _narrowed(axis: Axis, inside: np.ndarray, wrong: np.ndarray) -> tuple[str, n
     there, bad = np.unique(axis.values[inside]), np.unique(axis.values[wrong])
     if len(there) == len(bad):
         return "", inside
-    name, first, last = axis.name, int(bad[0]), int(bad[-1])
+    name, first = axis.name, int(bad[0])
     if len(bad) == 1:
-        which = {int(there[0]): "the first ", int(there[-1]): "the last "}.get(first, "")
-        phrase = f"{which}{name} {axis.words.format(first)}"
-        return phrase, axis.values == first
-    between = there[(there >= first) & (there <= last)]
+        which = {int(there[0]): " (the first)", int(there[-1]): " (the last)"}.get(first, "")
+        return f"{name} {axis.words.format(first)}{which}", axis.values == first
+    if axis.ordered:
+        phrase, chosen = _regular(axis, there, bad)
+        if phrase:
+            return phrase, chosen
+    if len(bad) <= MOST_LISTED:
+        return axis.many(bad), np.isin(axis.values, bad)
+    return "", inside
+
+
+def _regular(axis: Axis, there: np.ndarray, bad: np.ndarray) -> tuple[str, np.ndarray]:
+    """A phrase for a range of values, or every nth; "" where they are neither."""
+    first, last = int(bad[0]), int(bad[-1])
     chosen = (axis.values >= first) & (axis.values <= last)
+    between = there[(there >= first) & (there <= last)]
     if len(between) == len(bad):
         if last == there[-1]:
-            return f"{name} {first} and above", chosen
-        return f"{name}s {first} to {last}", chosen
+            return f"{axis.name} {first} and above", chosen
+        return axis.many([first, last], " to "), chosen
     for step in STEPS:
-        alike = there % step == first % step
-        if np.array_equal(there[alike & (there >= first) & (there <= last)], bad) and len(bad) > 2:
+        alike = between[between % step == first % step]
+        if len(bad) > 2 and np.array_equal(alike, bad):
             every = "every second" if step == 2 else f"every {step}th"
-            phrase = f"{every} {name} ({name} mod {step} = {first % step})"
+            phrase = f"{every} {axis.name} ({axis.name} mod {step} = {first % step})"
             return phrase, chosen & (axis.values % step == first % step)
-    if len(bad) <= MOST_LISTED:
-        return f"{name}s {', '.join(str(int(n)) for n in bad)}", np.isin(axis.values, bad)
-    return "", inside
+    return "", chosen
 
 
 def differences(expected: np.ndarray, found: np.ndarray) -> str:

@@ -153,7 +153,7 @@ def _accumulator(step: _Step, history: list, lane: int) -> str:
         return text
     distance = step.divergence.cycle - cycle
     way = "forwarded" if distance <= FORWARD_CYCLES else "read from ACC"
-    return f"{text} {distance} cycle{'s' if distance > 1 else ''} before ({way})"
+    return f"{text}, {distance} cycle{'s' if distance > 1 else ''} before ({way})"
 
 
 def _added_to(step: _Step, history: list, lane: int, used: int, result: int, dot: int) -> str:
