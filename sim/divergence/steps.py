@@ -15,8 +15,8 @@ from vta.sw.program import Program
 
 __all__ = ["step_lines"]
 
-FORWARD_CYCLES = 3
-"""A result that is younger than this many cycles when it is needed is not in ACC yet."""
+FORWARD_CYCLES = {"gemm": 3, "alu": 5}
+"""From a result to one that is made of it: what comes sooner is not read from ACC."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,7 @@ def _operation(instruction: Gemm | Alu, step: _Step) -> str:
 def _alu_text(step: _Step, index: int) -> str:
     alu = step.machine.instructions[index]
     assert isinstance(alu, Alu)
-    i, j, uop = step.loops
-    operand = str(alu.imm)
-    if not alu.use_imm:
-        last = step.machine.instructions[step.divergence.at.index]
-        assert isinstance(last, Alu)
-        words = step.machine.pads["UOP"][alu.uop_bgn + uop - last.uop_bgn :][:1]
-        src = int(unpack_uops(step.program.config, words)[0][1])
-        operand = f"acc[{src + i * alu.src_factor_out + j * alu.src_factor_in}]"
+    operand = str(alu.imm) if alu.use_imm else f"acc[{_source(step, alu)}]"
     return f"{AluOpcode(alu.alu_opcode).name.lower()} {operand}"
 
 
@@ -143,16 +136,18 @@ def _gemm(step: _Step) -> list[str]:
     return [*lines, _added_to(step, history, lane, _wrapped(result - dot), result, dot)]
 
 
-def _accumulator(step: _Step, history: list, lane: int) -> str:
-    """The operand that is added to, who made it, and how it comes."""
+def _accumulator(step: _Step, history: list, lane: int, entry: int | None = None) -> str:
+    """An operand of ACC, who made it, and how it comes."""
+    name = f"acc[{step.dst if entry is None else entry}]"
     if not history:
-        return f"acc[{step.dst}]"
+        return name
     who, value, cycle = history[0]
-    text = f"acc[{step.dst}] = {int(value[lane])}, made by {who}"
+    text = f"{name} = {int(value[lane])}, made by {who}"
     if cycle is None:
         return text
     distance = step.divergence.cycle - cycle
-    way = "forwarded" if distance <= FORWARD_CYCLES else "read from ACC"
+    forwarded = distance <= FORWARD_CYCLES[step.divergence.unit]
+    way = "forwarded" if forwarded else "read from ACC"
     return f"{text}, {distance} cycle{'s' if distance > 1 else ''} before ({way})"
 
 
@@ -189,31 +184,43 @@ def _alu(step: _Step) -> list[str]:
     divergence = step.divergence
     lane = _lane(divergence)
     history = step.history(step.dst)
-    seen = divergence.operands
-    indices = divergence.at.instructions
-    lines = []
-    right_x = int(history[0][1][lane]) if history else None
+    operands = [("acc[d]", history)]
     text = f"went in: {_accumulator(step, history, lane)}"
-    tensor = [n for n in indices if not getattr(step.machine.instructions[n], "use_imm", 1)]
-    right_y = None
-    if tensor:
-        entry = int(_alu_text(step, tensor[0]).split("[")[1][:-1])
-        others = step.history(entry)
-        if others:
-            right_y = int(others[0][1][lane])
-            text += f"; acc[{entry}] = {right_y}, made by {others[0][0]}"
-    lines.append(text)
-    if len(indices) > 1:
+    if (entry := _tensor_entry(step)) is not None:
+        operands.append(("acc[s]", step.history(entry)))
+        text += f"; {_accumulator(step, operands[1][1], lane, entry)}"
+    lines = [text]
+    if len(divergence.at.instructions) > 1:
         lines.append(f"it must become {_chain(step, lane)}")
-    if seen is None:
+    if divergence.operands is None:
         return lines
-    x, y = seen.data.view(np.int32).reshape(2, -1)
-    for name, right, read in (("acc[d]", right_x, int(x[lane])), ("acc[s]", right_y, int(y[lane]))):
-        if right is not None and right != read:
-            stale = [who for who, value, _ in history[1:] if int(value[lane]) == read]
-            why = f", which is what it was before {history[0][0]}" if stale else ""
-            return [*lines, f"but the core took {read} for {name}, not {right}{why}"]
+    read = divergence.operands.data.view(np.int32).reshape(2, -1)[:, lane]
+    for (name, known), taken in zip(operands, read.tolist(), strict=False):
+        if known and int(known[0][1][lane]) != taken:
+            stale = [n for n, (_, value, _) in enumerate(known) if int(value[lane]) == taken]
+            why = f", which it was before {known[stale[0] - 1][0]}" if stale else ""
+            return [*lines, f"but the core took {taken} for {name}, not {known[0][1][lane]}{why}"]
     return [*lines, "all operands were right: the lane made another value of them"]
+
+
+def _tensor_entry(step: _Step) -> int | None:
+    """The ACC entry of the tensor operand, if there is one; of a folded chain at most one has."""
+    for index in step.divergence.at.instructions:
+        alu = step.machine.instructions[index]
+        assert isinstance(alu, Alu)
+        if not alu.use_imm:
+            return _source(step, alu)
+    return None
+
+
+def _source(step: _Step, alu: Alu) -> int:
+    """acc[s] of an instruction of the pass in this step."""
+    i, j, uop = step.loops
+    last = step.machine.instructions[step.divergence.at.index]
+    assert isinstance(last, Alu)
+    words = step.machine.pads["UOP"][alu.uop_bgn + uop - last.uop_bgn :][:1]
+    src = int(unpack_uops(step.program.config, words)[0][1])
+    return src + i * alu.src_factor_out + j * alu.src_factor_in
 
 
 def _chain(step: _Step, lane: int) -> str:

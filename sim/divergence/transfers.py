@@ -3,6 +3,7 @@
 import numpy as np
 
 from vta.hw.isa import MEMORIES, Load, MemoryType, Store
+from vta.sim.divergence.pattern import Axis
 from vta.sim.divergence.search import Divergence
 from vta.sim.divergence.words import listed
 from vta.sim.scoreboard import place
@@ -10,7 +11,7 @@ from vta.sw.golden import machine_before
 from vta.sw.program import Program
 from vta.sw.rules import load_extent
 
-__all__ = ["load_lines", "store_lines"]
+__all__ = ["load_axes", "load_lines", "store_lines"]
 
 MOST_SHIFT = 64
 
@@ -37,6 +38,12 @@ def _source(program: Program, load: Load, y: int, x: int) -> str:
     base = getattr(program.registers, memory.base)
     address = base + element * memory.element_bytes(program.config)
     return f"data from {address:#x}, {place(program, address)}"
+
+
+def load_axes(load: Load, numbers: np.ndarray) -> list[Axis]:
+    """Row and column, with padding, of the elements that a LOAD writes."""
+    width, _ = load_extent(load)
+    return [Axis("column", numbers % width), Axis("row", numbers // width)]
 
 
 def store_lines(program: Program, divergence: Divergence) -> list[str]:
@@ -77,7 +84,8 @@ def _whose(program: Program, divergence: Divergence) -> list[str]:
         other = expected.values[max(start, 0) : start + count]
         here = found.values[first : first + len(other)]
         if shift and start >= 0 and len(other) > count // 2 and np.array_equal(other, here):
-            what = "bytes" if expected.memory == "OUT" else "elements"
+            what = "byte" if expected.memory == "OUT" else "element"
+            many = "" if abs(shift) == 1 else "s"
             side = "behind" if shift > 0 else "before"
-            return [f"from here on stands what belongs {abs(shift)} {what} {side}"]
+            return [f"from here on stands what belongs {abs(shift)} {what}{many} {side}"]
     return []

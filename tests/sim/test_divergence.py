@@ -155,7 +155,7 @@ def test_a_shifted_load(monkeypatch: pytest.MonkeyPatch, traced: RtlDevice) -> N
     instead = _changed(program, index, dram_base=weights.dram_base + 1)
     found, lines = _find(monkeypatch, traced, program, instead)
     assert (found.at.index, found.number, found.what) == (index, 0, "value")
-    assert any("what belongs 1 elements behind" in line for line in lines)
+    assert any("what belongs 1 element behind" in line for line in lines)
 
 
 def test_dropped_padding(monkeypatch: pytest.MonkeyPatch, traced: RtlDevice) -> None:
