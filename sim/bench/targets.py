@@ -191,6 +191,7 @@ SPEED = {
     "cocotb": Speed("Mcycle/CPU s", 0.6, 1.0, higher=True, anchor=0.5, stated=0.76),
     "cocotb over plain loop": Speed("", 0.7, higher=True),
     "stalls and checker": Speed("Mcycle/CPU s", 0.3, higher=True, stated=0.73),
+    "digests over none": Speed("", 0.5, higher=True),
     "waves": Speed("Mcycle/CPU s", 0.1, higher=True, stated=0.2),
     "round trip of 1000 cycles": Speed("ms", 10),
     "device start": Speed("s", 3),
