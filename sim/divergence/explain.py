@@ -54,11 +54,11 @@ def _wrong(program: Program, divergence: Divergence) -> str:
     """The entry, the lane, what it must be and what it is."""
     number = divergence.number - divergence.expected.skip
     expected, found, what = divergence.expected, divergence.found, divergence.what
+    if what == "extra":
+        return f"{_entry(found.memory, found.entries, number)} was written: nothing was due there"
     due = _entry(expected.memory, expected.entries, number)
     if what == "missing":
         return f"{due} was not written: the instruction ended after {divergence.number} writes"
-    if what == "extra":
-        return f"{_entry(found.memory, found.entries, number)} was written: nothing was due there"
     if what == "place":
         rest = expected.entries[number + 1 :][:8]
         skipped = len(rest) and np.array_equal(rest, found.entries[number:][: len(rest)])

@@ -26,6 +26,7 @@ from vta.sim.divergence.trace import UNITS
 from vta.sim.divergence.units import by_unit
 from vta.sim.options import Fault, RunOptions
 from vta.sim.process import SimulatorProcess
+from vta.sw.check.footprint import dram_rows
 from vta.sw.codec import encode_all
 from vta.sw.operators import operator
 from vta.sw.program import Program
@@ -230,6 +231,37 @@ def test_a_gemm_reads_another_entry(monkeypatch: pytest.MonkeyPatch, traced: Rtl
     assert "but the core read inp[" in text
     assert f"step {found.number} of " in text
     assert found.operands is not None
+
+
+def _loaded(program: Program) -> dict[int, set[int]]:
+    """The LOADs that read each byte."""
+    loads: dict[int, set[int]] = {}
+    for index, instruction in enumerate(program.instructions()):
+        if isinstance(instruction, Load):
+            for first, end in dram_rows(program.config, program.registers, instruction).tolist():
+                for address in range(first, end):
+                    loads.setdefault(address, set()).add(index)
+    return loads
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_any_changed_byte_is_traced_to_its_load(
+    monkeypatch: pytest.MonkeyPatch, traced: RtlDevice, seed: int
+) -> None:
+    """Of a random program, whatever it does with the byte afterwards."""
+    program = random_program(seed, Config())
+    rng = np.random.default_rng(seed)
+    loads = _loaded(program)
+    end = program.memory_base + len(program.memory)
+    address = int(rng.choice([n for n in sorted(loads) if n < end]))
+    instead = replace(program, memory=program.memory.copy())
+    instead.memory[address - program.memory_base] ^= 1 << int(rng.integers(8))
+    found, lines = _find(monkeypatch, traced, program, instead)
+    assert found.at.index in loads[address], "\n".join(lines)
+    assert found.what == "value"
+    number = found.number - found.expected.skip
+    right, wrong = found.expected.values[number], found.found.values[number]
+    assert (right != wrong).sum() == 1
 
 
 def test_what_a_run_without_an_end_wrote_counts(
