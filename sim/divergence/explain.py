@@ -10,7 +10,7 @@ from vta.sim.divergence.pattern import Axis, differences, places
 from vta.sim.divergence.search import Divergence
 from vta.sim.divergence.steps import step_lines
 from vta.sim.divergence.trace import UNITS
-from vta.sim.divergence.transfers import load_lines, store_lines
+from vta.sim.divergence.transfers import load_axes, load_lines, store_lines
 from vta.sim.divergence.units import by_unit
 from vta.sim.divergence.words import lane_name, value_text
 from vta.sw.program import Program
@@ -95,16 +95,28 @@ def _pattern(program: Program, divergence: Divergence) -> list[str]:
     bad = (right != wrong).ravel()
     if bad.sum() < 2 or count < 2 or bad.all():
         return []
-    width = right.shape[1]
-    steps = np.repeat(np.arange(count), width) + expected.skip
-    axes = []
-    if width > 1:
-        axes.append(Axis("lane", np.tile(np.arange(width), count), f"{{}} of {width}"))
-    axes += [Axis("entry", np.repeat(expected.entries[:count], width)), Axis("write", steps)]
+    axes = _axes(program, divergence, count, right.shape[1])
     where = places(axes, bad)
     how = differences(right.ravel()[bad], wrong.ravel()[bad])
     text = f"{int(bad.sum())} of the {bad.size} values that it wrote are wrong"
     return ["; ".join(filter(None, [f"{text}{': ' if where else ''}{where}", how]))]
+
+
+def _axes(program: Program, divergence: Divergence, count: int, width: int) -> list[Axis]:
+    """Places of the first `count` writes' values, `width` in each."""
+    expected, block = divergence.expected, program.config.block
+    lanes = np.tile(np.arange(width), count)
+    numbers = np.repeat(np.arange(count), width) + expected.skip
+    axes = []
+    if expected.memory == "WGT":
+        axes = [Axis("row", lanes // block), Axis("column", lanes % block)]
+    elif width > 1:
+        axes = [Axis("lane", lanes, f"{{}} of {width}")]
+    instruction = program.instructions()[divergence.at.index]
+    if isinstance(instruction, Load):
+        axes += load_axes(instruction, numbers)
+    entries = np.repeat(expected.entries[:count], width)
+    return [*axes, Axis("entry", entries), Axis("write", numbers)]
 
 
 def _beside(program: Program, divergence: Divergence) -> list[str]:

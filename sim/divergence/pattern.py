@@ -27,8 +27,9 @@ class Axis:
 
     def many(self, values: np.ndarray | list[int], between: str = ", ") -> str:
         """Several of them in words."""
-        name = f"{self.name[:-1]}ies" if self.name.endswith("y") else f"{self.name}s"
-        return f"{name} {between.join(str(int(n)) for n in values)}"
+        word, _, rest = self.name.partition(" ")
+        words = [f"{word[:-1]}ies" if word.endswith("y") else f"{word}s", *filter(None, [rest])]
+        return f"{' '.join(words)} {between.join(str(int(n)) for n in values)}"
 
 
 def places(axes: Sequence[Axis], wrong: np.ndarray) -> str:

@@ -41,9 +41,9 @@ def _source(program: Program, load: Load, y: int, x: int) -> str:
 
 
 def load_axes(load: Load, numbers: np.ndarray) -> list[Axis]:
-    """Row and column, with padding, of the elements that a LOAD writes."""
+    """Place in its row, and row, of the elements that a LOAD writes, with padding."""
     width, _ = load_extent(load)
-    return [Axis("column", numbers % width), Axis("row", numbers // width)]
+    return [Axis("element of a row", numbers % width), Axis("row of elements", numbers // width)]
 
 
 def store_lines(program: Program, divergence: Divergence) -> list[str]:
