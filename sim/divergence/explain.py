@@ -60,7 +60,7 @@ def _wrong(program: Program, divergence: Divergence) -> str:
     if what == "missing":
         return f"{due} was not written: the instruction ended after {divergence.number} writes"
     if what == "place":
-        rest = expected.entries[number + 1 :][:8]
+        rest = expected.entries[number + 1 :][:4]
         skipped = len(rest) and np.array_equal(rest, found.entries[number:][: len(rest)])
         why = ": the write that was due is missing" if skipped else ""
         return f"{due} was due, {_entry(found.memory, found.entries, number)} was written{why}"

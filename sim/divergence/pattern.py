@@ -63,6 +63,7 @@ def _narrowed(axis: Axis, inside: np.ndarray, wrong: np.ndarray) -> tuple[str, n
     name, first = axis.name, int(bad[0])
     if len(bad) == 1:
         which = {int(there[0]): " (the first)", int(there[-1]): " (the last)"}.get(first, "")
+        which = which if axis.ordered else ""
         return f"{name} {axis.words.format(first)}{which}", axis.values == first
     if axis.ordered:
         phrase, chosen = _regular(axis, there, bad)

@@ -69,7 +69,7 @@ BUGS: dict[str, Change] = {
         "(self.write.zero | (self.write.part == part))",
         "(self.write.zero | (self.write.part == part)) & ~((part == 3) & row[1])",
     ),
-    "the last byte of a row has no strobe": (
+    "the last byte of a beat has no strobe": (
         "transfers/storer.py",
         "strobes = Cat((n >= start_1) & (n <= end_1) for n in range(beat))",
         "strobes = Cat((n >= start_1) & (n < end_1) for n in range(beat))",

@@ -110,6 +110,50 @@ CASES: dict[str, Case] = {
             "which has retired: the core has lost its token",
         ),
     ),
+    "the result of two steps before is not forwarded": Case(
+        _corner("gemm_dependent_at_every_distance"),
+        (
+            "instruction 8: gemm uop=0:7 loop=2,1",
+            "ACC entry 1, lane 0: expected -912524874, found -912520881 (int32) (8 of 8 values",
+            "step 8 of 14 (outer loop 1, inner loop 0, uop 1): acc[1] += inp[1] @ wgt[1].T",
+            "acc[1] = -912516533, made by step 5, 3 cycles before (forwarded)",
+            "which acc[1] was before step 5: the result of step 5 did not reach this step",
+        ),
+        {"unit": "gemm", "instruction": 8, "write": 8, "entry": 1},
+    ),
+    "a write does not clear its zero flag": Case(
+        _conv,
+        (
+            "instruction 5: gemm uop=1:10",
+            "ACC entry 4, lane 0: expected -427, found 0 (int32) (8 of 8 values wrong)",
+            "the step's result was right: it did not get into ACC",
+            "step 8 of 288",
+            "bytes of out are wrong; all found as 0",
+        ),
+        {"unit": "gemm", "instruction": 5, "what": "lost", "write": 8},
+    ),
+    "a bank of WGT misses entries": Case(
+        _conv,
+        (
+            "instruction 4: load wgt dram=0x4c0 y=1 x=9",
+            "WGT entry 2, row 3, column 0: expected 8, found 0 (int8) (8 of 64 values wrong)",
+            "data from 0x13080, in segment weight, byte 128 of 9216",
+            "row 3, elements of a row 2, 3, 6, 7: all of those; all found as 0",
+            "lane 3 of 8: 244 of the 256 there",
+        ),
+        {"unit": "load", "instruction": 4, "memory": "WGT", "entry": 2},
+    ),
+    "the last byte of a beat has no strobe": Case(
+        _conv,
+        (
+            "instruction 19: store out sram=4",
+            "the byte at 0x17007 was due, the byte at 0x17008 was written: the write that was due",
+            "row 0 of 1, element 0 of 32, lane 7: the low byte of acc[4], -50, made by instruction",
+            "in segment out, byte 7 of 2048: output int8 [1, 32, 8, 8] NCHW1n8c, index [0, 7, ",
+            "lane 7 of 8 (the last): 253 of the 256 there",
+        ),
+        {"unit": "store", "instruction": 19, "what": "place", "write": 7, "memory": "DRAM"},
+    ),
 }
 
 
