@@ -200,6 +200,8 @@ def _alu(step: _Step) -> list[str]:
             stale = [n for n, (_, value, _) in enumerate(known) if int(value[lane]) == taken]
             why = f", which it was before {known[stale[0] - 1][0]}" if stale else ""
             return [*lines, f"but the core took {taken} for {name}, not {known[0][1][lane]}{why}"]
+    if left_out := _left_out(step):
+        return [*lines, f"all operands were right: it is what comes out without {left_out}"]
     return [*lines, "all operands were right: the lane made another value of them"]
 
 
@@ -221,6 +223,24 @@ def _source(step: _Step, alu: Alu) -> int:
     words = step.machine.pads["UOP"][alu.uop_bgn + uop - last.uop_bgn :][:1]
     src = int(unpack_uops(step.program.config, words)[0][1])
     return src + i * alu.src_factor_out + j * alu.src_factor_in
+
+
+def _left_out(step: _Step) -> str:
+    """The one instruction of a folded chain without which the found values come out; or ""."""
+    divergence = step.divergence
+    number = divergence.number - divergence.expected.skip
+    before = step.machine.pads["ACC"].copy()
+    if len(divergence.at.instructions) == 1:
+        return ""
+    for index in divergence.at.instructions:
+        for other in divergence.at.instructions:
+            if other != index:
+                step.machine.execute(other)
+        result = step.machine.pads["ACC"][step.dst].reshape(-1).copy()
+        step.machine.pads["ACC"][...] = before
+        if np.array_equal(result, divergence.found.values[number]):
+            return f"instruction {index}"
+    return ""
 
 
 def _chain(step: _Step, lane: int) -> str:

@@ -154,6 +154,20 @@ CASES: dict[str, Case] = {
         ),
         {"unit": "store", "instruction": 19, "what": "place", "write": 7, "memory": "DRAM"},
     ),
+    "folded clamps forget the first": Case(
+        _corner("chain_of_many"),
+        (
+            "instruction 61: alu max uop=0:1 loop=1,40",
+            "; instructions 47 to 61 were folded into one pass",
+            "ACC entry 0, lane 0: expected 650, found -1240 (int32) (8 of 8 values wrong)",
+            "acc[0] = max -1800, then min 1760, then max -1720",
+            "went in: acc[0] = 650, made by instruction 46",
+            "it must become 650, then 650",
+            "all operands were right: the lane made another value of them",
+            "bytes of out_2 are wrong; all found as 72",
+        ),
+        {"unit": "alu", "instruction": 61, "folded": list(range(47, 62))},
+    ),
 }
 
 

@@ -196,6 +196,15 @@ def test_an_operand_of_the_alu(monkeypatch: pytest.MonkeyPatch, traced: RtlDevic
     assert "all operands were right: the lane made another value of them" in text
 
 
+def test_an_instruction_of_a_folded_chain_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, traced: RtlDevice
+) -> None:
+    program = _conv(low=-100, high=100)
+    index = _first(program, Alu, alu_opcode=3)
+    _, lines = _find(monkeypatch, traced, program, _changed(program, index, imm=0))
+    assert any(f"what comes out without instruction {index}" in line for line in lines)
+
+
 def test_another_place_of_a_store(monkeypatch: pytest.MonkeyPatch, traced: RtlDevice) -> None:
     program = _conv()
     index = _first(program, Store)
