@@ -7,10 +7,11 @@ Vivado's IP packager and block designs read; other tools leave them alone.
 import json
 import re
 
+from vta.hw.capacities import BURST_BEATS
 from vta.hw.config import Config
 from vta.hw.packages import package_version
 from vta.hw.registers import IDENTIFICATION, VERSION
-from vta.hw.transfers.bus import ADDRESS_BITS, BURST_BEATS, LITE_ADDRESS_BITS, Axi4, AxiLite
+from vta.hw.transfers.bus import ADDRESS_BITS, LITE_ADDRESS_BITS, Axi4, AxiLite
 
 __all__ = ["LICENCE", "header", "interface_attributes", "with_interfaces"]
 

@@ -126,6 +126,14 @@ class Memory:
     def depth(self, config: Config) -> int:
         return 1 << getattr(config, self.log_depth_of)
 
+    def lanes(self, config: Config) -> int:
+        """Elements in one bus beat, 1 or more."""
+        return max(1, config.beat_bytes // self.element_bytes(config))
+
+    def parts(self, config: Config) -> int:
+        """Bus beats in one element, 1 or more."""
+        return max(1, self.element_bytes(config) // config.beat_bytes)
+
 
 MEMORIES = {
     memory.type: memory

@@ -17,6 +17,7 @@ from vta.sw.program import Program, Result
 __all__ = ["Outcome", "print_outcomes", "print_split", "run_bound", "write_json"]
 
 EVENTS = tuple(counter.name for counter in COUNTERS if counter.group == "events")
+CYCLES = 3  # columns up to the cycles
 SHARE_SHOWN = 0.005  # of the cycles: smaller shares are left out of the table
 
 
@@ -25,8 +26,9 @@ class Outcome:
     """How one program ran. `result` is None where the run gave none; `failure` then says why.
 
     `findings` are what the program was warned of before the run; `details` are further lines:
-    where a mismatch is, or how stages wait. `divergence` is the JSON of the first instruction that
-    wrote something else than the golden model, where it was looked for and there is one.
+    where a mismatch is, or how stages wait. `estimated` are the cycles of `vta.sw.estimate`.
+    `divergence` is the JSON of the first instruction that wrote something else than the golden
+    model, where it was looked for and there is one.
     """
 
     program: Program
@@ -35,6 +37,7 @@ class Outcome:
     failure: str = ""
     details: list[str] = field(default_factory=list)
     findings: list[Warning] = field(default_factory=list)
+    estimated: int | None = None
     divergence: dict[str, Any] | None = None
 
     @property
@@ -81,6 +84,7 @@ class Outcome:
             "first_mismatch": None if mismatch is None or error else vars(mismatch),
             "instructions": self.program.registers.insn_count,
             "cycles": result.cycles if result else None,
+            "estimated_cycles": self.estimated,
             "bound": run_bound(result) or None if result else None,
             "counters": result.counters if result else {},
             "stalled": getattr(result, "stalled", {}),
@@ -109,13 +113,24 @@ def print_outcomes(console: Console, outcomes: list[Outcome]) -> None:
     """The table, then what is to say about each run that went wrong."""
     table = Table(box=None, pad_edge=False)
     table.add_column("stream", no_wrap=True)
-    for name in ("instructions", "cycles", "bound", "MAC use", "bytes/cycle"):
+    estimated = any(outcome.estimated is not None for outcome in outcomes)
+    names = (
+        "instructions",
+        "cycles",
+        *["estimated"] * estimated,
+        "bound",
+        "MAC use",
+        "bytes/cycle",
+    )
+    for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("other cycles of compute")
     table.add_column("match", no_wrap=True)
     for outcome in outcomes:
         style = {True: "", None: "yellow", False: "red"}[outcome.match]
-        table.add_row(*_row(outcome), style=style)
+        row = _row(outcome)
+        extra = [_estimated(outcome)] if estimated else []
+        table.add_row(*row[:CYCLES], *extra, *row[CYCLES:], style=style)
     console.print(table)
     for outcome in outcomes:
         lines = [*outcome.failure.splitlines(), *outcome.details]
@@ -123,6 +138,14 @@ def print_outcomes(console: Console, outcomes: list[Outcome]) -> None:
             console.print(f"\n{outcome.program.name}:", style="bold", highlight=False, markup=False)
             for line in lines:
                 console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _estimated(outcome: Outcome) -> str:
+    """The estimated cycles, and what they are over the measured ones."""
+    cycles = outcome.result.cycles if outcome.result else None
+    if outcome.estimated is None or not cycles:
+        return "-"
+    return f"{outcome.estimated} ({outcome.estimated / cycles - 1:+.1%})"
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:

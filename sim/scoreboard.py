@@ -9,7 +9,8 @@ from vta.sim.findings import undefined, warnings_of
 from vta.sw.check import Warning
 from vta.sw.golden import GoldenDevice, stray_bytes
 from vta.sw.layout import LayoutError, index_at
-from vta.sw.program import Mismatch, Program, Segment
+from vta.sw.program import Mismatch, Program
+from vta.sw.tensor import Tensor
 
 __all__ = ["device_is_wrong", "explain_leftovers", "explain_mismatch", "place"]
 
@@ -72,7 +73,7 @@ def place(program: Program, address: int) -> str:
     if name is None:
         return f"{address:#x} lies in no segment"
     segment = program.segments[name]
-    offset = address - segment.addr
+    offset = address - segment.start
     text = f"in segment {name}, byte {offset} of {segment.nbytes}"
     kind = " ".join(filter(None, [segment.role, segment.dtype, str(list(segment.shape))]))
     if segment.dtype and segment.shape:
@@ -80,7 +81,7 @@ def place(program: Program, address: int) -> str:
     return text
 
 
-def _index(segment: Segment, offset: int) -> str:
+def _index(segment: Tensor, offset: int) -> str:
     """The tensor index of a byte of a segment, in words."""
     itemsize = np.dtype(segment.dtype).itemsize
     position, byte = divmod(offset, itemsize)

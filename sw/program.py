@@ -5,7 +5,6 @@ instructions in it, the bytes expected afterwards, and where each segment and in
 from. Design.md's "Interfaces that stay" fixes the file.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,7 +19,6 @@ from vta.sw.bundle import (
     FORMAT_VERSION,
     IMAGE_LIMIT,
     BundleError,
-    check_number,
     check_object,
     check_text,
     get,
@@ -28,9 +26,9 @@ from vta.sw.bundle import (
     write_bundle,
 )
 from vta.sw.codec import decode_all
+from vta.sw.tensor import ENTRY, MEMORY_LIMIT, Tensor
 
 __all__ = [
-    "DTYPES",
     "IMAGE_LIMIT",
     "MAX_CYCLES",
     "BundleError",
@@ -40,27 +38,9 @@ __all__ = [
     "Program",
     "Registers",
     "Result",
-    "Segment",
 ]
 
-MEMORY_LIMIT = 1 << 32  # bytes: addresses have 32 bits
 MAX_CYCLES = 1 << 62
-RANK_LIMIT = 32  # axes of a tensor
-DTYPES = (
-    "int8",
-    "uint8",
-    "int16",
-    "uint16",
-    "int32",
-    "uint32",
-    "int64",
-    "uint64",
-    "float16",
-    "float32",
-    "float64",
-    "bool",
-)
-"""What a segment may hold; the core itself reads int8 and int32 only."""
 VERSION_1_STATISTICS = ("uop_depth_used_max",)  # key of the config that is a statistic
 
 
@@ -75,42 +55,6 @@ class Registers:
     wgt: int = 0
     acc: int = 0
     out: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Segment:
-    """A named range of DRAM, and what it holds.
-
-    `role` is input, output, weight, bias, uop, insn, temporary or ""; `shape` and `dtype` are the
-    logical tensor's, `layout` names how it is packed (for example "NCHW1n16c").
-    """
-
-    addr: int
-    nbytes: int
-    role: str = ""
-    dtype: str = ""
-    shape: tuple[int, ...] = ()
-    layout: str = ""
-    scale: float | None = None
-    zero_point: int | None = None
-
-    def check(self, name: str) -> None:
-        """BundleError where a value is of the wrong type or out of range; `name` for messages."""
-        what = f"segment {shown(name)}"
-        check_text("the name of a segment", name)
-        for key in ("addr", "nbytes"):
-            check_number(f"{what}: {key}", getattr(self, key), 0, MEMORY_LIMIT)
-        for key in ("role", "dtype", "layout"):
-            check_text(f"{what}: {key}", getattr(self, key))
-        if self.dtype and self.dtype not in DTYPES:
-            raise BundleError(f"{what}: dtype is {self.dtype}; it must be {', '.join(DTYPES)}")
-        check_number(f"{what}: the number of axes of its shape", len(self.shape), 0, RANK_LIMIT)
-        for size in self.shape:
-            check_number(f"{what}: shape", size, 0, MEMORY_LIMIT)
-        if self.scale is not None:
-            check_number(f"{what}: scale", self.scale, -math.inf, math.inf, float)
-        if self.zero_point is not None:
-            check_number(f"{what}: zero_point", self.zero_point, -(1 << 31), (1 << 31) - 1)
 
 
 @dataclass(frozen=True)
@@ -139,7 +83,7 @@ class Program:
     memory: np.ndarray
     memory_base: int
     memory_size: int
-    segments: dict[str, Segment] = field(default_factory=dict)
+    segments: dict[str, Tensor] = field(default_factory=dict)
     expected: list[tuple[int, np.ndarray]] = field(default_factory=list)
     source_map: list[dict[str, Any]] = field(default_factory=list)
     description: str = ""
@@ -155,8 +99,8 @@ class Program:
                     f"{self.name}: expected bytes at {address:#x} to {address + len(data):#x} lie "
                     f"outside the memory, {self._extent()}"
                 )
-        for name, segment in self.segments.items():
-            segment.check(name)
+        for segment in self.segments.values():
+            segment.check()
         for n, entry in enumerate(self.source_map):
             check_object(f"{self.name}: source_map[{n}]", entry)
 
@@ -220,7 +164,7 @@ class Program:
     def segment_at(self, address: int) -> str | None:
         """Name of the segment that holds a byte address, if any."""
         for name, segment in self.segments.items():
-            if segment.addr <= address < segment.addr + segment.nbytes:
+            if segment.start <= address < segment.end:
                 return name
         return None
 
@@ -251,7 +195,7 @@ class Program:
             "memory_base": self.memory_base,
             "memory_size": self.memory_size,
             "expected_addresses": [address for address, _ in self.expected],
-            "segments": {name: asdict(segment) for name, segment in self.segments.items()},
+            "segments": {name: segment.entry() for name, segment in self.segments.items()},
             "source_map": self.source_map,
         }
         write_bundle(path, header, self.memory, [data for _, data in self.expected])
@@ -310,17 +254,15 @@ def _from_header(header: dict[str, Any], memory: np.ndarray, expected: list[np.n
     )
 
 
-def _segment(name: str, entry: Any) -> Segment:
+def _segment(name: str, entry: Any) -> Tensor:
     for key in ("addr", "nbytes"):
         get(entry, key, int)
-    known: dict[str, Any] = {
-        key: entry[key] for key in Segment.__dataclass_fields__ if key in entry
-    }
+    known: dict[str, Any] = {key: entry[key] for key in ENTRY if key in entry}
     shape = known.get("shape", [])
     if not isinstance(shape, list):
         raise BundleError(f"segment {shown(name)}: shape is {quoted(shape)}; it must be a list")
     known["shape"] = tuple(shape)
-    return Segment(**known)
+    return Tensor(name=name, **known)
 
 
 # Devices ------------------------------------------------------------------------------------------
@@ -341,7 +283,8 @@ class Result:
     `memory` is uint8, memory_size long. `cycles` is None where the device has no clock.
     `counters` maps the names of vta.hw.registers.COUNTERS (and "acc_writes") to values. `writers`
     is None, or int32, memory_size long: the instruction that wrote each byte last, -1 where none
-    did.
+    did. `ends` is None, or for each instruction the cycle after the launch at which it retired, -1
+    where it did not.
     """
 
     memory: np.ndarray
@@ -350,6 +293,7 @@ class Result:
     counters: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     writers: np.ndarray | None = None
+    ends: np.ndarray | None = None
 
 
 class Device(Protocol):

@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from vta.hw.capacities import FORWARD_DISTANCE
 from vta.hw.compute.alu import AluLane
 from vta.hw.compute.pipeline import STAGES, chosen, pipeline, source_of
 from vta.hw.compute.sequencer import step_layout
@@ -15,9 +16,6 @@ from vta.hw.library.window import inside, window_layout
 from vta.hw.transfers.bus import ErrorPort
 
 __all__ = ["AluPipeline"]
-
-FORWARD_DISTANCE = 4
-"""The distance from which on a step gets its operands by forwarding; nearer ones wait."""
 
 
 class AluPipeline(wiring.Component):

@@ -4,20 +4,12 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from vta.hw.capacities import RANGES, READY, WORTH_FLAGS, WORTH_WAITING
 from vta.hw.config import Config
 from vta.hw.isa import INDEX_BITS, Opcode, instruction_layout, uop_layout
 from vta.hw.transfers.bus import command_layout
 
 __all__ = ["Analyse", "Turn", "analysed_layout"]
-
-RANGES = 3
-"""The step in which the ranges are found; the steps before multiply."""
-READY = RANGES + 3
-"""The last step: the one before is for comparisons with the operation that is kept."""
-WORTH_FLAGS = 8
-"""Entries of a reset beyond which setting zero flags is quicker than writing zeros."""
-WORTH_WAITING = 16
-"""Entries of an ALU operation for which it pays to wait until the next instruction is analysed."""
 
 
 class Turn(enum.Enum, shape=2):

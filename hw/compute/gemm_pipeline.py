@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from vta.hw.capacities import FLAG_RESET_DISTANCE
 from vta.hw.compute.gemm import MacArray
 from vta.hw.compute.pipeline import STAGES, chosen, pipeline, source_of, written_in
 from vta.hw.compute.sequencer import Kind, step_layout
@@ -15,9 +16,6 @@ from vta.hw.library.window import inside, window_layout
 from vta.hw.transfers.bus import ErrorPort
 
 __all__ = ["GemmPipeline", "operand_ports"]
-
-FLAG_RESET_DISTANCE = 4
-"""Cycles after which the ACC read of a later step sees the zero flags."""
 
 
 def operand_ports(config: Config) -> dict[str, wiring.Member]:

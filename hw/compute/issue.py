@@ -4,19 +4,18 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from vta.hw.capacities import MOST_FOLDED
 from vta.hw.compute.alu import chain_layout, extend
 from vta.hw.compute.analyse import Turn, analysed_layout
 from vta.hw.compute.sequencer import Kind, operation_layout
 from vta.hw.config import Config
-from vta.hw.frontend.retire import DONE_BITS, Unit, ticket_layout
+from vta.hw.frontend.retire import Unit, ticket_layout
 from vta.hw.isa import ErrorClass, MemoryType, Opcode, instruction_layout
 from vta.hw.library.bits import log2
 from vta.hw.library.window import window_layout
 from vta.hw.transfers.bus import ErrorPort, command_layout
 
 __all__ = ["Issue"]
-
-MOST_FOLDED = (1 << DONE_BITS) - 1
 
 
 class Issue(wiring.Component):

@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from vta.hw.capacities import STEPS
 from vta.hw.compute.alu import chain_layout
 from vta.hw.config import Config
 from vta.hw.frontend.retire import DONE_BITS
@@ -12,10 +13,6 @@ from vta.hw.library.small_fifo import SmallFifo
 from vta.hw.library.window import inside, window_layout
 
 __all__ = ["Kind", "Sequencer", "carried_layout", "operation_layout", "step_layout"]
-
-STEPS = 8
-"""Steps between the loops and the pipeline, more than enough for one a cycle
-(`tests/hw/test_sequencer.py`)."""
 
 
 class Kind(enum.Enum, shape=2):

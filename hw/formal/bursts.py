@@ -3,11 +3,12 @@
 from amaranth.hdl import Assert, Assume, Module, Mux, Signal
 from amaranth.lib.wiring import In
 
+from vta.hw.capacities import BURST_BEATS
 from vta.hw.config import Config
 from vta.hw.formal.prove import Properties
 from vta.hw.library.scratchpad import log2
 from vta.hw.transfers.bursts import SPAN_BITS, BurstGenerator, rows_layout
-from vta.hw.transfers.bus import ADDRESS_BITS, BURST_BEATS
+from vta.hw.transfers.bus import ADDRESS_BITS
 
 __all__ = ["BurstProperties"]
 

@@ -4,6 +4,7 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from vta.hw.capacities import BUFFER_BEATS, CHUNK_BEATS
 from vta.hw.config import Config
 from vta.hw.isa import (
     INDEX_BITS,
@@ -24,11 +25,6 @@ from vta.hw.transfers.bus import ADDRESS_BITS, ErrorPort, ReadClient, command_la
 __all__ = ["QUEUES", "Fetch"]
 
 QUEUES = (Stage.LOAD, Stage.COMPUTE, Stage.STORE)
-BUFFER_BEATS = 128
-"""Fetched ahead: enough for an instruction in two cycles at a latency of 100; no more, since the
-first LOAD stands behind it on the bus."""
-CHUNK_BEATS = 16
-"""Fetch bursts end at multiples of this many beats, and none is issued without room for it."""
 
 
 class Fetch(wiring.Component):

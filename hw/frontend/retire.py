@@ -4,15 +4,14 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from vta.hw.capacities import MOST_FOLDED, TICKETS
 from vta.hw.isa import INDEX_BITS
 from vta.hw.library.bits import count_up_down
 from vta.hw.library.small_fifo import SmallFifo
 
-__all__ = ["DEPTH", "Retire", "Unit", "ticket_layout"]
+__all__ = ["Retire", "Unit", "ticket_layout"]
 
-DEPTH = 64
-"""Instructions of a stage between start and retirement, a power of two."""
-DONE_BITS = 4
+DONE_BITS = MOST_FOLDED.bit_length()
 
 
 class Unit(enum.Enum, shape=2):
@@ -76,7 +75,7 @@ class Retire(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         width = ticket_layout().size
-        m.submodules.tickets = tickets = SmallFifo(width=width, depth=DEPTH)  # behind the head
+        m.submodules.tickets = tickets = SmallFifo(width=width, depth=TICKETS)  # behind the head
         complete, free = Signal(), Signal()
         owes_prev, owes_next = Signal(), Signal()  # pushes of the head that are not made
         head = self.head
@@ -132,7 +131,7 @@ class Retire(wiring.Component):
     def _completions(self, m: Module, unit: Unit, reported, taken) -> Signal:
         """Counts what a unit has completed and not retired; returns whether there is any."""
         name = unit.name.lower()
-        count = Signal(range(2 * DEPTH), name=f"{name}_done_count")
+        count = Signal(range(2 * TICKETS), name=f"{name}_done_count")
         some = Signal(name=f"{name}_some")
         if len(reported) == 1:
             count_up_down(m, count, reported, taken)

@@ -4,9 +4,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from vta.hw.capacities import BURST_BEATS
 from vta.hw.config import Config
 from vta.hw.isa import INDEX_BITS
-from vta.hw.transfers.bus import ADDRESS_BITS, BURST_BEATS
+from vta.hw.transfers.bus import ADDRESS_BITS
 
 __all__ = ["SPAN_BITS", "BurstGenerator", "burst_info_layout", "rows_layout"]
 

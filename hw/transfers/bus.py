@@ -6,12 +6,12 @@ Streams follow Amaranth's rules: payload held until transfer, valid never waits 
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from vta.hw.capacities import BURST_BEATS
 from vta.hw.config import Config
 from vta.hw.isa import INDEX_BITS, ErrorClass
 
 __all__ = [
     "ADDRESS_BITS",
-    "BURST_BEATS",
     "LITE_ADDRESS_BITS",
     "Axi4",
     "AxiLite",
@@ -25,8 +25,6 @@ __all__ = [
 
 ADDRESS_BITS = 32
 LITE_ADDRESS_BITS = 12
-BURST_BEATS = 64
-"""Longest burst. Bursts end at multiples of it, so none crosses 4 KiB on a bus of any width."""
 
 
 def _address_channel(prefix: str) -> dict[str, wiring.Member]:

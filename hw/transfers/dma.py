@@ -4,10 +4,11 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from vta.hw.capacities import BEATS_IN_FLIGHT, BURST_BEATS
 from vta.hw.config import Config
 from vta.hw.library.bits import count_up_down
 from vta.hw.library.small_fifo import SmallFifo
-from vta.hw.transfers.bus import ADDRESS_BITS, BURST_BEATS, ReadClient, burst_layout
+from vta.hw.transfers.bus import ADDRESS_BITS, ReadClient, burst_layout
 
 __all__ = ["READ_CHANNELS", "ReadDma"]
 
@@ -21,9 +22,6 @@ READ_CHANNELS = {
     "rvalid": In(1),
     "rready": Out(1),
 }
-BEATS_IN_FLIGHT = 512
-"""Read beats ordered ahead: covers a latency of 448 cycles, and bounds how long one client's
-burst stands behind another's."""
 
 
 class ReadDma(wiring.Component):

@@ -9,6 +9,7 @@ from amaranth.hdl import Array, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from vta.hw.capacities import DESCRIPTORS
 from vta.hw.config import Config
 from vta.hw.isa import INDEX_BITS, MEMORIES, ErrorClass, MemoryType, Opcode, instruction_layout
 from vta.hw.library.bits import count_up_down, log2
@@ -25,10 +26,7 @@ from vta.hw.transfers.writer import (
     write_layout,
 )
 
-__all__ = ["DESCRIPTORS", "Loader", "lanes_of", "parts_of", "write_layout"]
-
-DESCRIPTORS = 32
-"""LOADs whose bursts may be issued ahead of the writer, a power of two."""
+__all__ = ["Loader", "lanes_of", "parts_of", "write_layout"]
 
 
 class Loader(wiring.Component):

@@ -4,13 +4,14 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from vta.hw.capacities import BURST_BEATS, BURSTS_AHEAD
 from vta.hw.compute.accumulator import out_ports
 from vta.hw.config import Config
 from vta.hw.isa import INDEX_BITS, ErrorClass, MemoryType, Opcode, instruction_layout
 from vta.hw.library.bits import count_up_down, log2
 from vta.hw.library.small_fifo import SmallFifo
 from vta.hw.transfers.bursts import BurstGenerator
-from vta.hw.transfers.bus import ADDRESS_BITS, BURST_BEATS, ErrorPort, command_layout
+from vta.hw.transfers.bus import ADDRESS_BITS, ErrorPort, command_layout
 from vta.hw.transfers.writer import lanes_of, parts_of
 
 __all__ = ["WRITE_CHANNELS", "Storer", "storer_ports"]
@@ -27,8 +28,6 @@ WRITE_CHANNELS = {
     "bvalid": In(1),
     "bready": Out(1),
 }
-BURSTS_AHEAD = 16
-"""Bursts whose address is out while their data wait, a power of two."""
 
 
 def storer_ports(config: Config) -> dict[str, wiring.Member]:

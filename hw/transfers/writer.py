@@ -15,12 +15,12 @@ EXTENT_BITS = 17  # of a number of SRAM elements, 0 to 65536
 
 def lanes_of(config: Config, memory: MemoryType) -> int:
     """Elements of a memory type in one bus beat, 1 or more."""
-    return max(1, config.beat_bytes // MEMORIES[memory].element_bytes(config))
+    return MEMORIES[memory].lanes(config)
 
 
 def parts_of(config: Config, memory: MemoryType) -> int:
     """Bus beats in one element of a memory type, 1 or more."""
-    return max(1, MEMORIES[memory].element_bytes(config) // config.beat_bytes)
+    return MEMORIES[memory].parts(config)
 
 
 def write_layout(config: Config) -> data.StructLayout:

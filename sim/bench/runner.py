@@ -13,7 +13,17 @@ from rich.console import Console
 
 from vta.hw.errors import VtaError
 from vta.sim import output
-from vta.sim.bench import baseline, buses, marginal, mechanisms, network, pages, speed, streams
+from vta.sim.bench import (
+    baseline,
+    buses,
+    estimates,
+    marginal,
+    mechanisms,
+    network,
+    pages,
+    speed,
+    streams,
+)
 from vta.sim.bench.figures import Figure, print_figures
 from vta.sim.bench.runs import Runs
 from vta.sim.progress import Progress
@@ -32,6 +42,7 @@ PARTS: dict[str, Part] = {  # name: called with the devices, and whether to be q
     "network": lambda runs, quick: network.resnet18(runs),
     "buses": lambda runs, quick: buses.bus_use(runs),
     "wide": lambda runs, quick: buses.layers(runs),
+    "estimate": lambda runs, quick: estimates.estimates(runs),
     "mechanisms": lambda runs, quick: mechanisms.costs(runs),
     "speed": lambda runs, quick: speed.rates(runs),
     "waves": lambda runs, quick: speed.waves(runs),

@@ -9,6 +9,8 @@ a perfect in-order core.
 from dataclasses import dataclass
 
 __all__ = [
+    "ESTIMATE_CYCLES",
+    "ESTIMATE_SHARE",
     "LATENCIES",
     "LAYERS",
     "MARGINALS",
@@ -19,6 +21,7 @@ __all__ = [
     "Marginal",
     "Speed",
     "StreamTarget",
+    "estimate_limit",
 ]
 
 LATENCIES = (16, 64)
@@ -117,6 +120,16 @@ ROW_BEATS = 64
 OVER_BOUND = 1.10
 """C2 to C11 with BATCH 2, BLOCK 32, a 256-bit bus and two images: times their own bound
 where the ALU pass does not hide (1 x 1 kernels have too few uops a vector)."""
+
+
+# The estimate -------------------------------------------------------------------------------------
+ESTIMATE_SHARE = 0.05
+ESTIMATE_CYCLES = 40
+
+
+def estimate_limit(cycles: int) -> float:
+    """By how many cycles an estimate may be off where the RTL takes `cycles`."""
+    return max(ESTIMATE_SHARE * cycles, ESTIMATE_CYCLES)
 
 
 # ResNet-18 ----------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from vta.sim.exit import Exit
 from vta.sim.options import SEED_LIMIT
 from vta.sim.output import check_output, file_names
 from vta.sim.progress import Progress
+from vta.sw.estimate import LATENCY, estimate_program
 from vta.sw.program import Program
 
 HELP = "compile an operator by name, or a schedule in a Python file, to a stream bundle"
@@ -59,9 +60,12 @@ def run(args: argparse.Namespace) -> int:
         with progress.steps(f"compile {args.what}") as step:
             program = compiler(args, config, step)
             output = args.output or Path(f"{file_names([program.name])[0]}.npz")
+            step("estimate cycles")
+            cycles = estimate_program(program).cycles
             step("save")
             program.save(output)
-    print(f"{output}: {program.registers.insn_count} instructions")
+    count = program.registers.insn_count
+    print(f"{output}: {count} instructions, estimated {cycles} cycles at a latency of {LATENCY}")
     return Exit.OK
 
 

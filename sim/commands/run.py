@@ -22,6 +22,7 @@ from vta.sim.scoreboard import explain_leftovers, explain_mismatch
 from vta.sim.timeline import write_timeline
 from vta.sim.waves import run_with_waves, waves_path, why_vcd
 from vta.sw.check import check
+from vta.sw.estimate import EstimateError, estimate_program
 from vta.sw.golden import GoldenDevice
 from vta.sw.program import MAX_CYCLES, Device, DeviceError, Program
 
@@ -156,10 +157,21 @@ def run_one(
     with _failures(program, name) as outcome:
         if isinstance(device, RtlDevice):
             result = device.run(program, max_cycles=max_cycles, progress=show, options=options)
+            outcome.estimated = _estimated(program, result, options)
         else:
             result = device.run(program, max_cycles=max_cycles, progress=show)
         outcome.result = result
     return _explained(outcome)
+
+
+def _estimated(program: Program, result: RtlResult, options: RunOptions) -> int | None:
+    """Estimated cycles of what ran to its end, on a memory that does not stall."""
+    if result.error is not None or options.stall_seed is not None:
+        return None
+    try:
+        return estimate_program(program, latency=options.latency).cycles
+    except EstimateError:  # what it refuses, the core may accept
+        return None
 
 
 def run_waves(
@@ -171,7 +183,7 @@ def run_waves(
     path = waves_path(name, program.config)
     with _failures(program, "rtl") as outcome:
         try:
-            outcome.result = run_with_waves(
+            outcome.result = result = run_with_waves(
                 program,
                 path,
                 options=options,
@@ -179,6 +191,7 @@ def run_waves(
                 step=progress.step,
                 progress=progress.cycles(program.name),
             )
+            outcome.estimated = _estimated(program, result, options)
         finally:
             if path.exists():
                 why = f" ({why_vcd()})" if path.suffix == ".vcd" else ""

@@ -24,11 +24,11 @@ def wrong_bytes(program: Program, memory: np.ndarray) -> list[str]:
     writers = GoldenDevice(record_writers=True).run(program).writers
     lines = []
     for name, segment in program.segments.items():
-        mine = (addresses >= segment.addr) & (addresses < segment.addr + segment.nbytes)
+        mine = (addresses >= segment.start) & (addresses < segment.start + segment.nbytes)
         bad = wrong[mine]
         if not bad.any():
             continue
-        offsets = addresses[mine] - segment.addr
+        offsets = addresses[mine] - segment.start
         by = None if writers is None else writers[addresses[mine] - program.memory_base]
         axes = _axes(program.config, segment, offsets, by)
         axes += [] if by is None else _in_store(program, addresses[mine], by)
@@ -48,10 +48,10 @@ def _axes(
     axes += logical
     if writers is not None:
         axes.append(Axis("STORE", writers.astype(np.int64), "(instruction {})", ordered=False))
-    beat = (segment.addr + offsets) // config.beat_bytes
+    beat = (segment.start + offsets) // config.beat_bytes
     axes += [
         Axis("beat", beat - beat[0]),
-        Axis("byte of the beat", (segment.addr + offsets) % config.beat_bytes),
+        Axis("byte of the beat", (segment.start + offsets) % config.beat_bytes),
         Axis("element", offsets // lanes),
     ]
     return axes

@@ -9,7 +9,8 @@ from vta.hw.config import Config
 from vta.hw.isa import Instruction, Load, MemoryType, uop_fields
 from vta.sw.assembler.instruction import format_instruction
 from vta.sw.codec import encode_all, unpack_uops
-from vta.sw.program import Program, Segment
+from vta.sw.program import Program
+from vta.sw.tensor import Tensor
 
 __all__ = ["disassemble_program"]
 
@@ -55,7 +56,7 @@ def _description(text: str) -> list[str]:
     return [f".description {words}"] if words else []
 
 
-def _segment_line(name: str, segment: Segment) -> str:
+def _segment_line(name: str, segment: Tensor) -> str:
     words = [f".segment {_word(name)} addr={segment.addr:#x} nbytes={segment.nbytes}"]
     for key in ("role", "dtype", "layout"):
         if getattr(segment, key):

@@ -16,7 +16,6 @@ role=input dtype=int8 shape=4,16``             (and layout, scale, zero_point)
 """
 
 from collections.abc import Iterable
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -32,7 +31,8 @@ from vta.sw.assembler.instruction import (
     strip_comment,
 )
 from vta.sw.codec import encode_all, pack_uops
-from vta.sw.program import IMAGE_LIMIT, BundleError, Program, Registers, Segment
+from vta.sw.program import IMAGE_LIMIT, BundleError, Program, Registers
+from vta.sw.tensor import ENTRY, Tensor
 
 __all__ = ["assemble_program"]
 
@@ -76,7 +76,7 @@ class _Parser:
         self.uop = -1  # address of the next uop line
         self.base = self.size = 0
         self.bases: dict[str, int] = {}
-        self.segments: dict[str, Segment] = {}
+        self.segments: dict[str, Tensor] = {}
         self.data: list[tuple[int, np.ndarray]] = []
         self.expected: list[tuple[int, np.ndarray]] = []
         self.held = 0  # bytes of data and expectations
@@ -154,7 +154,7 @@ class _Parser:
         name, *words = rest.split() or [""]
         if not name or "=" in name:
             raise AssemblerError(".segment needs a name first")
-        known = [field.name for field in fields(Segment)]
+        known = list(ENTRY)
         values: dict[str, Any] = {}
         for key, value in operands(words, ".segment").items():
             if key not in known:
@@ -162,7 +162,7 @@ class _Parser:
             values[key] = _segment_value(key, value)
         if missing := {"addr", "nbytes"} - set(values):
             raise AssemblerError(f".segment {shown(name)}: {' and '.join(sorted(missing))} missing")
-        self.segments[name] = Segment(**values)
+        self.segments[name] = Tensor(name=name, **values)
 
     def _data(self, rest: str) -> None:
         self.data.append(self._values(rest, ".data"))

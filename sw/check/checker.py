@@ -123,8 +123,7 @@ class _Checker:
         rows = self.rows[index]
         inside = np.zeros(len(rows), bool)
         for segment in self.program.segments.values():
-            end = segment.addr + segment.nbytes
-            inside |= (segment.addr <= rows[:, 0]) & (rows[:, 1] <= end)
+            inside |= (segment.start <= rows[:, 0]) & (rows[:, 1] <= segment.end)
         if not inside.all():
             first, last = (int(address) for address in rows[int(inside.argmin())])
             name = self.program.segment_at(first)

@@ -13,7 +13,7 @@ import numpy as np
 from tvm import s_tir, te, tirx
 
 from vta.hw.config import Config
-from vta.sw.compiler import SLOTS, TensorSpec, register, tensorize
+from vta.sw.compiler import SLOTS, register, tensorize
 from vta.sw.operators.cost import demand
 from vta.sw.operators.epilogue import PARAMETERS, Epilogue, check_depth
 from vta.sw.operators.operator import (
@@ -21,10 +21,11 @@ from vta.sw.operators.operator import (
     Operator,
     OperatorError,
     Parameter,
-    Tensor,
     check_addresses,
+    named,
 )
 from vta.sw.operators.tiles import GemmShape, Tiling, by_step, choose, split_copy
+from vta.sw.tensor import Tensor
 
 __all__ = ["CONV2D", "Conv2d", "build", "golden"]
 
@@ -250,6 +251,7 @@ def build(
             f"{conv.images} x {channels} x {height} x {width} -> {outputs} channels, {kernel}, "
             f"stride {stride}, padding {padding}, {epilogue.describe()}"
         ),
+        ranges=vars(epilogue.input_ranges(conv.channels * kernel_height * kernel_width)),
         notes={"shape": shape, "tiling": tiling, "conv": conv, "epilogue": epilogue},
     )
 
@@ -260,16 +262,15 @@ def _tensors(config: Config, conv: Conv2d, epilogue: Epilogue) -> dict[str, Tens
     kernel = (conv.outputs, conv.channels, conv.kernel_height, conv.kernel_width)
     data = (conv.images, conv.channels, conv.height, conv.width)
     out = (conv.images, conv.outputs, conv.out_height, conv.out_width)
-    ranges = epilogue.input_ranges(conv.channels * conv.kernel_height * conv.kernel_width)
     tensors = {
-        "data": Tensor(TensorSpec("input", data, planes), "int8", *ranges.data),
-        "weight": Tensor(TensorSpec("weight", kernel, weights), "int8", *ranges.weight),
+        "data": Tensor(role="input", shape=data, layout=planes, dtype="int8"),
+        "weight": Tensor(role="weight", shape=kernel, layout=weights, dtype="int8"),
     }
     if epilogue.bias:
-        spec = TensorSpec("bias", (conv.outputs,), f"C{batch}n{block}c")
-        tensors["bias"] = Tensor(spec, "int32", *ranges.bias)
-    tensors["out"] = Tensor(TensorSpec("output", out, planes), "int8")
-    return tensors
+        layout = f"C{batch}n{block}c"
+        tensors["bias"] = Tensor(role="bias", shape=(conv.outputs,), layout=layout, dtype="int32")
+    tensors["out"] = Tensor(role="output", shape=out, layout=planes, dtype="int8")
+    return named(tensors)
 
 
 def _golden(

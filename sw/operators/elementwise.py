@@ -14,16 +14,17 @@ import numpy as np
 from tvm import s_tir, te, tirx
 
 from vta.hw.config import Config
-from vta.sw.compiler import SLOTS, CompileError, TensorSpec
+from vta.sw.compiler import SLOTS, CompileError
 from vta.sw.operators.epilogue import check_immediate
 from vta.sw.operators.operator import (
     Kernel,
     Operator,
     OperatorError,
     Parameter,
-    Tensor,
     check_addresses,
+    named,
 )
+from vta.sw.tensor import Tensor
 
 __all__ = ["ELEMENTWISE", "build"]
 
@@ -189,18 +190,19 @@ def build(
     for function, number in steps:
         check_immediate(f"{operation}: the constant of {function.name}", number, instead)
     layout = f"NC{config.batch}n{config.block}c"
-    tensors = {
-        "a": Tensor(TensorSpec("input", (rows, columns), layout), dtype, *_range(dtype, steps))
-    }
+    shape = {"shape": (rows, columns), "layout": layout}
+    tensors = {"a": Tensor(role="input", dtype=dtype, **shape)}
+    ranges = {"a": _range(dtype, steps)}
     if not steps:
         limits = FUNCTIONS[operation].right
-        bounds = (max(limits[0], RANGES[dtype][0]), min(limits[1], RANGES[dtype][1]))
-        tensors["b"] = Tensor(TensorSpec("input", (rows, columns), layout), dtype, *bounds)
-    tensors["out"] = Tensor(TensorSpec("output", (rows, columns), layout), "int8")
+        ranges["b"] = (max(limits[0], RANGES[dtype][0]), min(limits[1], RANGES[dtype][1]))
+        tensors["b"] = Tensor(role="input", dtype=dtype, **shape)
+    tensors["out"] = Tensor(role="output", dtype="int8", **shape)
+    tensors = named(tensors)
     check_addresses(operation, tensors)
-    shape = -(-rows // config.batch), -(-columns // config.block)
-    function, copies, inlined = _expression(config, shape, dtype, operation, steps)
-    sch = _schedule(function, copies, inlined, _tile(shape, len(copies), config))
+    blocks = -(-rows // config.batch), -(-columns // config.block)
+    function, copies, inlined = _expression(config, blocks, dtype, operation, steps)
+    sch = _schedule(function, copies, inlined, _tile(blocks, len(copies), config))
 
     def golden(given: Any) -> dict[str, np.ndarray]:
         value = given["a"].astype(np.int32)
@@ -219,6 +221,7 @@ def build(
         golden=golden,
         function=sch.mod["main"],
         schedule=sch,
+        ranges=ranges,
         description=f"{operation} of ({rows}, {columns}) {dtype}, result cast to int8",
     )
 

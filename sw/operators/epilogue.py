@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from tvm import te, tirx
 
-from vta.sw.compiler.alu import IMM
+from vta.sw.compiler.passes.alu import IMM
 from vta.sw.operators.operator import OperatorError, Parameter
 
 __all__ = ["PARAMETERS", "Epilogue", "check_depth", "check_immediate"]

@@ -9,8 +9,8 @@ from types import FrameType
 from typing import Any
 
 from vta.hw.errors import VtaError
-from vta.sw.compiler.hints import hint
-from vta.sw.compiler.reasons import reason
+from vta.sw.compiler.frontend.hints import hint
+from vta.sw.compiler.frontend.reasons import reason
 
 __all__ = ["ScheduleFileError", "failure"]
 

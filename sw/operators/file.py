@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from vta.hw.config import Config
-from vta.sw.compiler import Compiled, CompileError, compile
+from vta.sw.compiler import CompileError, Instruments, VTAModule, compile
 from vta.sw.operators.failure import ScheduleFileError, failure
 from vta.sw.operators.inputs import unclipped_inputs
 from vta.sw.operators.operator import Kernel, OperatorError
@@ -144,18 +144,20 @@ def _program(
     if isinstance(built, Kernel):
         return built.program(seed=seed, progress=progress)
     compiled = built
-    if not isinstance(built, Compiled):
-        compiled = compile(built, config, name=name, progress=progress)
+    if not isinstance(built, VTAModule):
+        compiled = compile(built, config, name=name, instruments=Instruments(progress))
     progress("golden")
-    given = {t.name: (t.shape, t.dtype) for t in compiled.dram if t.role != "output"}
+    given = {
+        t.name: (t.packed_shape, t.dtype) for t in compiled.tensors.values() if t.role != "output"
+    }
     try:
-        return compiled.program(*unclipped_inputs(given, golden or _by_llvm(built), seed))
+        return compiled.bind(*unclipped_inputs(given, golden or _by_llvm(built), seed))
     except NoReference as error:
         note(f"{name} expects nothing, since {error}: define golden(inputs)")
-    return compiled.program(unclipped_inputs(given, lambda _: None, seed)[0])
+    return compiled.bind(unclipped_inputs(given, lambda _: None, seed)[0])
 
 
 def _by_llvm(built: Any) -> Golden:
-    if isinstance(built, Compiled):
+    if isinstance(built, VTAModule):
         raise NoReference("build returned a compiled schedule, not the schedule")
     return reference(built)

@@ -12,10 +12,11 @@ import numpy as np
 from tvm import s_tir, te
 
 from vta.hw.config import Config
-from vta.sw.compiler import SLOTS, TensorSpec, register, tensorize
+from vta.sw.compiler import SLOTS, register, tensorize
 from vta.sw.operators.epilogue import PARAMETERS, Epilogue, check_depth
-from vta.sw.operators.operator import Kernel, Operator, Parameter, Tensor, check_addresses
+from vta.sw.operators.operator import Kernel, Operator, Parameter, check_addresses, named
 from vta.sw.operators.tiles import GemmShape, Tiling, by_step, choose, split_copy
+from vta.sw.tensor import Tensor
 
 __all__ = ["MATMUL", "build", "expression"]
 
@@ -123,6 +124,7 @@ def build(
         schedule=sch,
         macs=rows * inner * columns,
         description=f"({rows}, {inner}) x ({columns}, {inner})^T, {epilogue.describe()}",
+        ranges=vars(epilogue.input_ranges(inner)),
         notes={"shape": shape, "tiling": tiling, "epilogue": epilogue},
     )
 
@@ -131,17 +133,16 @@ def _tensors(
     config: Config, rows: int, inner: int, columns: int, epilogue: Epilogue
 ) -> dict[str, Tensor]:
     batch, block = config.batch, config.block
-    ranges = epilogue.input_ranges(inner)
     vectors, weights = f"NC{batch}n{block}c", f"OI{block}o{block}i"
     tensors = {
-        "data": Tensor(TensorSpec("input", (rows, inner), vectors), "int8", *ranges.data),
-        "weight": Tensor(TensorSpec("weight", (columns, inner), weights), "int8", *ranges.weight),
+        "data": Tensor(role="input", shape=(rows, inner), layout=vectors, dtype="int8"),
+        "weight": Tensor(role="weight", shape=(columns, inner), layout=weights, dtype="int8"),
     }
     if epilogue.bias:
-        spec = TensorSpec("bias", (columns,), f"C{batch}n{block}c")
-        tensors["bias"] = Tensor(spec, "int32", *ranges.bias)
-    tensors["out"] = Tensor(TensorSpec("output", (rows, columns), vectors), "int8")
-    return tensors
+        layout = f"C{batch}n{block}c"
+        tensors["bias"] = Tensor(role="bias", shape=(columns,), layout=layout, dtype="int32")
+    tensors["out"] = Tensor(role="output", shape=(rows, columns), layout=vectors, dtype="int8")
+    return named(tensors)
 
 
 def _golden(tensors: Mapping[str, np.ndarray], epilogue: Epilogue) -> dict[str, np.ndarray]:

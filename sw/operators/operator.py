@@ -5,21 +5,21 @@ shapes fixed: tensors, NumPy golden, schedule before and after tensorization, pr
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from math import prod
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from vta.hw.config import Config
 from vta.hw.errors import VtaError, shown
-from vta.sw.compiler import Compiled, TensorSpec, compile
-from vta.sw.layout import pack, packed_shape, padded_shape, unpack
+from vta.sw.compiler import Instruments, VTAModule, compile
+from vta.sw.layout import pack, padded_shape
 from vta.sw.operators.reference import on_llvm
 from vta.sw.program import Program, Result
 from vta.sw.progress import Progress, quiet
+from vta.sw.tensor import Tensor
 
-__all__ = ["Kernel", "Operator", "OperatorError", "Parameter", "Tensor", "check_addresses"]
+__all__ = ["Kernel", "Operator", "OperatorError", "Parameter", "check_addresses", "named"]
 
 ADDRESSES = 1 << 32  # bytes that 32-bit addresses reach
 
@@ -68,19 +68,9 @@ class Parameter:
         return value
 
 
-@dataclass(frozen=True)
-class Tensor:
-    """A kernel's tensor: its meaning in DRAM, its dtype, and the range of random test data."""
-
-    spec: TensorSpec
-    dtype: str
-    low: int = -128
-    high: int = 127
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes in DRAM, packed."""
-        return prod(packed_shape(self.spec.shape, self.spec.layout)) * np.dtype(self.dtype).itemsize
+def named(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`tensors`, each with the name that it has there."""
+    return {name: replace(tensor, name=name) for name, tensor in tensors.items()}
 
 
 def check_addresses(operator: str, tensors: Mapping[str, Tensor]) -> None:
@@ -88,7 +78,7 @@ def check_addresses(operator: str, tensors: Mapping[str, Tensor]) -> None:
     total = sum(tensor.nbytes for tensor in tensors.values())
     if total >= ADDRESSES:
         each = ", ".join(
-            f"{name} {' x '.join(map(str, tensor.spec.shape))}: {tensor.nbytes:,}"
+            f"{name} {' x '.join(map(str, tensor.shape))}: {tensor.nbytes:,}"
             for name, tensor in tensors.items()
         )
         raise OperatorError(
@@ -108,6 +98,7 @@ class Kernel:
         whole elements with zeros, because that is what the core computes.)
     function: the scheduled, not tensorized PrimFunc, which LLVM can run.
     schedule: the same, tensorized.
+    ranges: of random test data, by input; the least and largest value, both included.
     macs: multiply-accumulate operations of the logical shapes.
     """
 
@@ -120,48 +111,50 @@ class Kernel:
     macs: int = 0
     description: str = ""
     notes: dict[str, Any] = field(default_factory=dict)
-    _compiled: Compiled | None = field(default=None, init=False, repr=False)
+    ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    _compiled: VTAModule | None = field(default=None, init=False, repr=False)
 
     @property
-    def compiled(self) -> Compiled:
+    def compiled(self) -> VTAModule:
         """The stream; compiled when first asked for."""
         return self.compile()
 
-    def compile(self, progress: Progress = quiet) -> Compiled:
+    def compile(self, progress: Progress = quiet) -> VTAModule:
         """The stream; `progress` is called with the name of each step, the first time."""
         if self._compiled is None:
             self._compiled = compile(
                 self.schedule,
                 self.config,
                 name=self.name,
-                tensors={name: tensor.spec for name, tensor in self.tensors.items()},
+                tensors=self.tensors,
                 description=self.description,
-                progress=progress,
+                instruments=Instruments(progress),
             )
         return self._compiled
 
     @property
     def inputs(self) -> list[str]:
-        return [n for n, tensor in self.tensors.items() if tensor.spec.role != "output"]
+        return [n for n, tensor in self.tensors.items() if tensor.role != "output"]
 
     @property
     def outputs(self) -> list[str]:
-        return [n for n, tensor in self.tensors.items() if tensor.spec.role == "output"]
+        return [n for n, tensor in self.tensors.items() if tensor.role == "output"]
 
     def random_inputs(self, seed: int) -> dict[str, np.ndarray]:
         """Logical tensors with values over each one's range."""
         rng = np.random.default_rng(seed)
         return {
-            name: rng.integers(t.low, t.high + 1, t.spec.shape).astype(t.dtype)
+            name: rng.integers(low, high + 1, t.shape).astype(t.dtype)
             for name, t in self.tensors.items()
-            if t.spec.role != "output"
+            if t.role != "output"
+            for low, high in [self.ranges.get(name, (-128, 127))]
         }
 
     def expected(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The golden's outputs, packed; `inputs` are logical."""
         padded = {}
         for name in self.inputs:
-            spec, array = self.tensors[name].spec, np.asarray(inputs[name])
+            spec, array = self.tensors[name], np.asarray(inputs[name])
             if array.shape != spec.shape:
                 raise OperatorError(
                     f"{self.name}: {name} has shape {list(array.shape)}; it must be "
@@ -172,9 +165,7 @@ class Kernel:
                 array, [(0, n - m) for n, m in zip(full, spec.shape, strict=True)]
             )
         outputs = self.golden(padded)
-        return {
-            name: pack(array, self.tensors[name].spec.layout) for name, array in outputs.items()
-        }
+        return {name: pack(array, self.tensors[name].layout) for name, array in outputs.items()}
 
     def program(
         self,
@@ -191,25 +182,18 @@ class Kernel:
             progress("random tensors")
             inputs = self.random_inputs(seed)
         progress("golden")
-        return compiled.program(inputs, self.expected(inputs))
+        return compiled.bind(inputs, self.expected(inputs))
 
     def llvm(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Packed outputs of the schedule before tensorization, run by TVM on the host."""
         packed = {
-            name: pack(np.asarray(inputs[name]), self.tensors[name].spec.layout)
-            for name in self.inputs
+            name: pack(np.asarray(inputs[name]), self.tensors[name].layout) for name in self.inputs
         }
         return on_llvm(self.function)(packed)
 
     def unpack(self, result: Result) -> dict[str, np.ndarray]:
         """The logical outputs in a device's result."""
-        found = {}
-        for name in self.outputs:
-            segment = self.compiled.segment(name)
-            start = segment.addr - self.compiled.memory_base
-            raw = result.memory[start : start + segment.nbytes].view(segment.dtype)
-            found[name] = unpack(raw, segment.layout, segment.shape)
-        return found
+        return {name: self.compiled.output(name, result.memory) for name in self.outputs}
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from tvm import ir, tirx
 
 from vta.hw.errors import VtaError
 from vta.sw.compiler import GEMM, RESET
-from vta.sw.compiler.lower import single_function
-from vta.sw.compiler.walk import data_variable, is_access_pointer
+from vta.sw.compiler.frontend.lower import single_function
+from vta.sw.compiler.frontend.walk import data_variable, is_access_pointer
 
 __all__ = ["NoReference", "on_llvm", "reference"]
 

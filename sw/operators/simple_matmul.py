@@ -13,9 +13,10 @@ from tvm import s_tir, te
 from tvm.script import tirx as T
 
 from vta.hw.config import Config
-from vta.sw.compiler import GEMM, TensorSpec, register, tensorize
+from vta.sw.compiler import GEMM, register, tensorize
 from vta.sw.operators.matmul import golden
-from vta.sw.operators.operator import Kernel, Operator, OperatorError, Parameter, Tensor
+from vta.sw.operators.operator import Kernel, Operator, OperatorError, Parameter
+from vta.sw.tensor import Tensor
 
 __all__ = ["SIMPLE_MATMUL", "build", "expression", "fused", "unit_loop"]
 
@@ -138,9 +139,9 @@ def build(config: Config, *, form: str) -> Kernel:
         name=f"simple_matmul_{form}",
         config=config,
         tensors={
-            "A": Tensor(TensorSpec("input", (O, N), "NC1n16c"), "int8"),
-            "B": Tensor(TensorSpec("weight", (M, N), "OI16o16i"), "int8"),
-            "D": Tensor(TensorSpec("output", (O, M), "NC1n16c"), "int8"),
+            "A": Tensor(name="A", role="input", shape=(O, N), layout="NC1n16c", dtype="int8"),
+            "B": Tensor(name="B", role="weight", shape=(M, N), layout="OI16o16i", dtype="int8"),
+            "D": Tensor(name="D", role="output", shape=(O, M), layout="NC1n16c", dtype="int8"),
         },
         golden=product,
         function=before,

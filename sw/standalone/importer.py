@@ -9,7 +9,7 @@ from vta.hw.config import Config, ConfigError
 from vta.hw.isa import INSTRUCTION_BYTES, Store
 from vta.sw.check.footprint import dram_rows
 from vta.sw.codec import decode_all
-from vta.sw.program import IMAGE_LIMIT, BundleError, Program, Registers, Segment
+from vta.sw.program import IMAGE_LIMIT, BundleError, Program, Registers
 from vta.sw.standalone.addresses import PAGE, address_rows, base_registers, check_overlaps, place
 from vta.sw.standalone.files import (
     ADDRESSES,
@@ -22,6 +22,7 @@ from vta.sw.standalone.files import (
     suffix_of,
     with_suffix,
 )
+from vta.sw.tensor import Tensor
 
 __all__ = ["import_directory", "notes"]
 
@@ -126,7 +127,9 @@ def _program(
         raw, address = data[part.name], addresses[part.name]
         memory[address : address + len(raw)] = raw
         if sizes[part.name]:
-            segments[part.name] = Segment(addr=address, nbytes=sizes[part.name], role=part.role)
+            segments[part.name] = Tensor(
+                name=part.name, addr=address, nbytes=sizes[part.name], role=part.role
+            )
     return Program(
         name=name,
         description="imported from a directory of standalone-vta",

@@ -8,9 +8,10 @@ from vta.hw.config import Config
 from vta.hw.isa import Finish, Instruction, MemoryType
 from vta.sw.codec import encode_all
 from vta.sw.golden import GoldenDevice
-from vta.sw.program import Program, Segment
+from vta.sw.program import Program
 from vta.sw.rules import stage_of
 from vta.sw.stages import STAGES, StageNetwork
+from vta.sw.tensor import Tensor
 from vta.sw.test_programs import loops, transfers
 from vta.sw.test_programs.state import State
 
@@ -92,7 +93,7 @@ def assembled_program(state: State, instructions: list[Instruction], name: str) 
         memory_base=layout.memory_base,
         memory_size=layout.memory_size,
         segments={
-            name: Segment(addr=area.addr, nbytes=area.nbytes, role=name)
+            name: Tensor(name=name, addr=area.addr, nbytes=area.nbytes, role=name)
             for name, area in layout.areas.items()
         },
     )

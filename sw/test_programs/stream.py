@@ -19,8 +19,9 @@ from vta.hw.isa import (
     Store,
 )
 from vta.sw.codec import encode_all, pack_uops
-from vta.sw.program import Program, Registers, Segment
+from vta.sw.program import Program, Registers
 from vta.sw.rules import stage_of
+from vta.sw.tensor import Tensor
 
 __all__ = ["StreamBuilder"]
 
@@ -54,7 +55,7 @@ class StreamBuilder:
         self.least_size = least_size
         self.bases = BASES | bases
         self.instructions: list[Instruction] = []
-        self.segments: dict[str, Segment] = {}
+        self.segments: dict[str, Tensor] = {}
         self._data: list[tuple[int, np.ndarray]] = []
         self._expected: list[tuple[int, np.ndarray]] = []
         self._next = memory_base
@@ -72,7 +73,8 @@ class StreamBuilder:
         start = -(-self._next // nbytes) * nbytes + skip * nbytes
         self._next = start + max(elements, 1) * nbytes
         name = f"{type.name.lower()}_{len(self.segments)}"
-        self.segments[name] = Segment(addr=start, nbytes=self._next - start, role=memory.base)
+        size = self._next - start
+        self.segments[name] = Tensor(name=name, addr=start, nbytes=size, role=memory.base)
         return (start - self.bases[memory.base]) // nbytes
 
     def align(self, nbytes: int, offset: int = 0) -> None:
@@ -83,7 +85,7 @@ class StreamBuilder:
         """Make a segment of elements that `reserve` did not choose."""
         nbytes = elements * MEMORIES[type].element_bytes(self.config)
         name = f"{type.name.lower()}_{len(self.segments)}"
-        self.segments[name] = Segment(addr=self.address(type, element), nbytes=nbytes)
+        self.segments[name] = Tensor(name=name, addr=self.address(type, element), nbytes=nbytes)
 
     def put(self, type: MemoryType, element: int, values: np.ndarray) -> None:
         """Place values (a copy) at a given element."""

@@ -92,7 +92,7 @@ BUGS: dict[str, Change] = {
     "ACC_8BIT without its sign": (
         "compute/accumulator.py",
         "widened = Cat(sign_extended(byte, 32) for byte in small_values)",
-        "widened = Cat(Cat(byte, byte[:24] & 0, Const(0, 24))[:32] for byte in small_values)",
+        "widened = Cat(Cat(byte, Cat(byte, byte, byte) & 0) for byte in small_values)",
     ),
 }
 """By what is wrong: the change that makes it so."""

@@ -60,7 +60,7 @@ def test_quick_benchmark_is_the_baseline(tmp_path: Path) -> None:
 
 @pytest.mark.regress
 def test_the_other_cycles_are_the_baseline(tmp_path: Path) -> None:
-    parts = ("network", "buses", "wide", "mechanisms")
+    parts = ("network", "buses", "wide", "mechanisms", "estimate")
     groups = assert_the_baseline(tmp_path, *(f"--part={part}" for part in parts))
     assert groups == {key.partition("/")[0] for key in baseline.read()} - QUICK_GROUPS
 

@@ -7,6 +7,8 @@ import pytest
 from tests.sim.programs import run_and_compare
 from tests.sim.test_core import CONFIGS, random_options
 from tests.sw.compiler.random_nests import RandomNests, on_llvm, overflows, random_inputs
+from tests.sw.compiler.random_networks import random_inputs as network_inputs
+from tests.sw.compiler.random_networks import random_network
 from tests.sw.compiler.random_schedules import RandomSchedule
 from tests.sw.compiler.test_random import Example, compiled
 from vta.hw.config import Config
@@ -29,7 +31,7 @@ def run_on_core(rtl: Devices, make: Callable[[int, Config], Example], seeds: ran
             except CompileError:
                 continue
             inputs = random_inputs(example.function, seed)
-            outputs = [tensor.name for tensor in stream.dram if tensor.role == "output"]
+            outputs = [tensor.name for tensor in stream.tensors.values() if tensor.role == "output"]
             for output in outputs:
                 inputs[output][:] = 0
             if isinstance(example, RandomNests) and overflows(example.source, inputs):
@@ -37,7 +39,7 @@ def run_on_core(rtl: Devices, make: Callable[[int, Config], Example], seeds: ran
             print(f"seed {seed}, {name}")
             found = on_llvm(example.function, inputs)
             tensors = {n: array for n, array in inputs.items() if n not in outputs}
-            program = stream.program(tensors, {n: found[n] for n in outputs})
+            program = stream.bind(tensors, {n: found[n] for n in outputs})
             run_and_compare(rtl(config), program, random_options(seed))
             compared += 1
     assert compared > len(seeds) * len(CONFIGS) // 2
@@ -56,3 +58,20 @@ def test_more_random_programs_of_the_compiler(
     rtl: Devices, make: Callable[[int, Config], Example]
 ) -> None:
     run_on_core(rtl, make, MANY_SEEDS)
+
+
+def run_networks(rtl: Devices, seeds: range) -> None:
+    for seed in seeds:
+        network = random_network(seed, list(CONFIGS.values())[seed % len(CONFIGS)])
+        print(f"network {seed} for {network.config.name}")
+        program = network.program(network_inputs(network, seed))
+        run_and_compare(rtl(network.config), program, random_options(seed))
+
+
+def test_random_networks(rtl: Devices) -> None:
+    run_networks(rtl, range(5000, 5008))
+
+
+@pytest.mark.regress
+def test_more_random_networks(rtl: Devices) -> None:
+    run_networks(rtl, range(6000, 6100))

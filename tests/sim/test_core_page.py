@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tests.sim.test_ip import ports_of
+from vta.hw.capacities import BURST_BEATS
 from vta.hw.config import KEYS, PRESETS, Config
 from vta.hw.isa import MEMORIES
 from vta.hw.registers import address_of
-from vta.hw.transfers.bus import BURST_BEATS
 from vta.sim.build import ROOT, build_verilog
 from vta.sw.golden import GoldenDevice
 from vta.sw.program import Program

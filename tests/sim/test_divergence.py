@@ -135,7 +135,7 @@ def test_a_wrong_byte_of_a_load(monkeypatch: pytest.MonkeyPatch, traced: RtlDevi
     program = _conv()
     data = next(s for s in program.segments.values() if s.role == "input")
     instead = replace(program, memory=program.memory.copy())
-    instead.memory[data.addr + 5 * 16 + 3 - program.memory_base] ^= 0x10
+    instead.memory[data.start + 5 * 16 + 3 - program.memory_base] ^= 0x10
     found, lines = _find(monkeypatch, traced, program, instead)
     assert (found.unit, found.what) == ("load", "value")
     load = program.instructions()[found.at.index]
@@ -143,7 +143,7 @@ def test_a_wrong_byte_of_a_load(monkeypatch: pytest.MonkeyPatch, traced: RtlDevi
     assert found.expected.memory == "INP"
     text = "\n".join(lines)
     assert "lane 3: expected " in text
-    assert f"data from {data.addr + 5 * 16:#x}, in segment data" in text
+    assert f"data from {data.start + 5 * 16:#x}, in segment data" in text
     wrong = np.flatnonzero(found.expected.values[found.number] != found.found.values[found.number])
     assert wrong.tolist() == [3]
 
@@ -176,7 +176,7 @@ def test_a_uop(monkeypatch: pytest.MonkeyPatch, traced: RtlDevice) -> None:
     program = _conv()
     instead = replace(program, memory=program.memory.copy())
     uops = next(s for s in program.segments.values() if s.role == "uop")
-    instead.memory[uops.addr + 4 - program.memory_base] ^= 1
+    instead.memory[uops.start + 4 - program.memory_base] ^= 1
     found, lines = _find(monkeypatch, traced, program, instead)
     assert found.expected.memory == "UOP"
     assert "expected dst=" in lines[1]
@@ -279,7 +279,7 @@ def test_what_a_run_without_an_end_wrote_counts(
     program = _conv()
     instead = replace(program, memory=program.memory.copy())
     data = next(s for s in program.segments.values() if s.role == "input")
-    instead.memory[data.addr - program.memory_base] ^= 1
+    instead.memory[data.start - program.memory_base] ^= 1
     load: Loading = device_module.load
     monkeypatch.setattr(device_module, "load", lambda process, _: load(process, instead))
     never = RunOptions(faults=(Fault(write=True, response="NEVER"),), no_progress=500)

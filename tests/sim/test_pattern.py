@@ -73,7 +73,7 @@ def test_bytes_of_a_tensor() -> None:
     assert wrong_bytes(program, memory) == []
     out = next(s for s in program.segments.values() if s.role == "output")
     assert (out.shape, out.layout) == ((1, 32, 6, 8), "NCHW1n16c")
-    start = out.addr - program.memory_base
+    start = out.start - program.memory_base
     view = memory[start : start + out.nbytes].reshape(2, 6, 8, 16)
     view[..., 5] ^= 1
     (line,) = wrong_bytes(program, memory)

@@ -48,7 +48,7 @@ def test_a_failing_test_explains_itself(monkeypatch: pytest.MonkeyPatch, device:
 
     def changed(process: object, loaded: Program) -> None:
         load(process, loaded)  # type: ignore[arg-type]
-        process.dram[data.addr - program.memory_base] ^= np.uint8(1)  # type: ignore[attr-defined]
+        process.dram[data.start - program.memory_base] ^= np.uint8(1)  # type: ignore[attr-defined]
 
     monkeypatch.setattr(device_module, "load", changed)
     with pytest.raises(AssertionError) as caught:

@@ -1,6 +1,7 @@
 """A mismatch is placed: segment, tensor index, the instruction, and whose fault it is."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +9,8 @@ from vta.hw.config import Config
 from vta.sim.scoreboard import explain_mismatch, place
 from vta.sw.golden import GoldenDevice
 from vta.sw.operators import operator
-from vta.sw.program import Program, Segment
+from vta.sw.program import Program
+from vta.sw.tensor import Tensor
 
 
 def _program() -> Program:
@@ -74,20 +76,24 @@ def test_a_byte_that_nothing_writes() -> None:
 def test_where_a_byte_is() -> None:
     program = _program()
     base = program.memory_base
+
+    def segment_of(**what: Any) -> Tensor:
+        return Tensor(name="x", addr=base, nbytes=64, **what)
+
     for segment, offset, text in (
-        (Segment(addr=base, nbytes=64), 5, "in segment x, byte 5 of 64"),
+        (segment_of(), 5, "in segment x, byte 5 of 64"),
         (
-            Segment(addr=base, nbytes=64, dtype="int32", shape=(4, 4)),
+            segment_of(dtype="int32", shape=(4, 4)),
             22,
             "in segment x, byte 22 of 64: int32 [4, 4], index [1, 1], byte 2 of 4",
         ),
         (
-            Segment(addr=base, nbytes=64, dtype="int8", shape=(3,), layout="C16c", role="bias"),
+            segment_of(dtype="int8", shape=(3,), layout="C16c", role="bias"),
             7,
             "in segment x, byte 7 of 64: bias int8 [3] C16c, padding",
         ),
         (
-            Segment(addr=base, nbytes=64, dtype="int8", shape=(2, 2), layout="bad"),
+            segment_of(dtype="int8", shape=(2, 2), layout="bad"),
             9,
             "in segment x, byte 9 of 64: int8 [2, 2] bad, element 9",
         ),

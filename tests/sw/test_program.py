@@ -15,7 +15,8 @@ import pytest
 
 from vta.hw.config import Config
 from vta.sw.golden import GoldenDevice
-from vta.sw.program import BundleError, Program, Registers, Segment
+from vta.sw.program import BundleError, Program, Registers
+from vta.sw.tensor import Tensor
 from vta.sw.test_programs import CORNERS
 
 
@@ -25,7 +26,7 @@ def _program() -> Program:
         {"layer": "test", "loop": [n]} for n in range(program.registers.insn_count)
     ]
     fields = {"dtype": "int8", "shape": (4, 16), "layout": "NC", "scale": 0.5, "zero_point": 3}
-    program.segments["x"] = Segment(addr=0x10000, nbytes=64, role="input", **fields)
+    program.segments["x"] = Tensor(name="x", addr=0x10000, nbytes=64, role="input", **fields)
     return program
 
 

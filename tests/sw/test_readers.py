@@ -25,8 +25,9 @@ from vta.hw.errors import VtaError
 from vta.hw.isa import Finish, Load, MemoryType, Store
 from vta.sw.assembler import assemble, assemble_program, disassemble, disassemble_program
 from vta.sw.codec import decode_all, encode_all
-from vta.sw.program import Program, Segment
+from vta.sw.program import Program
 from vta.sw.standalone import find_layer, import_directory, notes
+from vta.sw.tensor import Tensor
 from vta.sw.test_programs import CORNERS
 
 seeds = pytest.mark.parametrize(
@@ -48,7 +49,8 @@ def _program() -> Program:
     program = CORNERS["gemm_alu_gemm"](Config())
     count = program.registers.insn_count
     program.source_map = [{"layer": "l", "loop": [n], "at": {"x": n}} for n in range(count)]
-    program.segments["x"] = Segment(
+    program.segments["x"] = Tensor(
+        name="x",
         addr=0x10000,
         nbytes=64,
         role="input",

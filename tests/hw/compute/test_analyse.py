@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.hw.harness import receive, send, simulate, small, watch_stable
-from vta.hw.compute.analyse import WORTH_FLAGS, WORTH_WAITING, Analyse, Turn
+from vta.hw.capacities import WORTH_FLAGS, WORTH_WAITING
+from vta.hw.compute.analyse import Analyse, Turn
 from vta.hw.isa import Alu, Finish, Gemm, Instruction, Load, MemoryType
 from vta.hw.isa import uop_fields as fields_of_uop
 from vta.sw.codec import encode, pack_uops

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.hw.harness import receive, simulate, small, watch_stable
-from vta.hw.compute.sequencer import STEPS, Kind, Sequencer
+from vta.hw.capacities import STEPS
+from vta.hw.compute.sequencer import Kind, Sequencer
 from vta.hw.config import Config
 from vta.hw.isa import uop_fields
 from vta.sw.codec import pack_uops

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.hw.harness import receive, send, simulate, small, watch_stable
+from vta.hw.capacities import BURST_BEATS
 from vta.hw.config import Config
 from vta.hw.transfers.bursts import BurstGenerator
-from vta.hw.transfers.bus import BURST_BEATS
 
 BUSES = (32, 64, 128, 256)
 

@@ -7,8 +7,8 @@ import pytest
 
 from tests.hw.axi import ReadSlave
 from tests.hw.harness import SMALL, send, simulate, small, words
+from vta.hw.capacities import BURST_BEATS
 from vta.hw.config import Config
-from vta.hw.transfers.bus import BURST_BEATS
 from vta.hw.transfers.dma import ReadDma
 
 CLIENTS = 3

@@ -10,25 +10,25 @@ from tvm.script import tirx as T
 
 from vta.hw.config import Config
 from vta.sw.check import check
-from vta.sw.compiler import Compiled, compile
+from vta.sw.compiler import VTAModule, compile
 from vta.sw.golden import GoldenDevice
 
 
 def run(
-    compiled: Compiled, inputs: Mapping[str, np.ndarray], seed: int = 1
+    compiled: VTAModule, inputs: Mapping[str, np.ndarray], seed: int = 1
 ) -> dict[str, np.ndarray]:
     """Packed outputs on the golden device; the stream must be legal and race-free."""
-    program = compiled.program(inputs)
+    program = compiled.bind(inputs)
     report = check(program)
     assert (report.errors, report.warnings) == ([], [])
     result = GoldenDevice(seed=seed).run(program)
     assert result.error is None
     outputs = {}
-    for tensor in compiled.dram:
+    for tensor in compiled.tensors.values():
         if tensor.role == "output":
-            start = compiled.segment(tensor.name).addr - compiled.memory_base
+            start = tensor.start - program.memory_base
             raw = result.memory[start : start + tensor.nbytes]
-            outputs[tensor.name] = raw.view(tensor.dtype).reshape(tensor.shape)
+            outputs[tensor.name] = raw.view(tensor.dtype).reshape(tensor.packed_shape)
     return outputs
 
 
@@ -62,7 +62,7 @@ def _as_int8(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def compile_functions(
     names: tuple[str, ...], functions: Mapping[str, Callable[..., Any]], vectors: int = 6
-) -> Compiled:
+) -> VTAModule:
     return compile(over_accumulators(names, functions, vectors), Config(), name="expressions")
 
 

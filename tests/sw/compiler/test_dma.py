@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from vta.hw.isa import Load, Store
 from vta.sw.compiler import CompileError
-from vta.sw.compiler.dma import MAX_PAD, Transfer, loads, stores
-from vta.sw.compiler.nest import Dim
+from vta.sw.compiler.ir import Dim
+from vta.sw.compiler.passes.dma import MAX_PAD, Transfer, loads, stores
 
 ORIGIN = 4000  # DRAM element of the box's first element: padding may lie before it
 

@@ -11,7 +11,6 @@ from tests.sw.compiler.support import through_acc
 from vta.hw.config import Config
 from vta.hw.isa import Gemm, Load, MemoryType
 from vta.sw.check import check
-from vta.sw.codec import unpack_uops
 from vta.sw.compiler import CompileError, compile
 from vta.sw.golden import GoldenDevice
 from vta.sw.operators import Kernel, conv2d, operator
@@ -30,8 +29,7 @@ def test_uops_that_fit_are_loaded_once_and_first() -> None:
     kernel = conv(Config())
     (load,) = uop_loads(kernel)
     assert kernel.compiled.instructions[0] == load
-    uops = unpack_uops(kernel.config, kernel.compiled.stream.uops)
-    assert load.x_size == len(uops)
+    assert kernel.compiled.template.segments["uop"].shape == (load.x_size,)
 
 
 @pytest.mark.parametrize("log_size", [3, 4, 5, 6, 7])
@@ -99,7 +97,7 @@ def test_tensors_may_be_called_as_the_code_is() -> None:
 
     compiled = compile(copy, Config(), name="names")
     data = np.arange(64, dtype=np.int32).reshape(4, 16)
-    program = compiled.program({"insn": data}, {"uop": (data + 1).astype(np.int8)})
+    program = compiled.bind({"insn": data}, {"uop": (data + 1).astype(np.int8)})
     roles = {name: segment.role for name, segment in program.segments.items()}
     assert roles == {"insn_code": "insn", "uop_code": "uop", "insn": "bias", "uop": "output"}
     assert check(program).errors == []
@@ -167,8 +165,8 @@ def test_inputs_are_checked_by_name_type_and_shape() -> None:
     good = np.zeros((1, 1024), np.int32)
     for inputs, message in (
         ({"x": good}, "has no tensor 'x': it has a, b, out"),
-        ({"a": good.astype(np.int8)}, "a is int8; .* takes int32"),
-        ({"a": good[:, :5]}, r"a has shape \[1, 5\]; .* takes \[1, 1024\], or packed \[1, 64,"),
+        ({"a": good.astype(np.int8)}, "a is int8; it must be int32"),
+        ({"a": good[:, :5]}, r"a has shape \[1, 5\]; it must be \[1, 1024\], or packed \[1, 64,"),
     ):
         with pytest.raises(CompileError, match=message):
-            compiled.program(inputs)
+            compiled.bind(inputs)

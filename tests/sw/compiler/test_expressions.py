@@ -7,7 +7,7 @@ import pytest
 from tvm import tirx
 
 from vta.sw.compiler import CompileError
-from vta.sw.compiler.expressions import evaluate
+from vta.sw.compiler.frontend.expressions import evaluate
 
 I = tirx.Var("i", "int32")  # noqa: E741
 VALUES = np.arange(8)

@@ -141,6 +141,6 @@ def test_a_buffer_far_too_large_is_refused_before_it_is_folded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Arrays over the elements of an untiled tensor took all of the machine's memory."""
-    monkeypatch.setattr("vta.sw.compiler.compiled.Executions", lambda *_: pytest.fail("folded"))
+    monkeypatch.setattr("vta.sw.compiler.driver.nests", lambda *_: pytest.fail("folded"))
     with pytest.raises(CompileError, match=r"ACC has 2048 entries.* needs 67108864 \(copy"):
         compile(copied((1 << 26, 16), lambda *i: i), Config(), name="large")

@@ -11,16 +11,16 @@ from tests.sw.compiler.random_nests import on_llvm, random_inputs
 from tests.sw.compiler.support import run, through_acc
 from vta.hw.config import Config
 from vta.hw.isa import Alu, AluOpcode, Gemm
-from vta.sw.compiler import Compiled, CompileError, compile
-from vta.sw.compiler.instances import is_injective
+from vta.sw.compiler import CompileError, VTAModule, compile
+from vta.sw.compiler.frontend.nests import is_injective
 
 
-def check(source: Any, function: Any = None, seed: int = 1) -> Compiled:
+def check(source: Any, function: Any = None, seed: int = 1) -> VTAModule:
     """Compile, run on the golden device, and compare every output with LLVM's."""
     function = function or (source.mod["main"] if isinstance(source, s_tir.Schedule) else source)
     compiled = compile(source, Config(), name="case")
     inputs = random_inputs(function, seed)
-    outputs = [tensor.name for tensor in compiled.dram if tensor.role == "output"]
+    outputs = [tensor.name for tensor in compiled.tensors.values() if tensor.role == "output"]
     for name in outputs:
         inputs[name][:] = 0
     expected = on_llvm(function, inputs)
@@ -30,7 +30,7 @@ def check(source: Any, function: Any = None, seed: int = 1) -> Compiled:
     return compiled
 
 
-def opcodes(compiled: Compiled) -> list[AluOpcode]:
+def opcodes(compiled: VTAModule) -> list[AluOpcode]:
     return [AluOpcode(i.alu_opcode) for i in compiled.instructions if isinstance(i, Alu)]
 
 

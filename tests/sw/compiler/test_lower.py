@@ -8,7 +8,7 @@ from tvm.script import tirx as T
 
 from vta.hw.config import Config
 from vta.sw.compiler import CompileError, compile
-from vta.sw.compiler.descriptions import check_descriptions
+from vta.sw.compiler.frontend.descriptions import check_descriptions
 from vta.sw.operators import operator
 
 

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vta.sw.compiler.nest import Dim, LoopNest, entries, merge, plan
+from vta.sw.compiler.ir import Dim, entries
+from vta.sw.compiler.passes.nest import LoopNest, merge, plan
 
 dims = st.lists(
     st.builds(Dim.of, st.integers(1, 9), st.integers(-20, 20), st.integers(-20, 20)), max_size=4

@@ -8,53 +8,59 @@ from hypothesis import strategies as st
 
 from vta.hw.config import Config
 from vta.hw.isa import Gemm, Load, MemoryType, Stage
-from vta.sw.compiler.allocate import Access, Operation
-from vta.sw.compiler.order import just_in_time
+from vta.sw.compiler.ir import Buffer, Code, Operand, Operation, Source, Statement, Stream, Touch
+from vta.sw.compiler.passes.order import just_in_time
 from vta.sw.operators import conv2d
 from vta.sw.operators.tiles import Tiling
 
 CONFIG = Config(log_inp_buff_size=8, log_wgt_buff_size=12)  # 16 entries each
-MEMORIES = (MemoryType.INP, MemoryType.WGT)
+BUFFERS = {name: Buffer(MemoryType[name], 16, 1, base=0) for name in ("INP", "WGT")}
+OPERANDS = tuple(Operand(name, 0) for name in BUFFERS)
+SOURCE = Source(Statement("", {}), {})
 
 
 @st.composite
 def operations(draw: st.DrawFn) -> Operation:
     """A load that writes one range, or a GEMM that reads a range of each memory."""
     ranges = []
-    for _ in MEMORIES:
+    for _ in BUFFERS:
         start = draw(st.integers(0, 15))
-        ranges.append(slice(start, draw(st.integers(start + 1, 16))))
+        ranges.append(np.arange(start, draw(st.integers(start + 1, 16))))
     if draw(st.booleans()):
         kind = draw(st.integers(0, 1))
-        access = Access(MEMORIES[kind], ranges[kind], True)
-        return Operation(Stage.LOAD, Load(), (access,), None, None, None)
-    accesses = tuple(Access(m, r, False) for m, r in zip(MEMORIES, ranges, strict=True))
-    return Operation(Stage.COMPUTE, Gemm(), accesses, None, None, None)
+        load = Load(memory_type=MemoryType[OPERANDS[kind].name])
+        code = Code(load, (kind, None), (Touch(kind, ranges[kind], True),))
+    else:
+        touches = tuple(Touch(n, ranges[n], False) for n in range(2))
+        code = Code(Gemm(), (None, 0, 1), touches)
+    return Operation(code, OPERANDS, SOURCE)
 
 
-def seen(order: Sequence[Operation]) -> dict[int, list[list[int]]]:
+def stream(program: Sequence[Operation]) -> Stream:
+    return Stream("order", CONFIG, {}, BUFFERS, tuple(program))
+
+
+def seen(program: Stream) -> dict[int, list[list[int]]]:
     """For each GEMM, the loads (ids) whose data it reads, entry by entry."""
-    writers = {memory: np.zeros(16, np.int64) for memory in MEMORIES}
+    writers = {buffer.memory: np.zeros(16, np.int64) for buffer in BUFFERS.values()}
     result = {}
-    for operation in order:
-        if operation.stage is Stage.LOAD:
-            (access,) = operation.accesses
-            writers[access.memory][access.where] = id(operation)
+    for operation in program.operations:
+        accesses = list(program.on_chip(operation))
+        if operation.code.stage is Stage.LOAD:
+            writers[accesses[0].memory][accesses[0].where] = id(operation)
         else:
-            result[id(operation)] = [
-                writers[a.memory][a.where].tolist() for a in operation.accesses
-            ]
+            result[id(operation)] = [writers[a.memory][a.where].tolist() for a in accesses]
     return result
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(operations(), max_size=12))
 def test_every_reader_sees_the_same_loads(program: list[Operation]) -> None:
-    reordered = just_in_time(program, CONFIG)
-    assert sorted(map(id, reordered)) == sorted(map(id, program))
-    assert seen(reordered) == seen(program)
-    compute = [op for op in reordered if op.stage is Stage.COMPUTE]
-    assert compute == [op for op in program if op.stage is Stage.COMPUTE]
+    reordered = just_in_time(stream(program))
+    assert sorted(map(id, reordered.operations)) == sorted(map(id, program))
+    assert seen(reordered) == seen(stream(program))
+    compute = [op for op in reordered.operations if op.code.stage is Stage.COMPUTE]
+    assert compute == [op for op in program if op.code.stage is Stage.COMPUTE]
 
 
 def test_weights_of_a_whole_layer_come_step_by_step() -> None:

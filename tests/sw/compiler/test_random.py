@@ -12,7 +12,7 @@ from tests.sw.compiler.random_schedules import RandomSchedule
 from tests.sw.compiler.random_tiles import RandomTiles
 from tests.sw.compiler.support import run
 from vta.hw.config import PRESETS, Config
-from vta.sw.compiler import Compiled, CompileError, compile
+from vta.sw.compiler import CompileError, VTAModule, compile
 
 CHUNK = 25
 Example = RandomNests | RandomSchedule
@@ -48,7 +48,7 @@ def tiles(seed: int) -> RandomTiles:
     return RandomTiles(seed, small_configuration(seed) if seed % 2 else configuration(seed))
 
 
-def compiled(example: Example) -> Compiled:
+def compiled(example: Example) -> VTAModule:
     source = getattr(example, "schedule", None) or example.function
     return compile(source, example.config, name="random")
 
@@ -63,7 +63,7 @@ def compare(example: Example, seed: int) -> str:
         assert str(error)
         return "refused"
     inputs = random_inputs(example.function, seed)
-    outputs = [tensor.name for tensor in stream.dram if tensor.role == "output"]
+    outputs = [tensor.name for tensor in stream.tensors.values() if tensor.role == "output"]
     for name in outputs:
         inputs[name][:] = 0
     expected = on_llvm(example.function, inputs)

@@ -13,7 +13,7 @@ from vta.hw.isa import Finish, Instruction, Load, Stage, Store
 from vta.sw.check import check
 from vta.sw.codec import encode_all
 from vta.sw.compiler import CompileError
-from vta.sw.compiler.tokens import outstanding
+from vta.sw.compiler.passes.tokens import outstanding
 from vta.sw.golden import GoldenDevice
 from vta.sw.operators import Kernel, conv2d
 from vta.sw.operators.tiles import Tiling

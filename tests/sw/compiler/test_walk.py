@@ -9,8 +9,8 @@ from tvm.script import tirx as T
 from vta.hw.config import Config
 from vta.hw.isa import Load, MemoryType
 from vta.sw.compiler import SLOTS, CompileError, compile
-from vta.sw.compiler.lower import lower
-from vta.sw.compiler.walk import walk
+from vta.sw.compiler.frontend.lower import lower
+from vta.sw.compiler.frontend.walk import walk
 
 
 def rows(count: int = 6) -> tuple[s_tir.Schedule, Any]:

@@ -20,7 +20,7 @@ def assert_right(kernel: Kernel, seed: int, *, llvm: bool = True) -> None:
     inputs = kernel.random_inputs(seed)
     expected = kernel.expected(inputs)
     assert_unclipped(kernel, expected)
-    program = kernel.compiled.program(inputs, expected)
+    program = kernel.compiled.bind(inputs, expected)
     report = check(program)
     assert (report.errors, report.warnings) == ([], [])
     result = GoldenDevice(seed=seed).run(program)
@@ -38,7 +38,7 @@ def assert_right(kernel: Kernel, seed: int, *, llvm: bool = True) -> None:
 
 def assert_unclipped(kernel: Kernel, expected: Mapping[str, np.ndarray]) -> None:
     """Most outputs say something of what came before a clip."""
-    specs = {name: kernel.tensors[name].spec for name in expected}
+    specs = {name: kernel.tensors[name] for name in expected}
     logical = {n: unpack(a, specs[n].layout, specs[n].shape) for n, a in expected.items()}
     conv = kernel.notes.get("conv")
     if conv and conv.padding >= min(conv.kernel_height, conv.kernel_width):

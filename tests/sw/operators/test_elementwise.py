@@ -38,8 +38,8 @@ def test_configurations(preset: str) -> None:
 def test_get_started() -> None:
     """The tutorial's vector add, (1, 64, 1, 16) int32: two loads, one ADD in place, one store."""
     kernel = OPERATORS["add"].kernel(Config())
-    assert kernel.compiled.segment("a").shape == (1, 1024)
-    assert kernel.compiled.dram[0].shape == (1, 64, 1, 16)
+    assert kernel.compiled.tensors["a"].shape == (1, 1024)
+    assert kernel.compiled.tensors["a"].packed_shape == (1, 64, 1, 16)
     kinds = [type(i).__name__ for i in kernel.compiled.instructions]
     assert kinds == ["Load", "Load", "Load", "Alu", "Store", "Finish"]
     inputs = kernel.random_inputs(1)

@@ -33,7 +33,7 @@ def assert_right(program: Program) -> None:
 
 
 def run(built: Any, config: Config, inputs: Mapping[str, np.ndarray], wanted: np.ndarray) -> None:
-    assert_right(compile(built, config, name="recipe").program(inputs, {"out": wanted}))
+    assert_right(compile(built, config, name="recipe").bind(inputs, {"out": wanted}))
 
 
 def load(name: str, tmp_path: Path, **sizes: int) -> dict[str, Any]:

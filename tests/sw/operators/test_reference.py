@@ -20,7 +20,7 @@ def test_a_product_with_an_epilogue(preset: str, tensorized: bool) -> None:
         Config.preset(preset), rows=5, inner=40, columns=70, bias=True, shift=6, low=0, high=127
     )
     inputs = kernel.random_inputs(2)
-    packed = {n: pack(array, kernel.tensors[n].spec.layout) for n, array in inputs.items()}
+    packed = {n: pack(array, kernel.tensors[n].layout) for n, array in inputs.items()}
     found = reference(kernel.schedule if tensorized else kernel.function)(packed)
     for name, array in kernel.expected(inputs).items():
         np.testing.assert_array_equal(found[name], array)
@@ -42,7 +42,7 @@ def test_a_convolution_with_padding() -> None:
         Config(), height=5, width=6, channels=20, outputs=17, bias=True, shift=9, low=-128, high=127
     )
     inputs = kernel.random_inputs(3)
-    packed = {n: pack(array, kernel.tensors[n].spec.layout) for n, array in inputs.items()}
+    packed = {n: pack(array, kernel.tensors[n].layout) for n, array in inputs.items()}
     found = reference(kernel.schedule)(packed)
     np.testing.assert_array_equal(found["out"], kernel.expected(inputs)["out"])
 

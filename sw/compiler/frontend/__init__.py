@@ -1,0 +1,1 @@
+"""From a schedule to the stream IR: what knows TVM's TIR."""

@@ -1,0 +1,1 @@
+"""Passes over the stream IR: none of them knows TIR."""
