@@ -7,7 +7,8 @@ from vta.hw.isa import Store
 from vta.sim.divergence.pattern import Axis, differences, places
 from vta.sw.golden import GoldenDevice
 from vta.sw.layout import LayoutError, index_arrays
-from vta.sw.program import Program, Segment
+from vta.sw.program import Program
+from vta.sw.tensor import Tensor
 
 __all__ = ["wrong_bytes"]
 
@@ -40,7 +41,7 @@ def wrong_bytes(program: Program, memory: np.ndarray) -> list[str]:
 
 
 def _axes(
-    config: Config, segment: Segment, offsets: np.ndarray, writers: np.ndarray | None
+    config: Config, segment: Tensor, offsets: np.ndarray, writers: np.ndarray | None
 ) -> list[Axis]:
     lanes = config.out_bytes
     axes = [Axis("lane", offsets % lanes, f"{{}} of {lanes}")]
@@ -57,7 +58,7 @@ def _axes(
     return axes
 
 
-def _logical(segment: Segment, offsets: np.ndarray) -> list[Axis]:
+def _logical(segment: Tensor, offsets: np.ndarray) -> list[Axis]:
     """The tensor's own axes, where the segment says how it lies in DRAM."""
     itemsize = np.dtype(segment.dtype).itemsize if segment.dtype else 0
     if not itemsize or not segment.shape:

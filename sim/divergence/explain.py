@@ -77,6 +77,8 @@ def _wrong(program: Program, divergence: Divergence) -> str:
     text = f"{due}{place}: expected {values[0]}, found {values[1]} ({kind}){more}"
     if what == "lost":
         text += "; the step's result was right: it did not get into ACC"
+    if expected.memory == "ACC" and not ((right ^ wrong) >> 8 << 8).any():
+        text += "; only the low bytes, which may be those of OUT"
     return text
 
 

@@ -194,6 +194,9 @@ def _alu(step: _Step) -> list[str]:
         lines.append(f"it must become {_chain(step, lane)}")
     if divergence.operands is None:
         return lines
+    taken_from = divergence.operands.entry
+    if entry is not None and taken_from != entry:
+        return [*lines, f"but the core read acc[{taken_from}], not acc[{entry}]"]
     read = divergence.operands.data.view(np.int32).reshape(2, -1)[:, lane]
     for (name, known), taken in zip(operands, read.tolist(), strict=False):
         if known and int(known[0][1][lane]) != taken:

@@ -168,6 +168,29 @@ CASES: dict[str, Case] = {
         ),
         {"unit": "alu", "instruction": 61, "folded": list(range(47, 62))},
     ),
+    "the outer loop forgets its source": Case(
+        _corner("gemm_loops"),
+        (
+            "instruction 6: gemm uop=1:4 loop=3,2",
+            "ACC entry 10, lane 0: expected 1374404271, found 1374387666 (int32) (8 of 8 values",
+            "step 12 of 18 (outer loop 2, inner loop 0, uop 1): acc[10] += inp[11] @ wgt[3].T",
+            "but the core read inp[7], not inp[11]",
+            "entry 10 and above: all of those",
+        ),
+        {"unit": "gemm", "instruction": 6, "write": 12, "entry": 10},
+    ),
+    "OUT is stale after LOAD ACC": Case(
+        _corner("load_pads_acc"),
+        (
+            "instruction 0: load acc dram=0x806",
+            "ACC entry 0, lane 0: expected 758367301, found 758367232 (int32) (8 of 8 values wrong)",
+            "only the low bytes, which may be those of OUT",
+            "data from 0x100c0, in segment acc_1, byte 0 of 1280",
+            "values that it wrote are wrong; only bits 0 to 7",
+            "48 of 240 bytes of out_2 are wrong; all found as 0",
+        ),
+        {"unit": "load_compute", "instruction": 0, "memory": "ACC"},
+    ),
 }
 
 
