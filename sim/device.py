@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from vta.hw.config import KEYS, Config
-from vta.hw.errors import check_range
+from vta.hw.errors import OptionError, check_range
 from vta.hw.isa import MEMORIES, ErrorClass, MemoryType
 from vta.hw.registers import COUNTERS, address_of
 from vta.sim.build import build_simulator
 from vta.sim.cache import Progress
 from vta.sim.diagnosis import diagnose, explain_early_finish, explain_error
-from vta.sim.divergence.trace import UNITS, Trace, read_trace
+from vta.sim.divergence.trace import UNITS, VARIANT, Trace, read_trace
 from vta.sim.limits import cycle_limit
 from vta.sim.monitors import Wake
 from vta.sim.options import RunOptions, messages
@@ -156,7 +156,7 @@ class RtlDevice:
         BundleError
             where the program was made for another architecture.
         OptionError
-            where `max_cycles` is below 1.
+            where `max_cycles` is below 1, or `trace` is asked for that this device has not.
         Hang, ProtocolViolation, SimulatorCrash
             see there. The next run works again.
         """
@@ -164,6 +164,10 @@ class RtlDevice:
         if max_cycles is not None:
             check_range("max_cycles", max_cycles, 1, MAX_CYCLES)
         options = options or self.options
+        if options.trace and self._variant != VARIANT:
+            raise OptionError(
+                f"trace is {options.trace}: it takes a device of the variant {VARIANT}"
+            )
         with self._lock:
             if options.poison_seed is not None:
                 poison = poison_program(self.config, options.poison_seed)
@@ -239,7 +243,8 @@ class RtlDevice:
         except SimulationError as error:
             error.trace = trace
             raise
-        result.trace = trace
+        if trace is not None:
+            result.trace = replace(trace, ended=result.error is None)
         return result
 
     def _result(

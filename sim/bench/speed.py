@@ -20,7 +20,7 @@ from vta.sim.bench.runs import CONFIG, Runs, check, cycles_of
 from vta.sim.bench.targets import SPEED
 from vta.sim.build import ROOT, build_simulator
 from vta.sim.device import RtlDevice, load
-from vta.sim.divergence.search import VARIANT
+from vta.sim.divergence.trace import VARIANT
 from vta.sim.options import RunOptions
 from vta.sim.process import SimulatorProcess
 from vta.sw.program import Program, Registers

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from vta.sim.divergence.trace import Trace
 from vta.sim.divergence.units import by_unit
 from vta.sw.golden import Digests, GoldenDevice
@@ -48,20 +46,20 @@ def first_differences(program: Program, trace: Trace, expected: Digests) -> list
     """
     found = []
     for unit, members in enumerate(by_unit(program.instructions())):
-        different = _first_difference(unit, members, trace.passes[unit], expected)
+        different = _first_difference(unit, members, trace, expected)
         if different is not None:
             found.append(different)
     return sorted(found, key=lambda each: each.first)
 
 
 def _first_difference(
-    unit: int, members: list[int], passes: np.ndarray, expected: Digests
+    unit: int, members: list[int], trace: Trace, expected: Digests
 ) -> Pass | None:
-    place = 0
-    for row in passes:
-        count = int(row["instructions"])
+    place = last = 0
+    for row in trace.passes[unit]:
+        count, last = int(row["instructions"]), int(row["last"])
         mine = tuple(members[place : place + max(1, count)])
-        this = Pass(unit, place, mine, int(row["first"]), int(row["last"]), count == 0)
+        this = Pass(unit, place, mine, int(row["first"]), last, count == 0)
         if not mine:
             return this
         same = row["digest"] == expected.digest[this.index]
@@ -69,4 +67,6 @@ def _first_difference(
         if this.open or not same or row["lost"]:
             return this
         place += count
+    if trace.ended and place < len(members):
+        return Pass(unit, place, (members[place],), last, last)
     return None

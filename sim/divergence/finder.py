@@ -9,7 +9,8 @@ from vta.sim.build import BuildError
 from vta.sim.device import RtlDevice
 from vta.sim.divergence.bytes import wrong_bytes
 from vta.sim.divergence.explain import explain, to_dict
-from vta.sim.divergence.search import VARIANT, first_divergence
+from vta.sim.divergence.search import first_divergence
+from vta.sim.divergence.trace import VARIANT
 from vta.sim.findings import undefined
 from vta.sim.options import RunOptions
 from vta.sim.process import SimulationError

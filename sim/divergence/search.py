@@ -18,10 +18,8 @@ from vta.sim.process import SimulationError
 from vta.sw.golden import GoldenDevice, Recorder
 from vta.sw.program import Program
 
-__all__ = ["VARIANT", "Divergence", "Writes", "first_divergence"]
+__all__ = ["Divergence", "Writes", "first_divergence"]
 
-VARIANT = "traced"
-"""The simulator that can do it."""
 WINDOW = 1 << 14  # writes whose values are kept in a run
 DTYPES = {"UOP": "<u4", "INP": "i1", "WGT": "i1", "ACC": "<i4", "OUT": "i1"}
 

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["PASS", "UNITS", "Kind", "Record", "Trace", "read_trace"]
+__all__ = ["PASS", "UNITS", "VARIANT", "Kind", "Record", "Trace", "read_trace"]
+
+VARIANT = "traced"
+"""The simulator that can do it (vta.sim.build.VARIANTS)."""
 
 UNITS = ("load", "load_compute", "gemm", "alu", "store")
 """LOAD of INP and WGT, of UOP and ACC; GEMM and reset; ALU; STORE: by their numbers."""
@@ -62,10 +65,13 @@ class Record:
 
 @dataclass(frozen=True)
 class Trace:
-    """`passes[unit]` is an array of `PASS`; `records` are in the order in which they were made."""
+    """`passes[unit]` is an array of `PASS`; `records` are in the order in which they were made.
+    `ended`: the run came to FINISH, so that every instruction must have its pass.
+    """
 
     passes: tuple[np.ndarray, ...]
     records: tuple[Record, ...]
+    ended: bool = False
 
 
 def read_trace(prefix: Path, launched: int) -> Trace:

@@ -13,7 +13,7 @@ from vta.hw.config import Config
 from vta.sim import cli
 from vta.sim import device as device_module
 from vta.sim.build import Simulator, build_simulator
-from vta.sim.divergence.search import VARIANT
+from vta.sim.divergence.trace import VARIANT
 from vta.sw.program import Program
 from vta.sw.test_programs import CORNERS, random_program
 
@@ -190,6 +190,16 @@ CASES: dict[str, Case] = {
             "48 of 240 bytes of out_2 are wrong; all found as 0",
         ),
         {"unit": "load_compute", "instruction": 0, "memory": "ACC"},
+    ),
+    "ACC_8BIT without its sign": Case(
+        _corner("load_pads_acc_8bit"),
+        (
+            "instruction 1: load acc_8bit sram=2",
+            "ACC entry 10, lane 0: expected -106, found 150 (int32) (3 of 8 values wrong)",
+            "row 1 of 5, column 2 of 6 with padding: data from 0x10000, in segment acc_8bit_0",
+            "all too large by 256",
+        ),
+        {"unit": "load_compute", "instruction": 1, "memory": "ACC", "entry": 10},
     ),
 }
 
