@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from vta.hw.errors import OptionError
 
 __all__ = [
     "STANDARD_OUTPUT",
+    "check_directory",
     "check_output",
     "file_names",
     "output_path",
@@ -42,6 +44,20 @@ def check_output(option: str, path: Path | None) -> None:
         raise OptionError(f"{option} {path}: cannot be written: {error.strerror}") from error
     if not there:
         path.unlink()
+
+
+def check_directory(option: str, path: Path | None) -> None:
+    """Make a directory for results, before the work; refuse one that cannot be written to."""
+    if path is None:
+        return
+    if path.exists() and not path.is_dir():
+        raise OptionError(f"{option} {path}: is no directory")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise OptionError(f"{option} {path}: cannot be written: {error.strerror}") from error
 
 
 def write_text(path: Path | None, text: str) -> None:

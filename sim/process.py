@@ -38,9 +38,12 @@ SHARE_WORDS = 2
 class SimulationError(VtaError, RuntimeError):
     """A run on the RTL that gave no result. The first line says why; more lines may say where.
 
-    `trace` is what the run was traced to do until then, where that was asked for.
+    `events`, `launched`, `trace`: what is known of the run, as in `vta.sim.device.RtlResult`; or
+    None.
     """
 
+    events: np.ndarray | None = None
+    launched: int | None = None
     trace: "Trace | None" = None
 
 

@@ -11,9 +11,9 @@ from vta.sim.bench.targets import LAYERS, SPEED, NetworkLayer
 from vta.sim.device import RtlResult
 
 if TYPE_CHECKING:
-    from vta.sw.operators.operator import Kernel
+    from vta.sw.operators import Kernel
 
-__all__ = ["compile_layer", "layer_figure", "resnet18"]
+__all__ = ["EPILOGUE", "compile_layer", "layer_figure", "resnet18"]
 
 EPILOGUE = {"bias": True, "shift": 8, "low": 0, "high": 127}
 
@@ -32,8 +32,11 @@ def compile_layer(
 
 def layer_figure(layer: NetworkLayer, kernel: "Kernel", result: RtlResult, *, group: str) -> Figure:
     """Cycles of a layer; the bound of its own shapes and the use of the MACs beside."""
+    from vta.sw.operators import Conv2d  # here, because TVM takes seconds to load
+
     config, cycles = kernel.config, cycles_of(result)
-    least = kernel.notes["conv"].demand(config, bias=True, alu=True)
+    assert isinstance(kernel.operator, Conv2d)
+    least = kernel.operator.demand(config)
     use = kernel.macs / (cycles * config.batch * config.block**2)
     return Figure(
         group=group,
@@ -46,7 +49,7 @@ def layer_figure(layer: NetworkLayer, kernel: "Kernel", result: RtlResult, *, gr
             "demand": least,
             "mac_use": use,
             "counters": result.counters,
-            "tiling": vars(kernel.notes["tiling"]),
+            "tiling": vars(kernel.tiling),
         },
     )
 

@@ -4,26 +4,33 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vta.hw.config import Config
 from vta.hw.errors import OptionError, check_range, integer
-from vta.sim.commands.common import add_config_arguments, chosen_config
+from vta.sim.commands.common import add_config_arguments, add_json_argument, chosen_config
 from vta.sim.exit import Exit
 from vta.sim.options import SEED_LIMIT
-from vta.sim.output import check_output, file_names
+from vta.sim.output import STANDARD_OUTPUT, check_directory, check_output, file_names, write_json
 from vta.sim.progress import Progress
 from vta.sw.estimate import LATENCY, estimate_program
 from vta.sw.program import Program
+
+if TYPE_CHECKING:
+    from vta.sw.compiler import Instruments
 
 HELP = "compile an operator by name, or a schedule in a Python file, to a stream bundle"
 EXAMPLES = (
     "vta compile --list",
     "vta compile conv2d height=56 width=56 -o c2.npz",
+    "vta compile conv2d height=14 width=14 residual=true bias=true shift=8 --json -",
     "vta compile my_schedule.py --preset 1x8",
+    "vta compile my_schedule.py --dump passes --seconds",
 )
 
 
@@ -42,6 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=0, help="seed of the random tensors (default 0)"
     )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: NAME.npz")
+    parser.add_argument(
+        "--dump",
+        type=Path,
+        metavar="DIR",
+        help="write the program after each pass into DIR: 01-descriptions.txt, ...",
+    )
+    parser.add_argument("--seconds", action="store_true", help="print the seconds of each pass")
+    add_json_argument(parser, "name, file, instructions, cycles, seconds, tiling and bytes")
     add_config_arguments(parser)
 
 
@@ -52,24 +67,65 @@ def run(args: argparse.Namespace) -> int:
         raise OptionError("give an operator's name or a Python file; vta compile --list lists them")
     check_range("--seed", args.seed, 0, SEED_LIMIT)
     check_output("--output", args.output or Path("NAME.npz"))
+    check_output("--json", args.json)
+    check_directory("--dump", args.dump)
     config = chosen_config(args)
-    compiler = _file if args.what.endswith(".py") else _operator
     with Progress() as progress:
         progress.note("loading TVM")
         import_module("vta.sw.operators")
         with progress.steps(f"compile {args.what}") as step:
-            program = compiler(args, config, step)
-            output = args.output or Path(f"{file_names([program.name])[0]}.npz")
-            step("estimate cycles")
-            cycles = estimate_program(program).cycles
-            step("save")
-            program.save(output)
-    count = program.registers.insn_count
-    print(f"{output}: {count} instructions, estimated {cycles} cycles at a latency of {LATENCY}")
+            result = _compiled(args, config, step)
+    lines = sys.stderr if args.json == STANDARD_OUTPUT else sys.stdout
+    print("\n".join(_lines(result, seconds=args.seconds)), file=lines)
+    if args.json is not None:
+        write_json(args.json, result)
     return Exit.OK
 
 
-def _operator(args: argparse.Namespace, config: Config, step: Callable[[str], None]) -> Program:
+def _compiled(
+    args: argparse.Namespace, config: Config, step: Callable[[str], None]
+) -> dict[str, Any]:
+    """Compile and save: the JSON, from which the lines are printed as well."""
+    from vta.sw.compiler import Instruments
+
+    instruments = Instruments(step, args.dump)
+    tiling = None
+    if args.what.endswith(".py"):
+        program = _file(args, config, instruments)
+    else:
+        program, tiling = _operator(args, config, instruments)
+    output = args.output or Path(f"{file_names([program.name])[0]}.npz")
+    step("estimate cycles")
+    cycles = estimate_program(program).cycles
+    step("save")
+    program.save(output)
+    return {
+        "name": program.name,
+        "file": str(output),
+        "instructions": program.registers.insn_count,
+        "estimated": {"cycles": cycles, "latency": LATENCY},
+        "seconds": instruments.seconds,
+        "tiling": tiling,
+        "bytes": {name: segment.nbytes for name, segment in program.segments.items()},
+    }
+
+
+def _lines(result: dict[str, Any], *, seconds: bool) -> Iterator[str]:
+    estimated = result["estimated"]
+    yield (
+        f"{result['file']}: {result['instructions']} instructions, estimated "
+        f"{estimated['cycles']} cycles at a latency of {estimated['latency']}"
+    )
+    if seconds:
+        width = max(map(len, result["seconds"]))
+        for name, spent in result["seconds"].items():
+            yield f"    {name:{width}}  {spent:7.3f} s"
+
+
+def _operator(
+    args: argparse.Namespace, config: Config, instruments: "Instruments"
+) -> tuple[Program, dict[str, Any] | None]:
+    """The program, and its tiling's members."""
     from vta.sw.operators import operator
 
     chosen = operator(args.what)
@@ -79,11 +135,16 @@ def _operator(args: argparse.Namespace, config: Config, step: Callable[[str], No
         if name in values:
             raise OptionError(f"{name} is given twice")
         values[name] = value
-    step("choose tiles, schedule")
-    return chosen.kernel(config, **values).program(seed=args.seed, progress=step)
+    step = "choose tiles, schedule"
+    instruments.progress(step)
+    started = time.perf_counter()
+    kernel = chosen.kernel(config, **values)
+    instruments.seconds[step] = time.perf_counter() - started
+    program = kernel.program(seed=args.seed, instruments=instruments)
+    return program, None if kernel.tiling is None else asdict(kernel.tiling)
 
 
-def _file(args: argparse.Namespace, config: Config, step: Callable[[str], None]) -> Program:
+def _file(args: argparse.Namespace, config: Config, instruments: "Instruments") -> Program:
     from vta.sw.operators import ScheduleFileError, compile_file
 
     if args.parameters:
@@ -91,7 +152,7 @@ def _file(args: argparse.Namespace, config: Config, step: Callable[[str], None])
             f"{args.what}: a file takes no parameters, but {args.parameters[0]!r} is given"
         )
     try:
-        return compile_file(args.what, config, seed=args.seed, note=_note, progress=step)
+        return compile_file(args.what, config, seed=args.seed, note=_note, instruments=instruments)
     except ScheduleFileError as error:
         if not error.details:
             raise
@@ -121,9 +182,8 @@ def _list() -> int:
 
     for operator in OPERATORS.values():
         print(f"{operator.name}: {operator.help}")
-        for parameter in operator.parameters:
-            choices = f" ({', '.join(parameter.choices)})" if parameter.choices else ""
-            print(f"    {parameter.name}={parameter.default}  {parameter.help}{choices}")
+        for attribute in operator.attributes():
+            print(f"    {attribute}")
     return Exit.OK
 
 
@@ -133,9 +193,9 @@ def _parameter(operator: Any, text: str) -> tuple[str, Any]:
     if not equals:
         raise OptionError(
             f"{text!r} is not a parameter: write its name and value as NAME=VALUE, such as "
-            f"{operator.parameters[0].name}=16"
+            f"{operator.attributes()[0].name}=16"
         )
-    kinds = {parameter.name: parameter.kind for parameter in operator.parameters}
+    kinds = {attribute.name: attribute.kind for attribute in operator.attributes()}
     kind = kinds.get(name, str)
     if value == "none":
         return name, None

@@ -78,6 +78,7 @@ class Finder:
         if found is None:
             return [NOTHING]
         outcome.divergence = to_dict(program, found)
+        outcome.marks["first_divergence"] = found.cycle
         return explain(program, found)
 
     def _device(self, config: Config) -> RtlDevice:

@@ -9,13 +9,14 @@ from vta.hw.config import Config
 from vta.hw.synthesis import baseline as synthesis
 from vta.sim.bench import baseline, mechanisms
 from vta.sim.bench.estimates import ESTIMATED
+from vta.sim.bench.network import EPILOGUE
 from vta.sim.bench.pages import DIGITS, SEED
 from vta.sim.bench.targets import LAYERS, SPEED, STREAMS, NetworkLayer
 from vta.sim.documents.claim import Claim
 from vta.sim.documents.constants import constants
 
 if TYPE_CHECKING:
-    from vta.sw.operators.conv2d import Conv2d
+    from vta.sw.operators import Conv2d
 
 __all__ = ["PAGES", "claims"]
 
@@ -140,23 +141,20 @@ def _estimates(page: str) -> Claim:
 
 
 def _demand(layer: NetworkLayer) -> dict[str, int]:
-    return _conv(layer).demand(CONFIG, bias=True, alu=True)
+    return _conv(layer).demand(CONFIG)
 
 
 def _conv(layer: NetworkLayer) -> "Conv2d":
-    from vta.sw.operators.conv2d import Conv2d  # here, because TVM takes seconds to load
+    from vta.sw.operators import Conv2d  # here, because TVM takes seconds to load
 
-    return Conv2d(images=1, **layer.parameters)
+    return Conv2d(images=1, **layer.parameters, **EPILOGUE)
 
 
 def _operators() -> Iterator[Claim]:
-    from vta.sw.operators.tiles import choose, estimate
-
     page, off = "docs/operators.md", {3: 0.0, 1: 0.0}
     for layer in LAYERS:
-        shape = _conv(layer).blocked(CONFIG, bias=True, alu=True)
         demand, cycles = _demand(layer), _held()[f"{NETWORK}/{layer.name}"]
-        model = estimate(shape, choose(shape, CONFIG), CONFIG)
+        model = next(iter(_conv(layer).space(CONFIG))).cost
         off[layer.kernel] = max(off[layer.kernel], abs(model / cycles - 1))
         size = f"{layer.size}x{layer.size}x{layer.channels}->{layer.outputs}"
         kernel = f"{layer.kernel}x{layer.kernel}" + (

@@ -4,31 +4,39 @@
 >>> kernel.program(seed=1).save("conv2d.npz")                           # doctest: +SKIP
 """
 
-from vta.sw.operators.conv2d import CONV2D
+from vta.sw.operators.attribute import Attribute, OperatorError, attribute
+from vta.sw.operators.conv2d import Conv2d
 from vta.sw.operators.elementwise import ELEMENTWISE
 from vta.sw.operators.file import ScheduleFileError, compile_file
-from vta.sw.operators.matmul import MATMUL
-from vta.sw.operators.operator import Kernel, Operator, OperatorError, Parameter, Tensor
-from vta.sw.operators.simple_matmul import SIMPLE_MATMUL
+from vta.sw.operators.kernel import Kernel
+from vta.sw.operators.matmul import Matmul
+from vta.sw.operators.operator import Operator, Scheduled
+from vta.sw.operators.simple_matmul import SimpleMatmul
+from vta.sw.tensor import Tensor
 
 __all__ = [
     "OPERATORS",
+    "Attribute",
+    "Conv2d",
     "Kernel",
+    "Matmul",
     "Operator",
     "OperatorError",
-    "Parameter",
+    "Scheduled",
     "ScheduleFileError",
+    "SimpleMatmul",
     "Tensor",
+    "attribute",
     "compile_file",
     "operator",
 ]
 
-OPERATORS: dict[str, Operator] = {
-    entry.name: entry for entry in (MATMUL, CONV2D, *ELEMENTWISE, SIMPLE_MATMUL)
+OPERATORS: dict[str, type[Operator]] = {
+    entry.name: entry for entry in (Matmul, Conv2d, *ELEMENTWISE, SimpleMatmul)
 }
 
 
-def operator(name: str) -> Operator:
+def operator(name: str) -> type[Operator]:
     """The operator of this name; OperatorError with all names where there is none."""
     if name not in OPERATORS:
         raise OperatorError(f"operator {name!r} is unknown: choose one of {', '.join(OPERATORS)}")

@@ -2,18 +2,21 @@
 
 The model has one read channel, one compute stage and one write channel, buffers in rotation,
 resets at a row of zero flags a cycle and an epilogue that folds into one pass. That pass runs
-beside the next tile's GEMM where this leaves it cycles of ACC's ports (`run_length`). How close it
-comes to the RTL on ResNet's layers stands in docs/operators.md, which a test keeps true.
+beside the next tile's GEMM where this leaves it cycles of ACC's ports (`run_length`). A residual is
+one more GEMM step for each vector, with a load of its own. How close it comes to the RTL on
+ResNet's layers stands in docs/operators.md, which a test keeps true.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import product
-from math import prod
 
 from vta.hw.config import Config
 from vta.hw.isa import INSTRUCTION_BYTES
 from vta.sw.bound import bound
+from vta.sw.compiler.ir import Dim
+from vta.sw.compiler.passes.nest import limits, plan
 
 __all__ = ["GemmShape", "Tiling", "demand", "estimate", "lower_bound", "run_length"]
 
@@ -39,13 +42,19 @@ class GemmShape:
     stride: tuple[int, int] = (1, 1)
     bias: bool = False
     alu: bool = True
+    residual: bool = False
+
+    @property
+    def gemm(self) -> int:
+        """GEMM steps: those of the product, and one a vector for the residual."""
+        return self.vectors * (self.inputs * self.taps + self.residual)
 
     @property
     def vectors(self) -> int:
         """Elements of the result."""
         return self.images * self.outputs * self.height * self.width
 
-    @property
+    @cached_property
     def steps(self) -> tuple[int, int]:
         """Distance of neighbouring windows in the copied rows, and columns."""
         pairs = zip(self.kernel, self.stride, strict=True)
@@ -105,9 +114,8 @@ class Counts:
 
 @dataclass(frozen=True)
 class _Costs:
-    """Beats of one step's loads and its GEMM cycles; reset, ALU pass and store beats of a tile.
-
-    `run`: GEMM steps in a row that add to one entry.
+    """Beats of one step's loads and its GEMM cycles; reset, ALU pass, residual's and store's beats
+    of a tile, and its vectors.
     """
 
     inputs: int
@@ -115,8 +123,9 @@ class _Costs:
     gemm: int
     alu: int
     reset: int
+    residual: int
     store: int
-    run: int
+    vectors: int
 
 
 def _beats(nbytes: int, config: Config) -> int:
@@ -137,28 +146,30 @@ def _costs(shape: GemmShape, tiling: Tiling, config: Config, pitch: Tiling) -> _
         gemm=acc * tiling.inputs * shape.taps,
         alu=acc if shape.alu else 0,
         reset=-(-acc // config.zero_row) if dense else acc,
+        residual=_beats(acc * config.inp_bytes, config) if shape.residual else 0,
         store=_beats(acc * config.out_bytes, config),
-        run=run_length(shape, tiling),
+        vectors=acc,
     )
 
 
-def run_length(shape: GemmShape, tiling: Tiling) -> int:
+@lru_cache(maxsize=1 << 14)
+def run_length(shape: GemmShape, tiling: Tiling, limits: tuple[int, int]) -> int:
     """GEMM steps in a row that add to one entry: only the first reads ACC, only the last writes.
 
-    As in `vta.sw.compiler.nest`: the two longest loops of the nest are the instruction's, the outer
-    one that with the larger step through ACC, and the others are its uops, which run innermost.
+    The planner's answer (`vta.sw.compiler.passes.nest`) for the nest of one step of a tile.
     """
-    plane = (tiling.height, tiling.width)
-    if shape.steps[0] * shape.columns(tiling.width) == tiling.width * shape.steps[1]:
-        plane = (tiling.height * tiling.width,)  # rows follow each other without a gap: one loop
-    adding = [(n, True) for n in (*shape.kernel, tiling.inputs) if n > 1]
-    nest = [(tiling.outputs, False), *adding, *((n, False) for n in plane)]
-    order = sorted(range(len(nest)), key=lambda n: -nest[n][0])
-    loops = sorted((nest[n] for n in order[:2]), key=lambda loop: loop[1])
-    uops = [nest[n] for n in sorted(order[2:]) if nest[n][0] > 1]
-    inner = loops + uops
-    others = [n for n, (_, adds) in enumerate(inner) if not adds]
-    return prod(extent for extent, _ in inner[others[-1] + 1 :]) if others else 1
+    columns, (kernel_height, kernel_width) = shape.columns(tiling.width), shape.kernel
+    plane = shape.rows(tiling.height) * columns
+    dims = [
+        Dim.of(tiling.outputs, tiling.height * tiling.width, 0, tiling.inputs * shape.taps),
+        Dim.of(kernel_height, 0, columns, kernel_width),
+        Dim.of(kernel_width, 0, 1, 1),
+        Dim.of(tiling.inputs, 0, plane, shape.taps),
+        Dim.of(tiling.height, tiling.width, shape.steps[0] * columns, 0),
+        Dim.of(tiling.width, 1, shape.steps[1], 0),
+    ]
+    max_iter, max_uops = limits
+    return next(plan(dims, (0, 0, 0), max_iter=max_iter, max_uops=max_uops)).run
 
 
 def _start(shape: GemmShape, tiling: Tiling, config: Config) -> int:
@@ -197,12 +208,13 @@ def lower_bound(shape: GemmShape, tiling: Tiling, config: Config) -> int:
     fetch, steps = _fetch(shape, tiling, config), counts.tiles * counts.steps
     vectors, alone = shape.vectors, shape.alu and tiling.inputs * shape.taps <= 2
     compute = fetch + cost.inputs + cost.weights + steps * ISSUE
-    compute += vectors * (shape.inputs * shape.taps + (1 if alone else 0))
+    compute += shape.gemm + (vectors if alone else 0)
     reads = 0
     if vectors == counts.tiles * tiling.outputs * tiling.height * tiling.width:
         inputs = counts.planes if tiling.keep == "inputs" else counts.tiles
         weights = counts.channels if tiling.keep == "weights" else counts.tiles
         reads = counts.steps * (inputs * cost.inputs + weights * cost.weights) + steps * fetch
+        reads += counts.tiles * cost.residual
     leaves = (0 if alone else last.alu) + STEP + last.store + LATENCY
     return _start(shape, tiling, config) + STEP + max(compute, reads) + leaves
 
@@ -215,9 +227,10 @@ def estimate(shape: GemmShape, tiling: Tiling, config: Config) -> int:
     fetch = _fetch(shape, tiling, config)
     loaded = [0, 0]  # when the slots loaded in every step are free again, the older one first
     kept = [0, 0]  # the same for the slots of what is kept
+    added = [0, 0]  # the same for the slots of residuals
     stored = [0, 0]  # the same for the ACC slots
     steps = Counts.of(shape, tiling).steps
-    for fresh, cost in _tiles(shape, tiling, config):
+    for fresh, cost, run in _tiles(shape, tiling, config):
         if fresh and tiling.keep:
             kept = [kept[1], compute]
             read = max(read, kept[0])
@@ -228,34 +241,38 @@ def estimate(shape: GemmShape, tiling: Tiling, config: Config) -> int:
             read = max(read + (kept_beats if fresh else 0), loaded[0]) + beats
             compute = max(compute, read + STEP) + cost.gemm + ISSUE
             loaded = [loaded[1], compute]
+        if shape.residual:
+            read = max(read, added[0]) + cost.residual
+            compute = max(compute, read + STEP) + cost.vectors + ISSUE
+            added = [added[1], compute]
         taken = 0
         if cost.alu:
-            taken, beside = _turns(cost)
+            taken, beside = _turns(cost.alu, run)
             alu = max(alu, compute) + beside + STEP
         write = max(write, max(compute, alu) + STEP) + cost.store
         stored = [stored[1], write]
     return write + LATENCY
 
 
-def _turns(cost: _Costs) -> tuple[int, int]:
+def _turns(alu: int, run: int) -> tuple[int, int]:
     """Cycles that an ALU pass takes from the GEMM beside it, and cycles that the pass takes.
 
     An ALU step with a tensor operand needs a cycle in which GEMM does not read ACC, and one of the
     write port: in a run of n GEMM steps there are n - 1, of which the last delays GEMM's write.
     A GEMM that reads and writes in every step waits; so does, in all, one with runs of two.
     """
-    if cost.run == 1:
-        return cost.alu + STEP, cost.alu
-    taken = -(-cost.alu // (cost.run - 1))
-    return taken + (STEP if cost.run == 2 else 0), cost.alu + taken
+    if run == 1:
+        return alu + STEP, alu
+    taken = -(-alu // (run - 1))
+    return taken + (STEP if run == 2 else 0), alu + taken
 
 
 def _edges(extent: int, tile: int) -> list[int]:
     return [min(tile, extent - start) for start in range(0, extent, tile)]
 
 
-def _tiles(shape: GemmShape, tiling: Tiling, config: Config) -> Iterator[tuple[bool, _Costs]]:
-    """Every tile in order: is it the first that needs what is kept, and its costs."""
+def _tiles(shape: GemmShape, tiling: Tiling, config: Config) -> Iterator[tuple[bool, _Costs, int]]:
+    """Every tile in order: is it the first that needs what is kept, its costs, its run length."""
     channels = _edges(shape.outputs, tiling.outputs)
     planes = [
         (height, width)
@@ -265,22 +282,24 @@ def _tiles(shape: GemmShape, tiling: Tiling, config: Config) -> Iterator[tuple[b
             _edges(shape.width, tiling.width),
         )
     ]
-    known: dict[tuple[int, int, int], _Costs] = {}
+    known: dict[tuple[int, int, int], tuple[_Costs, int]] = {}
 
-    def costs(outputs: int, plane: tuple[int, int]) -> _Costs:
+    def costs(outputs: int, plane: tuple[int, int]) -> tuple[_Costs, int]:
         key = (outputs, *plane)
         if key not in known:
-            known[key] = _costs(shape, Tiling(*key, tiling.inputs), config, tiling)
+            tile = Tiling(*key, tiling.inputs)
+            run = run_length(shape, tile, limits(config))
+            known[key] = _costs(shape, tile, config, tiling), run
         return known[key]
 
     if tiling.keep == "inputs":
         for plane in planes:
             for n, outputs in enumerate(channels):
-                yield n == 0, costs(outputs, plane)
+                yield n == 0, *costs(outputs, plane)
     else:
         for outputs in channels:
             for n, plane in enumerate(planes):
-                yield n == 0, costs(outputs, plane)
+                yield n == 0, *costs(outputs, plane)
 
 
 def demand(shape: GemmShape, config: Config, *, input_elements: int) -> dict[str, int]:
@@ -296,11 +315,12 @@ def demand(shape: GemmShape, config: Config, *, input_elements: int) -> dict[str
     same where the ALU passes and the loads of the compute stage do not hide beside GEMM.
     """
     vectors = shape.vectors
-    gemm = vectors * shape.inputs * shape.taps
+    gemm = shape.gemm
     alu = vectors if shape.alu else 0
     bias = shape.outputs * config.acc_bytes if shape.bias else 0
     weights = shape.outputs * shape.inputs * shape.taps * config.wgt_bytes
-    reads = _beats(input_elements * config.inp_bytes + weights + bias, config)
+    residual = vectors * config.inp_bytes + config.wgt_bytes if shape.residual else 0
+    reads = _beats(input_elements * config.inp_bytes + weights + bias + residual, config)
     writes = _beats(vectors * config.out_bytes, config)
     return {
         "gemm": gemm,

@@ -6,32 +6,28 @@ sign-extended), the ALU works in place, and STORE writes the low 8 bits: the "Ge
 tutorial's vector add is ``add`` of (1, 1024) int32.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from tvm import s_tir, te, tirx
 
 from vta.hw.config import Config
-from vta.sw.compiler import SLOTS, CompileError
-from vta.sw.operators.epilogue import check_immediate
-from vta.sw.operators.operator import (
-    Kernel,
-    Operator,
-    OperatorError,
-    Parameter,
-    check_addresses,
-    named,
-)
+from vta.sw.compiler import SLOTS
+from vta.sw.operators.attribute import OperatorError, attribute
+from vta.sw.operators.operator import Operator, Scheduled, named
+from vta.sw.operators.requantize import check_immediate
+from vta.sw.operators.space import Candidate
 from vta.sw.tensor import Tensor
 
-__all__ = ["ELEMENTWISE", "build"]
+__all__ = ["ELEMENTWISE", "FUNCTIONS", "Elementwise", "Tile"]
 
 UNCLIPPED = 128  # values beyond the one bound of an operand, about
 RANGES = {"int8": (-128, 127), "int32": (-(1 << 30), (1 << 30) - 1)}
 
 
+# Functions ----------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class _Function:
     """An operation on int32: as TE expression, as NumPy, and how to describe it.
@@ -78,18 +74,11 @@ FUNCTIONS = {
 }
 
 
-def _steps(
-    operation: str, low: int, high: int, constant: int | None
-) -> list[tuple[_Function, int]]:
-    """The operation as (function, constant) pairs; empty: one function of two tensors."""
-    if operation == "relu":
-        return [(FUNCTIONS["maximum"], 0)]
-    if operation == "clip":
-        return [(FUNCTIONS["maximum"], low), (FUNCTIONS["minimum"], high)]
-    return [] if constant is None else [(FUNCTIONS[operation], constant)]
+Steps = list[tuple[_Function, int]]
+"""Functions of a value and a constant, one after the other."""
 
 
-def _range(dtype: str, steps: list[tuple[_Function, int]]) -> tuple[int, int]:
+def _range(dtype: str, steps: Steps) -> tuple[int, int]:
     """The range of a random operand: where constants clip, most of it between or behind them."""
     lowest, highest = RANGES[dtype]
     bounds = {function.name: number for function, number in steps}
@@ -103,34 +92,131 @@ def _range(dtype: str, steps: list[tuple[_Function, int]]) -> tuple[int, int]:
     return max(lowest, min(low - beyond, highest)), min(highest, max(high + beyond, lowest))
 
 
-def _expression(
-    config: Config,
-    shape: tuple[int, int],
-    dtype: str,
-    operation: str,
-    steps: list[tuple[_Function, int]],
-) -> tuple[Any, list[str], list[str]]:
-    """(PrimFunc, blocks that copy operands, blocks to inline); `shape` in elements."""
-    full = (*shape, config.batch, config.block)
-    inlined: list[str] = []
+# Operators ----------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Tile:
+    """Elements of a tile: contiguous in DRAM."""
 
-    def stage(name: str, function: Callable[..., Any], *values: Any) -> Any:
-        return te.compute(full, lambda *i: function(*(value[i] for value in values)), name=name)
+    rows: int
+    columns: int
 
-    tensors = [te.placeholder(full, dtype, name) for name in (["a"] if steps else ["a", "b"])]
-    copies = [
-        stage(f"{tensor.op.name}_acc", lambda value: value.astype("int32"), tensor)
-        for tensor in tensors
-    ]
-    value = copies[0]
-    if not steps:
-        value = stage("step0", FUNCTIONS[operation].expression, *copies)
-        inlined.append("step0")
-    for n, (function, number) in enumerate(steps):
-        value = stage(f"step{n}", _with_constant(function, number), value)
-        inlined.append(f"step{n}")
-    out = stage("out", lambda value: value.astype("int8"), value)
-    return te.create_prim_func([*tensors, out]), [c.op.name for c in copies], inlined
+
+@dataclass(frozen=True, kw_only=True)
+class Elementwise(Operator):
+    """``out = int8(function(a))``, or of a and b; all of one shape."""
+
+    function: ClassVar[_Function | None] = None
+
+    rows: int = attribute("rows of the tensors", 1, minimum=1)
+    columns: int = attribute("columns of the tensors", 1024, minimum=1)
+    dtype: str = attribute("type of the operands", "int32", choices=("int32", "int8"))
+
+    @property
+    def steps(self) -> Steps:
+        """What is done with a and constants; empty: `function` of a and b."""
+        return []
+
+    @property
+    def kind(self) -> str:
+        """What the second operand is, for the name; "" where there is never one."""
+        return ""
+
+    def check(self) -> None:
+        instead = ": give a second tensor instead" if self.kind else ""
+        for function, number in self.steps:
+            check_immediate(f"{self.name}: the constant of {function.name}", number, instead)
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}{self.kind}_{self.dtype}_{self.rows}x{self.columns}"
+
+    def describe(self, config: Config) -> str:
+        return f"{self.name} of ({self.rows}, {self.columns}) {self.dtype}, result cast to int8"
+
+    # Data ---------------------------------------------------------------------------------------
+    @property
+    def operands(self) -> tuple[str, ...]:
+        return ("a",) if self.steps else ("a", "b")
+
+    def tensors(self, config: Config) -> dict[str, Tensor]:
+        layout = f"NC{config.batch}n{config.block}c"
+        alike = {"shape": (self.rows, self.columns), "layout": layout}
+        operand = {"role": "input", "dtype": self.dtype, **alike}
+        found = dict.fromkeys(self.operands, operand)
+        return named({**found, "out": {"role": "output", "dtype": "int8", **alike}})
+
+    def ranges(self) -> dict[str, tuple[int, int]]:
+        found = {"a": _range(self.dtype, self.steps)}
+        if self.function is not None and not self.steps:
+            least, most = RANGES[self.dtype]
+            low, high = self.function.right
+            found["b"] = (max(low, least), min(high, most))
+        return found
+
+    def golden(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        value = inputs["a"].astype(np.int32)
+        for step, number in self.steps:
+            value = step.numpy(value, np.int32(number)).astype(np.int32)
+        if self.function is not None and not self.steps:
+            value = self.function.numpy(value, inputs["b"].astype(np.int32)).astype(np.int32)
+        return {"out": value.astype(np.int8)}
+
+    # Schedule -----------------------------------------------------------------------------------
+    def _blocks(self, config: Config) -> tuple[int, int]:
+        return -(-self.rows // config.batch), -(-self.columns // config.block)
+
+    def space(self, config: Config) -> Iterable[Candidate]:
+        """Tiles whose operands, in two slots, take half of ACC, then halves of that.
+
+        The cost counts the tiles: what each costs beyond its data, which pass the bus once.
+        """
+        rows, columns = self._blocks(config)
+        capacity = max(1, config.acc_depth // (4 * len(self.operands)))
+        while capacity:
+            tile = Tile(1, capacity)
+            if columns <= capacity:
+                tile = Tile(min(rows, capacity // columns), columns)
+            tiles = -(-rows // tile.rows) * -(-columns // tile.columns)
+            yield Candidate(tile, tiles, (tile.rows * tile.columns,))
+            capacity //= 2
+
+    def schedule(self, config: Config, tiling: Tile) -> Scheduled:
+        function, inlined = self._expression(config)
+        sch = s_tir.Schedule(function)
+        for name in inlined:
+            sch.compute_inline(name)
+        m, n, i, j = sch.get_loops(sch.get_sblock("out"))
+        mo, mi = sch.split(m, [None, tiling.rows])
+        no, ni = sch.split(n, [None, tiling.columns])
+        sch.reorder(mo, no, mi, ni, i, j)
+        for name in self.operands:
+            block = sch.get_sblock(f"{name}_acc")
+            sch.set_scope(block, 0, "local.acc")
+            sch.compute_at(block, no, preserve_unit_loops=True)
+        sch.annotate(no, SLOTS, 2)
+        return Scheduled(sch.mod["main"], sch)
+
+    def _expression(self, config: Config) -> tuple[Any, list[str]]:
+        """(PrimFunc, blocks to inline): a copy of each operand to ACC, then the steps."""
+        full = (*self._blocks(config), config.batch, config.block)
+
+        def stage(name: str, function: Callable[..., Any], *values: Any) -> Any:
+            return te.compute(full, lambda *i: function(*(value[i] for value in values)), name=name)
+
+        tensors = [te.placeholder(full, self.dtype, name) for name in self.operands]
+        copies = [
+            stage(f"{tensor.op.name}_acc", lambda value: value.astype("int32"), tensor)
+            for tensor in tensors
+        ]
+        value, inlined = copies[0], []
+        if self.function is not None and not self.steps:
+            value = stage("step0", self.function.expression, *copies)
+            inlined.append("step0")
+        for n, (function, number) in enumerate(self.steps):
+            value = stage(f"step{n}", _with_constant(function, number), value)
+            inlined.append(f"step{n}")
+        out = stage("out", lambda value: value.astype("int8"), value)
+        return te.create_prim_func([*tensors, out]), inlined
 
 
 def _with_constant(function: _Function, number: int) -> Callable[[Any], Any]:
@@ -138,123 +224,89 @@ def _with_constant(function: _Function, number: int) -> Callable[[Any], Any]:
     return lambda value: function.expression(value, constant)
 
 
-def _tile(shape: tuple[int, int], operands: int, config: Config) -> tuple[int, int]:
-    """(rows, columns) of a tile: contiguous in DRAM, `operands` of it in two slots half of ACC."""
-    capacity = config.acc_depth // (4 * operands)
-    if capacity < 1:
-        raise CompileError(
-            f"ACC has {config.acc_depth} entries; {operands} operands in two slots need "
-            f"{4 * operands}"
-        )
-    rows, columns = shape
-    if columns <= capacity:
-        return min(rows, capacity // columns), columns
-    return 1, capacity
+@dataclass(frozen=True, kw_only=True)
+class Binary(Elementwise):
+    """A function of two tensors, or of a tensor and a constant."""
+
+    constant: int | None = attribute("second operand (none: a second tensor)", None)
+
+    @property
+    def steps(self) -> Steps:
+        assert self.function is not None
+        return [] if self.constant is None else [(self.function, self.constant)]
+
+    @property
+    def kind(self) -> str:
+        return "_tensor" if self.constant is None else "_imm"
 
 
-def _schedule(
-    function: Any, copies: list[str], inlined: list[str], tile: tuple[int, int]
-) -> s_tir.Schedule:
-    sch = s_tir.Schedule(function)
-    for name in inlined:
-        sch.compute_inline(name)
-    out = sch.get_sblock("out")
-    m, n, i, j = sch.get_loops(out)
-    mo, mi = sch.split(m, [None, tile[0]])
-    no, ni = sch.split(n, [None, tile[1]])
-    sch.reorder(mo, no, mi, ni, i, j)
-    for name in copies:
-        block = sch.get_sblock(name)
-        sch.set_scope(block, 0, "local.acc")
-        sch.compute_at(block, no, preserve_unit_loops=True)
-    sch.annotate(no, SLOTS, 2)
-    return sch
+def _help(function: _Function) -> str:
+    return f"element-wise {function.help}, cast to int8"
 
 
-def build(
-    config: Config,
-    operation: str,
-    *,
-    rows: int,
-    columns: int,
-    dtype: str = "int32",
-    constant: int | None = None,
-    low: int = -128,
-    high: int = 127,
-) -> Kernel:
-    """The kernel of `operation` on (rows, columns) tensors; with `constant`, on one tensor."""
-    if operation == "clip" and low > high:
-        raise OperatorError(f"clip: low is {low}, high is {high}: low must not exceed high")
-    instead = "" if operation == "clip" else ": give a second tensor instead"
-    steps = _steps(operation, low, high, constant)
-    for function, number in steps:
-        check_immediate(f"{operation}: the constant of {function.name}", number, instead)
-    layout = f"NC{config.batch}n{config.block}c"
-    shape = {"shape": (rows, columns), "layout": layout}
-    tensors = {"a": Tensor(role="input", dtype=dtype, **shape)}
-    ranges = {"a": _range(dtype, steps)}
-    if not steps:
-        limits = FUNCTIONS[operation].right
-        ranges["b"] = (max(limits[0], RANGES[dtype][0]), min(limits[1], RANGES[dtype][1]))
-        tensors["b"] = Tensor(role="input", dtype=dtype, **shape)
-    tensors["out"] = Tensor(role="output", dtype="int8", **shape)
-    tensors = named(tensors)
-    check_addresses(operation, tensors)
-    blocks = -(-rows // config.batch), -(-columns // config.block)
-    function, copies, inlined = _expression(config, blocks, dtype, operation, steps)
-    sch = _schedule(function, copies, inlined, _tile(blocks, len(copies), config))
+class Add(Binary):
+    name, function, help = "add", FUNCTIONS["add"], _help(FUNCTIONS["add"])
 
-    def golden(given: Any) -> dict[str, np.ndarray]:
-        value = given["a"].astype(np.int32)
-        for step, number in steps:
-            value = step.numpy(value, np.int32(number)).astype(np.int32)
-        if not steps:
-            right = given["b"].astype(np.int32)
-            value = FUNCTIONS[operation].numpy(value, right).astype(np.int32)
-        return {"out": value.astype(np.int8)}
 
-    second = "" if operation in ("relu", "clip") else f"_{'tensor' if constant is None else 'imm'}"
-    return Kernel(
-        name=f"{operation}{second}_{dtype}_{rows}x{columns}",
-        config=config,
-        tensors=tensors,
-        golden=golden,
-        function=sch.mod["main"],
-        schedule=sch,
-        ranges=ranges,
-        description=f"{operation} of ({rows}, {columns}) {dtype}, result cast to int8",
+class Multiply(Binary):
+    name, function, help = "multiply", FUNCTIONS["multiply"], _help(FUNCTIONS["multiply"])
+
+
+class Minimum(Binary):
+    name, function, help = "minimum", FUNCTIONS["minimum"], _help(FUNCTIONS["minimum"])
+
+
+class Maximum(Binary):
+    name, function, help = "maximum", FUNCTIONS["maximum"], _help(FUNCTIONS["maximum"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShiftRight(Binary):
+    """Constants go up to 31 bits to either side."""
+
+    name = "shift_right"
+    function = FUNCTIONS["shift_right"]
+    help = _help(FUNCTIONS["shift_right"])
+
+    constant: int | None = attribute(
+        "second operand (none: a second tensor)", None, unit="bits", minimum=-31, maximum=31
     )
 
 
-def _operator(name: str, text: str, *extra: Parameter) -> Operator:
-    shared = (
-        Parameter("rows", int, 1, "rows of the tensors", minimum=1),
-        Parameter("columns", int, 1024, "columns of the tensors", minimum=1),
-        Parameter("dtype", str, "int32", "type of the operands", choices=("int32", "int8")),
-    )
-    return Operator(
-        name, text, (*shared, *extra), lambda config, **values: build(config, name, **values)
-    )
+class Relu(Elementwise):
+    name, help = "relu", "element-wise maximum with zero, cast to int8"
+
+    @property
+    def steps(self) -> Steps:
+        return [(FUNCTIONS["maximum"], 0)]
 
 
-def _constant(operation: str) -> Parameter:
-    """The second operand as a parameter; shifts go up to 31 bits to either side."""
-    limits = {"minimum": -31, "maximum": 31} if operation == "shift_right" else {}
-    return Parameter("constant", int, None, "second operand (none: a second tensor)", **limits)
+@dataclass(frozen=True, kw_only=True)
+class Clip(Elementwise):
+    name = "clip"
+    help = "element-wise clip to low..high, cast to int8"
+
+    low: int = attribute("smallest value", -128)
+    high: int = attribute("largest value", 127)
+
+    @property
+    def steps(self) -> Steps:
+        return [(FUNCTIONS["maximum"], self.low), (FUNCTIONS["minimum"], self.high)]
+
+    def check(self) -> None:
+        if self.low > self.high:
+            raise OperatorError(
+                f"clip: low is {self.low}, high is {self.high}: low must not exceed high"
+            )
+        super().check()
 
 
-ELEMENTWISE = (
-    *(
-        _operator(
-            function.name, f"element-wise {function.help}, cast to int8", _constant(function.name)
-        )
-        for function in FUNCTIONS.values()
-    ),
-    _operator("relu", "element-wise maximum with zero, cast to int8"),
-    _operator(
-        "clip",
-        "element-wise clip to low..high, cast to int8",
-        Parameter("low", int, -128, "smallest value"),
-        Parameter("high", int, 127, "largest value"),
-    ),
+ELEMENTWISE: tuple[type[Elementwise], ...] = (
+    Add,
+    Multiply,
+    Minimum,
+    Maximum,
+    ShiftRight,
+    Relu,
+    Clip,
 )

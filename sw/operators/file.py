@@ -21,12 +21,13 @@ import numpy as np
 
 from vta.hw.config import Config
 from vta.sw.compiler import CompileError, Instruments, VTAModule, compile
+from vta.sw.operators.attribute import OperatorError
 from vta.sw.operators.failure import ScheduleFileError, failure
 from vta.sw.operators.inputs import unclipped_inputs
-from vta.sw.operators.operator import Kernel, OperatorError
+from vta.sw.operators.kernel import Kernel
 from vta.sw.operators.reference import NoReference, reference
 from vta.sw.program import Program
-from vta.sw.progress import Progress, quiet
+from vta.sw.progress import quiet
 
 __all__ = ["ScheduleFileError", "compile_file"]
 
@@ -39,13 +40,13 @@ def compile_file(
     *,
     seed: int = 0,
     note: Callable[[str], None] = quiet,
-    progress: Progress = quiet,
+    instruments: Instruments | None = None,
 ) -> Program:
     """Run the Python file at `path` and compile what its ``build(config)`` returns.
 
     Tensors get random values of `seed`, from ranges that do not clip most of the outputs. `note` is
-    called with a line of text where the program expects nothing, for LLVM cannot compute it;
-    `progress` with the name of each step.
+    called with a line of text where the program expects nothing, for LLVM cannot compute it; the
+    passes run under `instruments`.
 
     Raises
     ------
@@ -53,11 +54,11 @@ def compile_file(
         begins with the path, and the line where there is one; where the file is missing, raises,
         lacks ``build``, returns something else, or cannot be compiled.
     """
-    path = Path(path)
+    path, instruments = Path(path), instruments or Instruments()
     if not path.is_file():
         raise ScheduleFileError(f"{path}: there is no such file (FileNotFoundError)")
     with _neighbours(path.parent):
-        progress("schedule")
+        instruments.progress("schedule")
         with _user_code(path):
             namespace = runpy.run_path(str(path), run_name="schedule")
         built = _call(path, namespace, "build", config)
@@ -67,7 +68,7 @@ def compile_file(
         if namespace.get("golden") is not None:
             golden = partial(_golden, path, namespace)
         try:
-            return _program(built, golden, config, path.stem, seed, note, progress)
+            return _program(built, golden, config, path.stem, seed, note, instruments)
         except (CompileError, OperatorError) as error:
             raise ScheduleFileError(f"{path}: {error}") from error
 
@@ -139,14 +140,14 @@ def _program(
     name: str,
     seed: int,
     note: Callable[[str], None],
-    progress: Progress,
+    instruments: Instruments,
 ) -> Program:
     if isinstance(built, Kernel):
-        return built.program(seed=seed, progress=progress)
+        return built.program(seed=seed, instruments=instruments)
     compiled = built
     if not isinstance(built, VTAModule):
-        compiled = compile(built, config, name=name, instruments=Instruments(progress))
-    progress("golden")
+        compiled = compile(built, config, name=name, instruments=instruments)
+    instruments.progress("golden")
     given = {
         t.name: (t.packed_shape, t.dtype) for t in compiled.tensors.values() if t.role != "output"
     }

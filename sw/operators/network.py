@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vta.hw.config import Config
-from vta.sw.compiler import Call, Instruments, Stream, VTAModule, finish, link, translate
+from vta.sw.compiler import Call, Instruments, Stream, VTAModule, finish, link
 from vta.sw.layout import pack, padded_shape
-from vta.sw.operators.operator import Kernel, OperatorError
+from vta.sw.operators.attribute import OperatorError
+from vta.sw.operators.kernel import Kernel
 from vta.sw.program import Program
 from vta.sw.progress import Progress, quiet
 from vta.sw.tensor import Tensor
@@ -48,6 +49,7 @@ class Network:
         self.nodes: list[Node] = []
         self.tensors: dict[str, Tensor] = {}
         self.views: dict[str, Tensor] = {}
+        self.constants: dict[str, np.ndarray] = {}
         self._base: dict[str, str] = {}
         self._made: set[str] = set()
         self._streams: dict[int, Stream] = {}
@@ -68,6 +70,7 @@ class Network:
         names = {own: tensors.get(own, f"{name}.{own}") for own in kernel.tensors}
         for own, tensor in kernel.tensors.items():
             self._enter(name, names[own], tensor)
+        self.constants |= {names[own]: array for own, array in kernel.constants.items()}
         self.nodes.append(Node(name, kernel, names))
 
     def view(self, name: str, of: str, shape: tuple[int, ...], layout: str) -> None:
@@ -112,19 +115,17 @@ class Network:
             key = id(node.kernel)
             if key not in self._streams:
                 progress(f"translate {node.name}")
-                kernel = node.kernel
-                self._streams[key] = translate(
-                    kernel.schedule, self.config, name=kernel.name, tensors=kernel.tensors
-                )
+                self._streams[key] = node.kernel.stream()
             bases = {own: self._base.get(name, name) for own, name in node.tensors.items()}
             calls.append(Call(node.name, self._streams[key], bases))
         return link(self.name, calls, self.tensors)
 
     def module(self, instruments: Instruments | None = None) -> VTAModule:
-        """The network's stream, waiting for its inputs and constants."""
+        """The network's stream, waiting for its inputs; the operators' constants are in place."""
         instruments = instruments or Instruments()
         stream = self.linked(instruments.progress)
-        return finish(stream, description=f"{len(self.nodes)} operators", instruments=instruments)
+        made = finish(stream, description=f"{len(self.nodes)} operators", instruments=instruments)
+        return made.with_constants(self.constants) if self.constants else made
 
     def golden(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Every tensor of the network, packed, by the operators' goldens in NumPy.

@@ -5,8 +5,9 @@ is the work-round the author found. docs/seed.md explains why the naive form fai
 tests show it.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from tvm import s_tir, te
@@ -14,11 +15,11 @@ from tvm.script import tirx as T
 
 from vta.hw.config import Config
 from vta.sw.compiler import GEMM, register, tensorize
-from vta.sw.operators.matmul import golden
-from vta.sw.operators.operator import Kernel, Operator, OperatorError, Parameter
+from vta.sw.operators.attribute import OperatorError, attribute
+from vta.sw.operators.operator import Operator, Scheduled, named
 from vta.sw.tensor import Tensor
 
-__all__ = ["SIMPLE_MATMUL", "build", "expression", "fused", "unit_loop"]
+__all__ = ["FORMS", "SimpleMatmul", "expression", "fused", "unit_loop"]
 
 BATCH, BLOCK_IN, BLOCK_OUT = 1, 16, 16
 O, N, M = 1, 256, 256  # noqa: E741 (the thread's names)
@@ -123,41 +124,44 @@ def fused() -> tuple[Any, Any]:
 FORMS: dict[str, Callable[[], tuple[Any, Any]]] = {"unit_loop": unit_loop, "fused": fused}
 
 
-def build(config: Config, *, form: str) -> Kernel:
-    """The thread's product, scheduled in `form`; for BATCH 1 and BLOCK 16, as in the thread."""
-    if (config.batch, config.block) != (BATCH, BLOCK_IN):
-        raise OperatorError(
-            "simple_matmul: the thread's schedule is for 1 x 16, not "
-            f"{config.batch} x {config.block}: use matmul"
+@dataclass(frozen=True, kw_only=True)
+class SimpleMatmul(Operator):
+    """The thread's product; for BATCH 1 and BLOCK 16, as in the thread."""
+
+    name: ClassVar[str] = "simple_matmul"
+    help: ClassVar[str] = "the seed thread's matrix product, (1, 256) by (256, 256) transposed"
+
+    form: str = attribute("how it is scheduled: docs/seed.md", "unit_loop", choices=tuple(FORMS))
+
+    @property
+    def label(self) -> str:
+        return f"simple_matmul_{self.form}"
+
+    def describe(self, config: Config) -> str:
+        return f"the seed thread's (1, 256) x (256, 256)^T, {self.form.replace('_', ' ')}"
+
+    def macs(self, config: Config) -> int:
+        return O * N * M
+
+    def tensors(self, config: Config) -> dict[str, Tensor]:
+        if (config.batch, config.block) != (BATCH, BLOCK_IN):
+            raise OperatorError(
+                "simple_matmul: the thread's schedule is for 1 x 16, not "
+                f"{config.batch} x {config.block}: use matmul"
+            )
+        vectors, int8 = {"layout": "NC1n16c", "dtype": "int8"}, {"dtype": "int8"}
+        return named(
+            {
+                "A": {"role": "input", "shape": (O, N), **vectors},
+                "B": {"role": "weight", "shape": (M, N), "layout": "OI16o16i", **int8},
+                "D": {"role": "output", "shape": (O, M), **vectors},
+            }
         )
-    schedule, before = FORMS[form]()
 
-    def product(tensors: Any) -> dict[str, np.ndarray]:
-        return {"D": golden(tensors["A"], tensors["B"]).astype(np.int8)}
+    def golden(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        product = inputs["A"].astype(np.int32) @ inputs["B"].astype(np.int32).T
+        return {"D": product.astype(np.int8)}
 
-    return Kernel(
-        name=f"simple_matmul_{form}",
-        config=config,
-        tensors={
-            "A": Tensor(name="A", role="input", shape=(O, N), layout="NC1n16c", dtype="int8"),
-            "B": Tensor(name="B", role="weight", shape=(M, N), layout="OI16o16i", dtype="int8"),
-            "D": Tensor(name="D", role="output", shape=(O, M), layout="NC1n16c", dtype="int8"),
-        },
-        golden=product,
-        function=before,
-        schedule=schedule,
-        macs=O * N * M,
-        description=f"the seed thread's (1, 256) x (256, 256)^T, {form.replace('_', ' ')}",
-    )
-
-
-SIMPLE_MATMUL = Operator(
-    "simple_matmul",
-    "the seed thread's matrix product, (1, 256) by (256, 256) transposed",
-    (
-        Parameter(
-            "form", str, "unit_loop", "how it is scheduled: docs/seed.md", choices=tuple(FORMS)
-        ),
-    ),
-    build,
-)
+    def schedule(self, config: Config, tiling: Any) -> Scheduled:
+        tensorized, function = FORMS[self.form]()
+        return Scheduled(function, tensorized)

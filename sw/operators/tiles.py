@@ -1,30 +1,45 @@
-"""Choice of tiles for convolution and matrix multiplication: an exhaustive, deterministic search.
+"""The tilings of convolution and matrix multiplication, the cheapest first, deterministically.
 
-Every tiling that fits the scratchpads is bounded from below; the promising ones run through the
-cost model. Equal costs go to the first tiling in order of enumeration (large tiles first).
+Each tiling that may fit is bounded from below, and runs through the cost model when no other with
+a lower bound is left. Equal costs go to the one with the lower bound, then to the larger tiles.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from heapq import heapify, heappop, heappush
 from itertools import product
-from math import inf
-from typing import Any
-
-from tvm import s_tir
+from typing import NamedTuple
 
 from vta.hw.config import Config
 from vta.sw.compiler import CompileError
 from vta.sw.operators.cost import Counts, GemmShape, Tiling, estimate, lower_bound
+from vta.sw.operators.space import Candidate, Remembered
 
-__all__ = ["KEEP", "GemmShape", "Tiling", "by_step", "choose", "estimate", "fits", "split_copy"]
+__all__ = ["KEEP", "NARROW_GAIN", "may_fit", "needs", "tilings"]
 
 KEEP = ("", "weights", "inputs")
 NARROW_BEYOND = 1.05  # times the compute cycles: narrow tiles are tried only beyond it
 NARROW_GAIN = 1.01  # a tile of full width leaves in longer bursts: narrower ones must earn it
+NARROW = 4  # widths that are tried, the full one included, as long as one of them fits
 
 
-def fits(shape: GemmShape, tiling: Tiling, config: Config) -> bool:
-    """Do its buffers, in two slots where they are used more than once, fit the scratchpads?"""
+class Entry(NamedTuple):
+    """A tiling with its `rank`, which is cost times `factor`, or a bound of it; then by `bound`."""
+
+    rank: float
+    bound: int
+    number: int
+    tiling: Tiling
+    factor: float
+    cycles: int | None = None
+
+
+def needs(shape: GemmShape, tiling: Tiling) -> tuple[int, int, int]:
+    """Entries of INP, WGT and ACC that a schedule with this tiling needs at least.
+
+    A buffer that is used more than once has two slots. Beside a product in one step the residual
+    may take the entries of what that step has read, and it may be added up where the product is.
+    """
     counts = Counts.of(shape, tiling)
     steps = counts.tiles * counts.steps
     inputs, input_slots = tiling.inputs, min(2, steps)
@@ -33,42 +48,18 @@ def fits(shape: GemmShape, tiling: Tiling, config: Config) -> bool:
         inputs, input_slots = shape.inputs, min(2, counts.planes)
     if tiling.keep == "weights":
         weights, weight_slots = shape.inputs, min(2, counts.channels)
-    inp = inputs * shape.rows(tiling.height) * shape.columns(tiling.width)
-    wgt = tiling.outputs * shape.taps * weights
-    acc = tiling.outputs * tiling.height * tiling.width
-    return (
-        inp * input_slots <= config.inp_depth
-        and wgt * weight_slots <= config.wgt_depth
-        and acc * min(2, counts.tiles) + (shape.outputs if shape.bias else 0) <= config.acc_depth
-    )
+    inp = inputs * shape.rows(tiling.height) * shape.columns(tiling.width) * input_slots
+    wgt = tiling.outputs * shape.taps * weights * weight_slots
+    acc = tiling.outputs * tiling.height * tiling.width * min(2, counts.tiles)
+    if shape.residual:
+        inp, wgt = (max(inp, acc), wgt) if steps == 1 else (inp + acc, wgt + 1)
+    return inp, wgt, acc + (shape.outputs if shape.bias else 0)
 
 
-def by_step(inputs: int) -> Callable[..., tuple[Any, ...]]:
-    """Layout of a copy (outputs or rows, input channels, ...) with the steps outermost.
-
-    In SRAM the part of each step is then compact, so one LOAD fills it.
-    """
-
-    def layout(first: Any, channel: Any, *rest: Any) -> tuple[Any, ...]:
-        return (channel // inputs, first, channel % inputs, *rest)
-
-    return layout
-
-
-def split_copy(sch: s_tir.Schedule, copy: Any, axes: int, inputs: int) -> None:
-    """Cut the copy of a kept operand into the input channels of each step.
-
-    So each part can be loaded just before the step that needs it first.
-
-    Arguments
-    ---------
-    copy: the block; the second of its innermost `axes` loops runs over input-channel blocks.
-    inputs: how many of these a step takes.
-    """
-    first, channels = sch.get_loops(copy)[-axes : 2 - axes]
-    outer, inner = sch.split(channels, [None, inputs])
-    sch.reorder(outer, first, inner)
-    sch.unroll(outer)
+def may_fit(shape: GemmShape, tiling: Tiling, config: Config) -> bool:
+    """False where it surely does not fit the scratchpads."""
+    depths = (config.inp_depth, config.wgt_depth, config.acc_depth)
+    return all(n <= depth for n, depth in zip(needs(shape, tiling), depths, strict=True))
 
 
 def _sizes(extent: int) -> list[int]:
@@ -85,53 +76,66 @@ def _divisors(extent: int) -> list[int]:
     return [n for n in range(extent, 0, -1) if extent % n == 0]
 
 
-def candidates(shape: GemmShape, widths: Sequence[int], config: Config) -> Iterator[Tiling]:
-    """Every tiling of these widths that fits."""
+def _every(shape: GemmShape, widths: Sequence[int], config: Config) -> Iterator[Tiling]:
+    """Every tiling of these widths that may fit."""
     for width, outputs, height, inputs, keep in product(
         widths, _sizes(shape.outputs), _sizes(shape.height), _divisors(shape.inputs), KEEP
     ):
         tiling = Tiling(outputs, height, width, inputs, keep)
-        if fits(shape, tiling, config):
+        if may_fit(shape, tiling, config):
             yield tiling
 
 
-def _best(
-    shape: GemmShape, widths: Sequence[int], limit: float, config: Config
-) -> tuple[float, Tiling | None]:
-    """The tiling of these widths with the fewest cycles, if it has fewer than `limit`."""
-    some = candidates(shape, widths, config)
-    ranked = sorted(
-        ((lower_bound(shape, tiling, config), n, tiling) for n, tiling in enumerate(some)),
-        key=lambda row: row[:2],
-    )
-    best: Tiling | None = None
-    for bound_cycles, _, tiling in ranked:
-        if bound_cycles >= limit:
-            break
-        cycles = estimate(shape, tiling, config)
-        if cycles < limit:
-            limit, best = cycles, tiling
-    return limit, best
+def _bounded(
+    shape: GemmShape, widths: Sequence[int], config: Config, factor: float = 1
+) -> list[Entry]:
+    """The tilings of these widths, their costs times `factor` bounded from below."""
+    bounds = ((lower_bound(shape, t, config), t) for t in _every(shape, widths, config))
+    return [Entry(bound * factor, bound, n, t, factor) for n, (bound, t) in enumerate(bounds)]
 
 
-@cache
-def choose(shape: GemmShape, config: Config) -> Tiling:
-    """The tiling with the fewest cycles in the model; narrow tiles only where they gain 1%.
+def _cheapest(heap: list[Entry], shape: GemmShape, config: Config) -> Iterator[Entry]:
+    """The entries of `heap` with their costs, the cheapest first; it is used up."""
+    heapify(heap)
+    while heap:
+        entry = heappop(heap)
+        if entry.cycles is not None:
+            yield entry
+        else:
+            cycles = estimate(shape, entry.tiling, config)
+            heappush(heap, entry._replace(rank=cycles * entry.factor, cycles=cycles))
+
+
+def _all(shape: GemmShape, config: Config) -> Iterator[Entry]:
+    """The tilings by cost; narrow ones where they gain 1%, the narrowest at the end."""
+    widths = _splits(shape.width)
+    heap = _bounded(shape, widths[:1], config)
+    wide = _cheapest(heap, shape, config)
+    first = next(wide, None)
+    if first is not None and first.rank <= shape.gemm * NARROW_BEYOND:
+        yield first
+        yield from wide
+        first = None
+    known = [] if first is None else [first]
+    narrow = _bounded(shape, widths[1:NARROW], config, NARROW_GAIN)
+    yield from _cheapest([*known, *heap, *narrow], shape, config)
+    yield from _cheapest(_bounded(shape, widths[NARROW:], config), shape, config)
+
+
+@lru_cache(maxsize=32)
+def tilings(shape: GemmShape, config: Config) -> Remembered:
+    """The tilings, the cheapest first; narrow tiles only where they gain 1%.
 
     Raises
     ------
     CompileError
-        where not even the smallest tiles fit the scratchpads.
+        where not even the smallest tiles can fit the scratchpads.
     """
-    widths = _splits(shape.width)
-    cycles, best = _best(shape, widths[:1], inf, config)
-    floor = shape.vectors * shape.inputs * shape.taps
-    if cycles > floor * NARROW_BEYOND:
-        _, narrow = _best(shape, widths[1:4], cycles / NARROW_GAIN, config)
-        best = narrow or best or _best(shape, widths[4:], inf, config)[1]
-    if best is None:
+    entries = _all(shape, config)
+    found = Remembered(Candidate(e.tiling, e.cycles or 0, needs(shape, e.tiling)) for e in entries)
+    if next(iter(found), None) is None:
         raise CompileError(
             f"no tile of {shape} fits INP {config.inp_depth}, WGT {config.wgt_depth}, ACC "
             f"{config.acc_depth} entries: enlarge LOG_*_BUFF_SIZE or shrink the kernel"
         )
-    return best
+    return found

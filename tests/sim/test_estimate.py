@@ -27,8 +27,7 @@ from vta.sim.timeline import intervals
 from vta.sw.compiler import finish, translate
 from vta.sw.compiler.link import Call, link
 from vta.sw.estimate import estimate_program
-from vta.sw.operators import operator
-from vta.sw.operators.operator import OperatorError
+from vta.sw.operators import OperatorError, operator
 from vta.sw.program import Program
 from vta.sw.test_programs import CORNERS, random_program
 

@@ -13,11 +13,12 @@ from vta.hw.isa import Gemm, Load, MemoryType
 from vta.sw.check import check
 from vta.sw.compiler import CompileError, compile
 from vta.sw.golden import GoldenDevice
-from vta.sw.operators import Kernel, conv2d, operator
+from vta.sw.operators import Conv2d, Kernel, operator
 
 
 def conv(config: Config) -> Kernel:
-    return conv2d.build(config, height=10, width=10, channels=64, outputs=32, bias=True, shift=7)
+    conv = Conv2d(height=10, width=10, channels=64, outputs=32, bias=True, shift=7)
+    return conv.bind(config)
 
 
 def uop_loads(kernel: Kernel) -> list[Load]:

@@ -10,8 +10,8 @@ from vta.hw.config import Config
 from vta.hw.isa import Gemm, Load, MemoryType, Stage
 from vta.sw.compiler.ir import Buffer, Code, Operand, Operation, Source, Statement, Stream, Touch
 from vta.sw.compiler.passes.order import just_in_time
-from vta.sw.operators import conv2d
-from vta.sw.operators.tiles import Tiling
+from vta.sw.operators import Conv2d
+from vta.sw.operators.cost import Tiling
 
 CONFIG = Config(log_inp_buff_size=8, log_wgt_buff_size=12)  # 16 entries each
 BUFFERS = {name: Buffer(MemoryType[name], 16, 1, base=0) for name in ("INP", "WGT")}
@@ -65,9 +65,8 @@ def test_every_reader_sees_the_same_loads(program: list[Operation]) -> None:
 
 def test_weights_of_a_whole_layer_come_step_by_step() -> None:
     """Kept weights: a weight and an input load before each of the first tile's four GEMMs."""
-    kernel = conv2d.build(
-        Config(), height=8, width=8, channels=64, outputs=32, tiling=Tiling(2, 4, 8, 1, "weights")
-    )
+    conv = Conv2d(height=8, width=8, channels=64, outputs=32)
+    kernel = conv.bind(Config(), Tiling(2, 4, 8, 1, "weights"))
     kinds = []
     for instruction in kernel.compiled.instructions:
         if isinstance(instruction, Load):

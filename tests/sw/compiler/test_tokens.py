@@ -15,8 +15,8 @@ from vta.sw.codec import encode_all
 from vta.sw.compiler import CompileError
 from vta.sw.compiler.passes.tokens import outstanding
 from vta.sw.golden import GoldenDevice
-from vta.sw.operators import Kernel, conv2d
-from vta.sw.operators.tiles import Tiling
+from vta.sw.operators import Conv2d, Kernel
+from vta.sw.operators.cost import Tiling
 from vta.sw.program import Program
 from vta.sw.rules import stage_of
 
@@ -25,25 +25,16 @@ FLAGS = ("pop_prev", "pop_next", "push_prev", "push_next")
 
 def small_conv(config: Config | None = None) -> Kernel:
     """Nine tiles of four steps each: every slot is used again and again."""
-    return conv2d.build(
-        config or Config(),
-        height=9,
-        width=9,
-        channels=64,
-        outputs=16,
-        bias=True,
-        shift=8,
-        low=-128,
-        high=127,
-        tiling=Tiling(1, 1, 9, 1),
+    conv = Conv2d(
+        height=9, width=9, channels=64, outputs=16, bias=True, shift=8, low=-128, high=127
     )
+    return conv.bind(config or Config(), Tiling(1, 1, 9, 1))
 
 
 def small_tiles() -> Kernel:
     """Forty tiles, each a reset and one GEMM: compute soon comes back to a slot being stored."""
-    return conv2d.build(
-        Config(), height=40, width=4, channels=16, outputs=16, tiling=Tiling(1, 1, 4, 1)
-    )
+    conv = Conv2d(height=40, width=4, channels=16, outputs=16)
+    return conv.bind(Config(), Tiling(1, 1, 4, 1))
 
 
 def rewritten(program: Program, instructions: list[Instruction]) -> Program:

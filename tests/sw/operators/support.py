@@ -7,8 +7,9 @@ import numpy as np
 from vta.sw.check import check
 from vta.sw.golden import GoldenDevice
 from vta.sw.layout import unpack
-from vta.sw.operators import Kernel
+from vta.sw.operators import Conv2d, Kernel
 from vta.sw.operators.inputs import CLIPPED, clipped_share
+from vta.sw.operators.product import Product
 
 
 def assert_right(kernel: Kernel, seed: int, *, llvm: bool = True) -> None:
@@ -16,7 +17,7 @@ def assert_right(kernel: Kernel, seed: int, *, llvm: bool = True) -> None:
 
     The stream runs in a seeded interleaving of the stages, on scratchpads full of noise.
     """
-    print(f"{kernel.name} {kernel.config.name} seed {seed} {kernel.notes.get('tiling', '')}")
+    print(f"{kernel.name} {kernel.config.name} seed {seed} {kernel.tiling}")
     inputs = kernel.random_inputs(seed)
     expected = kernel.expected(inputs)
     assert_unclipped(kernel, expected)
@@ -40,13 +41,12 @@ def assert_unclipped(kernel: Kernel, expected: Mapping[str, np.ndarray]) -> None
     """Most outputs say something of what came before a clip."""
     specs = {name: kernel.tensors[name] for name in expected}
     logical = {n: unpack(a, specs[n].layout, specs[n].shape) for n, a in expected.items()}
-    conv = kernel.notes.get("conv")
-    if conv and conv.padding >= min(conv.kernel_height, conv.kernel_width):
+    conv = kernel.operator
+    if isinstance(conv, Conv2d) and conv.padding >= min(conv.kernel_height, conv.kernel_width):
         return  # whole windows lie in the padding: all alike
-    epilogue = kernel.notes.get("epilogue")
-    if epilogue is not None:
+    if isinstance(conv, Product):
         depth = kernel.macs // sum(array.size for array in logical.values())
-        if depth << 14 >> epilogue.shift < 64:
+        if depth << 14 >> conv.shift < 64:
             return  # the shift leaves little, whatever the inputs are
     share = clipped_share(logical)
     assert share <= CLIPPED, f"{kernel.name}: {share:.0%} of the values are the outputs' ends"

@@ -7,6 +7,7 @@ import pytest
 
 from tests.sw.operators.mistakes import IN_PYTHON, IN_SCHEDULES, SCHEDULE, Mistake
 from vta.hw.config import Config
+from vta.sw.compiler import Instruments
 from vta.sw.operators import ScheduleFileError, compile_file
 
 
@@ -80,7 +81,7 @@ def test_steps_are_named(tmp_path: Path) -> None:
     path = tmp_path / "my_schedule.py"
     path.write_text(SCHEDULE + "\n\ndef golden(inputs):\n    return {}\n")
     steps: list[str] = []
-    compile_file(path, Config(), progress=steps.append)
+    compile_file(path, Config(), instruments=Instruments(steps.append))
     assert steps == [
         "schedule",
         "descriptions",
@@ -93,6 +94,7 @@ def test_steps_are_named(tmp_path: Path) -> None:
         "instructions",
         "allocate",
         "order",
+        "interleave",
         "dram",
         "relay",
         "uops",

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from tests.sw.operators.support import assert_right
 from vta.hw.config import Config
-from vta.sw.operators import OperatorError, matmul
-from vta.sw.operators.tiles import KEEP, Tiling, fits
+from vta.sw.operators import Matmul, OperatorError
+from vta.sw.operators.cost import Tiling
+from vta.sw.operators.tiles import KEEP, may_fit
 
 CONFIGS = ("1x16", "2x16", "4x16", "1x8", "4x8", "2x4", "2x32")
 
@@ -19,19 +20,19 @@ def test_golden_against_plain_integers() -> None:
     wanted = [
         [sum(int(a) * int(b) for a, b in zip(x, y, strict=True)) for y in weight] for x in data
     ]
-    np.testing.assert_array_equal(matmul.golden(data, weight), wanted)
+    np.testing.assert_array_equal(Matmul().sums(data, weight), wanted)
 
 
 def test_blocked_1x1024x1024() -> None:
     """The tutorial's: shift right by 8, maximum with 0, minimum with 127."""
-    kernel = matmul.build(Config(), rows=1, inner=1024, columns=1024, shift=8, low=0, high=127)
+    kernel = Matmul.kernel(Config(), rows=1, inner=1024, columns=1024, shift=8, low=0, high=127)
     assert_right(kernel, 1)
     assert kernel.macs == 1 << 20
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_configuration(name: str) -> None:
-    kernel = matmul.build(
+    kernel = Matmul.kernel(
         Config.preset(name), rows=5, inner=100, columns=70, bias=True, shift=7, low=-128, high=127
     )
     assert_right(kernel, 2)
@@ -42,7 +43,16 @@ def test_every_configuration(name: str) -> None:
 def test_random_shapes_and_tilings(data: st.DataObject) -> None:
     config = Config.preset(data.draw(st.sampled_from(CONFIGS)))
     rows, inner, columns = (data.draw(st.integers(1, limit)) for limit in (9, 70, 70))
-    shape = matmul.build(config, rows=rows, inner=inner, columns=columns).notes["shape"]
+    product = Matmul(
+        rows=rows,
+        inner=inner,
+        columns=columns,
+        bias=data.draw(st.booleans()),
+        shift=data.draw(st.integers(0, 12)),
+        low=data.draw(st.sampled_from((None, -128, 0))),
+        high=data.draw(st.sampled_from((None, 127))),
+    )
+    shape = product.shape(config)
     steps = [n for n in range(1, shape.inputs + 1) if shape.inputs % n == 0]
     tiling = Tiling(
         data.draw(st.integers(1, shape.outputs)),
@@ -51,25 +61,15 @@ def test_random_shapes_and_tilings(data: st.DataObject) -> None:
         data.draw(st.sampled_from(steps)),
         data.draw(st.sampled_from(KEEP)),
     )
-    kernel = matmul.build(
-        config,
-        rows=rows,
-        inner=inner,
-        columns=columns,
-        bias=data.draw(st.booleans()),
-        shift=data.draw(st.integers(0, 12)),
-        low=data.draw(st.sampled_from((None, -128, 0))),
-        high=data.draw(st.sampled_from((None, 127))),
-        tiling=tiling if fits(shape, tiling, config) else None,
-    )
+    kernel = product.bind(config, tiling if may_fit(shape, tiling, config) else None)
     assert_right(kernel, data.draw(st.integers(0, 99)))
 
 
 def test_wrong_shapes_are_named() -> None:
     with pytest.raises(OperatorError, match="131072 products"):
-        matmul.build(Config(), rows=1, inner=131072, columns=16)
+        Matmul(rows=1, inner=131072, columns=16)
     with pytest.raises(OperatorError, match="low is 3, high is 2"):
-        matmul.build(Config(), rows=1, inner=16, columns=16, low=3, high=2)
-    kernel = matmul.build(Config(), rows=1, inner=16, columns=16)
+        Matmul(rows=1, inner=16, columns=16, low=3, high=2)
+    kernel = Matmul.kernel(Config(), rows=1, inner=16, columns=16)
     with pytest.raises(OperatorError, match=r"data has shape \[2, 16\]; it must be \[1, 16\]"):
         kernel.program({"data": np.zeros((2, 16), np.int8), "weight": np.zeros((16, 16), np.int8)})

@@ -34,7 +34,7 @@ def test_every_operator_has_help_and_defaults() -> None:
     for name, entry in OPERATORS.items():
         assert entry.name == name
         assert entry.help
-        assert all(p.help for p in entry.parameters)
+        assert all(a.help for a in entry.attributes())
         if name != "conv2d":
             assert entry.kernel(Config()).compiled.instructions
 
@@ -95,7 +95,7 @@ def test_what_addresses_cannot_reach_is_refused_at_once(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("the size must be checked first")
 
-    monkeypatch.setattr("vta.sw.operators.tiles._best", never)
+    monkeypatch.setattr("vta.sw.operators.tiles._all", never)
     monkeypatch.setattr("tvm.te.placeholder", never)
     with pytest.raises(OperatorError, match=r"addresses have 32 bits, 4,294,967,296") as error:
         operator(name).kernel(Config(), **values)

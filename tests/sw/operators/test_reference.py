@@ -9,14 +9,14 @@ from tvm.script import tirx as T
 
 from vta.hw.config import Config
 from vta.sw.layout import pack
-from vta.sw.operators import matmul, operator, simple_matmul
+from vta.sw.operators import operator, simple_matmul
 from vta.sw.operators.reference import NoReference, reference
 
 
 @pytest.mark.parametrize("preset", ["1x16", "2x16", "4x8", "1x8"])
 @pytest.mark.parametrize("tensorized", [True, False])
 def test_a_product_with_an_epilogue(preset: str, tensorized: bool) -> None:
-    kernel = matmul.build(
+    kernel = operator("matmul").kernel(
         Config.preset(preset), rows=5, inner=40, columns=70, bias=True, shift=6, low=0, high=127
     )
     inputs = kernel.random_inputs(2)

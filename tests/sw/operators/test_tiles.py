@@ -9,15 +9,17 @@ from vta.hw.config import ZERO_FLAGS, Config
 from vta.hw.isa import Gemm
 from vta.sw.codec import decode_all, unpack_uops
 from vta.sw.compiler import CompileError
-from vta.sw.operators import Kernel, conv2d, matmul
+from vta.sw.compiler.passes.nest import limits
+from vta.sw.operators import Conv2d, Kernel, Matmul
+from vta.sw.operators.cost import GemmShape, Tiling, demand, estimate, lower_bound, run_length
 from vta.sw.operators.cost import _costs as costs
-from vta.sw.operators.cost import demand, lower_bound, run_length
-from vta.sw.operators.tiles import KEEP, GemmShape, Tiling, choose, estimate, fits
+from vta.sw.operators.tiles import KEEP, may_fit, tilings
 
 SHAPES = (
     GemmShape(1, 4, 4, 14, 14, (3, 3), (1, 1), bias=True),
     GemmShape(2, 3, 5, 7, 9, (1, 1), (2, 2)),
     GemmShape(1, 8, 8, 1, 6),
+    GemmShape(1, 2, 4, 6, 7, (3, 3), bias=True, residual=True),
 )
 
 
@@ -29,9 +31,9 @@ def test_the_search_finds_the_best_of_all_full_width_tilings(shape: GemmShape) -
     every = (
         Tiling(o, h, shape.width, i, r) for o, h, i, r in product(outputs, heights, divisors, KEEP)
     )
-    fitting = [tiling for tiling in every if fits(shape, tiling, config)]
+    fitting = [tiling for tiling in every if may_fit(shape, tiling, config)]
     best = min(estimate(shape, tiling, config) for tiling in fitting)
-    assert estimate(shape, choose(shape, config), config) <= best
+    assert next(iter(tilings(shape, config))).cost <= best
     assert all(lower_bound(shape, t, config) <= estimate(shape, t, config) for t in fitting)
 
 
@@ -70,8 +72,7 @@ def test_runs_of_the_model_are_those_of_the_stream(
 ) -> None:
     """The tiles divide and the stream has one generation of uops, so all instructions agree."""
     size = 6 * stride if kernel == 1 else 6
-    conv = conv2d.build(
-        Config(),
+    conv = Conv2d(
         height=size,
         width=size,
         channels=64,
@@ -81,18 +82,19 @@ def test_runs_of_the_model_are_those_of_the_stream(
         stride=stride,
         padding=kernel // 2,
         shift=8,
-        tiling=tiling,
     )
-    assert set(runs(conv)) == {run_length(conv.notes["shape"], tiling)}
-    assert run_length(conv.notes["shape"], tiling) == run
+    config = Config()
+    assert run_length(conv.shape(config), tiling, limits(config)) == run
+    assert set(runs(conv.bind(config, tiling))) == {run}
 
 
 @pytest.mark.parametrize(
     ("tiling", "run"), [(Tiling(4, 1, 8, 4), 4), (Tiling(2, 1, 8, 4), 1), (Tiling(4, 1, 8, 2), 2)]
 )
 def test_runs_of_a_matrix_product(tiling: Tiling, run: int) -> None:
-    product = matmul.build(Config(), rows=8, inner=64, columns=64, shift=8, tiling=tiling)
-    assert set(runs(product)) == {run_length(product.notes["shape"], tiling)} == {run}
+    product, config = Matmul(rows=8, inner=64, columns=64, shift=8), Config()
+    assert run_length(product.shape(config), tiling, limits(config)) == run
+    assert set(runs(product.bind(config, tiling))) == {run}
 
 
 def test_an_alu_pass_hides_behind_gemm_with_long_runs() -> None:
@@ -122,9 +124,9 @@ def test_a_reset_takes_the_rows_of_zero_flags_that_the_core_has(bits: int) -> No
 
 def test_narrow_tiles_where_full_width_does_not_fit() -> None:
     shape = GemmShape(1, 4, 4, 8, 600, (3, 3))
-    tiling = choose(shape, Config())
+    tiling = next(iter(tilings(shape, Config()))).tiling
     assert tiling.width < 600
-    assert fits(shape, tiling, Config())
+    assert may_fit(shape, tiling, Config())
 
 
 def test_bound_of_c2() -> None:
@@ -140,4 +142,4 @@ def test_bound_of_c2() -> None:
 
 def test_nothing_fits() -> None:
     with pytest.raises(CompileError, match=r"no tile of .* fits INP 4,"):
-        choose(GemmShape(1, 1, 1, 8, 8, (3, 3)), Config(log_inp_buff_size=6))
+        tilings(GemmShape(1, 1, 1, 8, 8, (3, 3)), Config(log_inp_buff_size=6))

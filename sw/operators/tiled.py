@@ -1,0 +1,122 @@
+"""The tiled, double-buffered schedule of a convolution or matrix product."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tvm import s_tir
+
+from vta.hw.config import Config
+from vta.sw.compiler import SLOTS, register, tensorize
+from vta.sw.operators.cost import Tiling
+from vta.sw.operators.expression import Expression
+from vta.sw.operators.operator import Scheduled
+
+__all__ = ["tiled"]
+
+
+def tiled(made: Expression, tiling: Tiling, tile: tuple[int, ...], config: Config) -> Scheduled:
+    """The schedule with a tiling.
+
+    Arguments
+    ---------
+    tile: sizes of a tile along the images and each spatial axis.
+    """
+    sch = s_tir.Schedule(made.function)
+    for name in made.inlined:
+        sch.compute_inline(name)
+    acc, out, inp = (sch.get_sblock(name) for name in ("acc", "out", "inp"))
+    sch.set_scope(acc, 0, "local.acc")
+    sch.set_scope(inp, 0, "local.inp")
+    weight = sch.cache_read(acc, 1, "local.wgt")
+    for copy in (inp, weight):
+        sch.transform_layout(copy, ("write", 0), _by_step(tiling.inputs))
+    for name in made.operands:
+        sch.cache_read(out, name, "local.acc")
+    planes, channels = _split(sch, out, tiling, tile)
+    outer = [*planes, channels] if tiling.keep == "inputs" else [channels, *planes]
+    sch.compute_at(acc, outer[-1], preserve_unit_loops=True)
+    step = _steps(sch, acc, tiling.inputs, made.spatial)
+    kept = {"inputs": (planes[-1], step), "weights": (step, channels)}
+    for copy, loop in zip((inp, weight), kept.get(tiling.keep, (step, step)), strict=True):
+        sch.compute_at(copy, loop, preserve_unit_loops=True)
+    if tiling.keep:
+        copy = inp if tiling.keep == "inputs" else weight
+        _split_copy(sch, copy, 4 + made.spatial, tiling.inputs)
+    products = [("acc", sch.decompose_reduction(acc, step))]
+    if made.residual:
+        products.append(("res", _add_residual(sch, outer[-1], made.spatial)))
+    for loop in (channels, planes[-1], step):
+        sch.annotate(loop, SLOTS, 2)
+    return _tensorized(sch, products, config)
+
+
+def _by_step(inputs: int) -> Callable[..., tuple[Any, ...]]:
+    """Layout of a copy (outputs or images, input channels, ...) with the steps outermost.
+
+    In SRAM the part of each step is then compact, so one LOAD fills it.
+    """
+
+    def layout(first: Any, channel: Any, *rest: Any) -> tuple[Any, ...]:
+        return (channel // inputs, first, channel % inputs, *rest)
+
+    return layout
+
+
+def _split(
+    sch: s_tir.Schedule, out: Any, tiling: Tiling, tile: tuple[int, ...]
+) -> tuple[list[Any], Any]:
+    """Cut the result in tiles: the loops over these, planes and output channels."""
+    n, o, *place, i, j = sch.get_loops(out)
+    channels, inner_channels = sch.split(o, [None, tiling.outputs])
+    pairs = [sch.split(loop, [None, size]) for loop, size in zip((n, *place), tile, strict=True)]
+    planes, inner = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    outer = [*planes, channels] if tiling.keep == "inputs" else [channels, *planes]
+    sch.reorder(*outer, inner[0], inner_channels, *inner[1:], i, j)
+    return planes, channels
+
+
+def _steps(sch: s_tir.Schedule, acc: Any, inputs: int, spatial: int) -> Any:
+    """Order a tile's loops: the outermost, over the steps, is returned."""
+    loops = sch.get_loops(acc)[-(6 + 2 * spatial) :]
+    n, o, *place, i, j = loops[: 4 + spatial]
+    co, *taps, ci = loops[4 + spatial :]
+    step, channels = sch.split(co, [None, inputs])
+    sch.reorder(step, o, *taps, channels, n, *place, i, j, ci)
+    return step
+
+
+def _split_copy(sch: s_tir.Schedule, copy: Any, axes: int, inputs: int) -> None:
+    """Cut the copy of a kept operand into the input channels of each step.
+
+    So each part can be loaded just before the step that needs it first.
+
+    Arguments
+    ---------
+    copy: the block; the second of its innermost `axes` loops runs over input-channel blocks.
+    inputs: how many of these a step takes.
+    """
+    first, channels = sch.get_loops(copy)[-axes : 2 - axes]
+    outer, inner = sch.split(channels, [None, inputs])
+    sch.reorder(outer, first, inner)
+    sch.unroll(outer)
+
+
+def _add_residual(sch: s_tir.Schedule, loop: Any, spatial: int) -> Any:
+    """Compute the residual's part of a tile at `loop`; its reset block is returned."""
+    res = sch.get_sblock("res")
+    sch.set_scope(res, 0, "local.acc")
+    data = sch.cache_read(res, 0, "local.inp")
+    sch.cache_read(res, 1, "local.wgt")  # one element, loaded once
+    sch.compute_at(res, loop, preserve_unit_loops=True)
+    sch.compute_at(data, loop, preserve_unit_loops=True)
+    return sch.decompose_reduction(res, sch.get_loops(res)[-(5 + spatial)])
+
+
+def _tensorized(sch: s_tir.Schedule, products: list[tuple[str, Any]], config: Config) -> Scheduled:
+    """The schedule with GEMM and reset in place of the loops over an element."""
+    function = sch.mod["main"]
+    gemm, reset = register(config)
+    for name, zeros in products:
+        tensorize(sch, sch.get_loops(sch.get_sblock(f"{name}_update"))[-3], gemm)
+        tensorize(sch, sch.get_loops(zeros)[-2], reset)
+    return Scheduled(function, sch)
