@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from vta.sw.program import MAX_CYCLES, Device, DeviceError, Program
 
 HELP = "run stream bundles and compare every expected byte"
 CONTROL, ALL = "control", "all"
+CYCLES_BEFORE, CYCLES_AFTER = 300, 100  # of the waves around a first divergence
 CORE_WRONG = ": is the core wrong?"
 WARNINGS_SHOWN = 5  # of each stream; the JSON has all
 EXAMPLES = (
@@ -132,11 +134,13 @@ def run(args: argparse.Namespace) -> int:
         finder = stack.enter_context(Finder(progress.step))
         outcomes = []
         for program, name in zip(programs, file_names([p.name for p in programs]), strict=True):
-            waves = None
+            waves, chosen = None, options
             if args.waves:
                 whole = args.waves == ALL
                 waves = waves_path(name, program.config, whole=whole)
-                outcome = run_waves(program, waves, options, args.max_cycles, progress, whole)
+                if args.first_divergence:
+                    chosen = _around_divergence(finder, program, options, args.max_cycles)
+                outcome = run_waves(program, waves, chosen, args.max_cycles, progress, whole)
             else:
                 if program.config not in devices:
                     devices[program.config] = _device(args.device, program, stack, progress)
@@ -151,7 +155,7 @@ def run(args: argparse.Namespace) -> int:
                     timeline=args.timeline,
                     html=args.html,
                     waves=waves,
-                    window=options.window,
+                    window=chosen.window,
                     explain=args.explain_cycles,
                 )
                 _say_how_to_open(progress, written)
@@ -309,6 +313,20 @@ def _window(args: argparse.Namespace) -> tuple[int, int | None] | None:
     if not args.waves:
         raise OptionError("--from-cycle and --to-cycle need --waves: they say what it writes")
     return args.from_cycle or 0, args.to_cycle
+
+
+def _around_divergence(
+    finder: Finder, program: Program, options: RunOptions, max_cycles: int | None
+) -> RunOptions:
+    """The options with a window of waves around the first divergence, unless one was chosen."""
+    if options.window is not None:
+        return options
+    found = Outcome(program, "rtl", None, findings=warnings_of(program))
+    finder.look(found, options, max_cycles, always=True)
+    cycle = found.marks.get("first_divergence")
+    if cycle is None:
+        return options
+    return replace(options, window=(max(0, cycle - CYCLES_BEFORE), cycle + CYCLES_AFTER))
 
 
 def _load(path: Path, bus_bits: int | None) -> Program:

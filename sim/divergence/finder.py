@@ -72,7 +72,7 @@ class Finder:
 
     def _lines(self, outcome: Outcome, options: RunOptions, max_cycles: int | None) -> list[str]:
         program = outcome.program
-        device = self._device(program.config)
+        device = self.device(program.config)
         options = replace(options, events=False, window=None, reset=True)
         found = first_divergence(program, device, options, max_cycles=max_cycles)
         if found is None:
@@ -81,7 +81,8 @@ class Finder:
         outcome.marks["first_divergence"] = found.cycle
         return explain(program, found)
 
-    def _device(self, config: Config) -> RtlDevice:
+    def device(self, config: Config) -> RtlDevice:
+        """The one of a configuration."""
         if config not in self._devices:
             self._devices[config] = RtlDevice(config, variant=VARIANT, progress=self._progress)
         return self._devices[config]

@@ -19,9 +19,11 @@ from vta.hw.errors import OptionError
 from vta.hw.isa import Alu, Finish, Gemm, Instruction, Load, Store
 from vta.sim import cli
 from vta.sim import device as device_module
+from vta.sim.commands.run import _around_divergence
 from vta.sim.device import RtlDevice
 from vta.sim.divergence.compare import expected_digests, first_differences
 from vta.sim.divergence.explain import explain, to_dict
+from vta.sim.divergence.finder import Finder
 from vta.sim.divergence.search import Divergence, first_divergence
 from vta.sim.divergence.trace import UNITS, VARIANT
 from vta.sim.divergence.units import by_unit
@@ -329,6 +331,22 @@ def test_vta_run_names_it_by_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert index in found["folded"]
     assert found["lines"][0] in result["details"]
     assert any("bytes of out are wrong" in line for line in result["details"])
+
+
+def test_waves_are_those_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = _conv()
+    instead = _changed(program, _first(program, Alu, alu_opcode=3), imm=5)
+    with Finder() as finder:
+        assert _around_divergence(finder, program, RunOptions(), None).window is None
+        load: Loading = device_module.load
+        monkeypatch.setattr(device_module, "load", lambda process, _: load(process, instead))
+        chosen = RunOptions(window=(5, 9))
+        assert _around_divergence(finder, program, chosen, None) == chosen
+        first, last = _around_divergence(finder, program, RunOptions(), None).window or (0, 0)
+        found = first_divergence(program, finder.device(program.config), RunOptions())
+    assert found is not None
+    assert first < found.cycle < (last or 0)
+    assert (last or 0) - first <= 400
 
 
 def test_vta_run_is_asked(tmp_path: Path) -> None:
