@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from vta.hw.config import Config
 from vta.sw.compiler import CompileError
-from vta.sw.operators.cost import Counts, GemmShape, Tiling, estimate, lower_bound
+from vta.sw.operators.cost import estimate, lower_bound
+from vta.sw.operators.shape import Counts, GemmShape, Tiling
 from vta.sw.operators.space import Candidate, Remembered
 
 __all__ = ["KEEP", "NARROW_GAIN", "may_fit", "needs", "tilings"]

@@ -17,8 +17,8 @@ from vta.sw.check import check
 from vta.sw.compiler import CompileError, Instruments
 from vta.sw.golden import GoldenDevice
 from vta.sw.operators import OPERATORS, Conv2d, Matmul, Operator, OperatorError, operator
-from vta.sw.operators.cost import Tiling
 from vta.sw.operators.network import Network
+from vta.sw.operators.shape import Tiling
 from vta.sw.operators.space import Candidate, Remembered
 
 SMALL: list[Operator] = [

@@ -14,8 +14,9 @@ from vta.sw.codec import decode_all, unpack_uops
 from vta.sw.compiler import CompileError
 from vta.sw.compiler.passes.nest import limits
 from vta.sw.operators import Conv2d, Kernel, Matmul
-from vta.sw.operators.cost import GemmShape, Tiling, demand, estimate, lower_bound, run_length
 from vta.sw.operators.cost import _costs as costs
+from vta.sw.operators.cost import demand, estimate, lower_bound, run_length
+from vta.sw.operators.shape import GemmShape, Tiling
 from vta.sw.operators.tiles import KEEP, may_fit, needs, tilings
 
 SHAPES = (
