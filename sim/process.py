@@ -33,7 +33,13 @@ SHARE_WORDS = 2
 
 
 class SimulationError(VtaError, RuntimeError):
-    """A run on the RTL that gave no result. The first line says why; more lines may say where."""
+    """A run on the RTL that gave no result. The first line says why; more lines may say where.
+
+    `events`, `launched`: what is known of the run, as in `vta.sim.device.RtlResult`; or None.
+    """
+
+    events: np.ndarray | None = None
+    launched: int | None = None
 
 
 class SimulatorCrash(SimulationError):

@@ -4,17 +4,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from vta.hw.registers import COUNTERS
 from vta.sim import output
+from vta.sim.timeline.explain import Explanation
+from vta.sim.timeline.explain_words import explanation_lines
 from vta.sw.bound import bound
 from vta.sw.check import Warning
 from vta.sw.program import Program, Result
 
-__all__ = ["Outcome", "print_outcomes", "print_split", "run_bound", "write_json"]
+__all__ = [
+    "Outcome",
+    "print_explanation",
+    "print_outcomes",
+    "print_split",
+    "run_bound",
+    "write_json",
+]
 
 EVENTS = tuple(counter.name for counter in COUNTERS if counter.group == "events")
 CYCLES = 3  # columns up to the cycles
@@ -27,6 +37,10 @@ class Outcome:
 
     `findings` are what the program was warned of before the run; `details` are further lines:
     where a mismatch is, or how stages wait. `estimated` are the cycles of `vta.sw.estimate`.
+    `events` are those of the run, where they were asked for (`vta.sim.timeline.EVENT`); `launched`
+    is the simulator's cycle of the launch; `marks` are cycles of the run by name, to be marked in
+    waves, what to look at first the last; `explanation` says where the cycles went, where that was
+    asked for.
     """
 
     program: Program
@@ -36,6 +50,10 @@ class Outcome:
     details: list[str] = field(default_factory=list)
     findings: list[Warning] = field(default_factory=list)
     estimated: int | None = None
+    events: np.ndarray | None = None
+    launched: int | None = None
+    marks: dict[str, int] = field(default_factory=dict)
+    explanation: Explanation | None = None
 
     @property
     def status(self) -> str:
@@ -97,6 +115,7 @@ class Outcome:
             if not result
             else None,
             "details": self.details,
+            "explanation": self.explanation.to_dict() if self.explanation else None,
         }
 
 
@@ -195,6 +214,15 @@ def print_split(console: Console, outcome: Outcome) -> None:
         states = [f"{name} {count}" for name, count in counts.items() if count]
         table.add_row(group, ", ".join(states) + f" = {sum(counts.values())}")
     console.print(table)
+
+
+def print_explanation(console: Console, outcome: Outcome) -> None:
+    """Where the run's cycles went, by stage and cause, and which instructions cost most."""
+    if outcome.explanation is None:
+        return
+    console.print(f"\n{outcome.program.name}:", style="bold", highlight=False, markup=False)
+    for line in explanation_lines(outcome.program, outcome.explanation):
+        console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
 
 
 def other_cycles(result: Result) -> str:

@@ -2,7 +2,8 @@
 
 The simulator for waves is a build of its own. It writes FST, with the names that decoder.py
 generates; or VCD, which is larger and has their numbers, where the machine lacks the headers that
-FST needs. The MAC array and the ALU lanes are left out: they are most of the signals, and slow.
+FST needs. The MAC array and the ALU lanes are left out unless they are asked for: they are most of
+the signals, and slow.
 """
 
 from collections.abc import Callable
@@ -21,13 +22,16 @@ from vta.sw.program import Program
 __all__ = ["VARIANTS", "run_with_waves", "wave_format", "waves_path", "why_vcd"]
 
 VARIANTS = {"fst": "waves", "vcd": "waves_vcd"}
+WHOLE = {"fst": "waves_all", "vcd": "waves_all_vcd"}
+"""With the data path."""
 
 
-def wave_format(config: Config) -> str:
+def wave_format(config: Config, *, whole: bool = False) -> str:
     """What waves are written as: a key of `VARIANTS`, "fst" where that is possible."""
     if not environment.missing_headers():
         return "fst"
-    built = not compiler() and built_simulator(config, VARIANTS["fst"])
+    variant = (WHOLE if whole else VARIANTS)["fst"]
+    built = not compiler() and built_simulator(config, variant)
     return "fst" if built else "vcd"
 
 
@@ -37,9 +41,9 @@ def why_vcd() -> str:
     return f"as VCD; for FST, smaller and with names of states, install {' '.join(packages)}"
 
 
-def waves_path(name: str, config: Config) -> Path:
+def waves_path(name: str, config: Config, *, whole: bool = False) -> Path:
     """Where waves go by default: the file called `name`."""
-    return build_directory() / "waves" / f"{name}.{wave_format(config)}"
+    return build_directory() / "waves" / f"{name}.{wave_format(config, whole=whole)}"
 
 
 def run_with_waves(
@@ -50,9 +54,10 @@ def run_with_waves(
     max_cycles: int | None = None,
     step: Callable[[str], None] | None = None,
     progress: Callable[[int], None] | None = None,
+    whole: bool = False,
 ) -> RtlResult:
     """Run a program in a simulator of its own and write its waves to `path`, FST or VCD by its
-    suffix; `options.window` says of which cycles.
+    suffix; `options.window` says of which cycles, `whole` whether the data path is in them.
 
     `step` and `progress` as for `RtlDevice` and its `run`.
 
@@ -63,7 +68,7 @@ def run_with_waves(
     What `RtlDevice.run` raises; the waves up to there are written all the same.
     """
     path = path.resolve()
-    variant = VARIANTS.get(path.suffix.removeprefix("."))
+    variant = (WHOLE if whole else VARIANTS).get(path.suffix.removeprefix("."))
     if variant is None:
         raise OptionError(f"{path}: waves are .fst or .vcd")
     arguments = ["--trace", "--trace-file", str(path)]

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     check_output("--output", args.output)
     program = Program.load(args.file)
     if args.code:
-        text = disassemble(program.instructions(), program.config)
+        text = disassemble(program.instructions(), program.config, numbered=True)
     else:
         text = disassemble_program(program)
     write_text(args.output, text)

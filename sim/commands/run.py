@@ -15,9 +15,9 @@ from vta.sim.options import RunOptions
 from vta.sim.output import check_output, file_names
 from vta.sim.process import SimulationError
 from vta.sim.progress import Progress
-from vta.sim.report import Outcome, print_outcomes, print_split, write_json
+from vta.sim.report import Outcome, print_explanation, print_outcomes, print_split, write_json
 from vta.sim.scoreboard import explain_leftovers, explain_mismatch
-from vta.sim.timeline import write_timeline
+from vta.sim.views import write_run_views
 from vta.sim.waves import run_with_waves, waves_path, why_vcd
 from vta.sw.check import check
 from vta.sw.estimate import EstimateError, estimate_program
@@ -25,6 +25,7 @@ from vta.sw.golden import GoldenDevice
 from vta.sw.program import MAX_CYCLES, Device, DeviceError, Program
 
 HELP = "run stream bundles and compare every expected byte"
+CONTROL, ALL = "control", "all"
 CORE_WRONG = ": is the core wrong?"
 WARNINGS_SHOWN = 5  # of each stream; the JSON has all
 EXAMPLES = (
@@ -32,6 +33,8 @@ EXAMPLES = (
     "vta run conv.npz --latency 64 --stall 7 --split",
     "vta run conv.npz --device golden --json result.json",
     "vta run conv.npz --timeline conv.json   # open it at ui.perfetto.dev",
+    "vta run conv.npz --explain-cycles",
+    "vta run conv.npz --html conv.html       # the same as a page by itself",
     "vta run conv.npz --waves --from-cycle 2000 --to-cycle 2500",
 )
 DEVICE_HELP = "rtl: the core in its simulator (default); golden: the NumPy model"
@@ -58,9 +61,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--max-cycles", type=int, metavar="N", help="stop a run after N cycles")
     add("--split", action="store_true", help="show what each stage did in the cycles")
+    add(
+        "--explain-cycles",
+        action="store_true",
+        help="say where the cycles went: by stage and cause, and which instructions cost most",
+    )
     add_json_argument(parser, "the results")
     add("--timeline", type=Path, metavar="FILE", help="write when each instruction ran (Perfetto)")
-    add("--waves", action="store_true", help="write waves of each run: FST, or VCD (make check)")
+    add("--html", type=Path, metavar="FILE", help="write the same as a page for any browser")
+    add(
+        "--waves",
+        action="store_const",
+        const=CONTROL,
+        help="write waves of each run: FST, or VCD (make check)",
+    )
+    add(f"--waves={ALL}", action="store_const", const=ALL, dest="waves", help="... and of its data")
     for name, what in (("from", "first"), ("to", "last")):
         add(f"--{name}-cycle", type=int, metavar="N", help=f"{what} cycle to write to the waves")
 
@@ -68,6 +83,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     rtl_only = {
         "--timeline": args.timeline,
+        "--html": args.html,
+        "--explain-cycles": args.explain_cycles,
         "--waves": args.waves,
         "--stall": args.stall,
         "--poison": args.poison,
@@ -75,17 +92,18 @@ def run(args: argparse.Namespace) -> int:
     for name, value in rtl_only.items():
         if args.device == "golden" and value is not None and value is not False:
             raise OptionError(f"{name} needs --device rtl: the golden model has no cycles")
-    if args.timeline and len(args.files) > 1:
-        raise OptionError(f"--timeline takes one bundle; {len(args.files)} are given")
+    for option, path in (("--timeline", args.timeline), ("--html", args.html)):
+        if path and len(args.files) > 1:
+            raise OptionError(f"{option} takes one bundle; {len(args.files)} are given")
+        check_output(option, path)
     if args.max_cycles is not None:
         check_range("--max-cycles", args.max_cycles, 1, MAX_CYCLES)
     check_output("--json", args.json)
-    check_output("--timeline", args.timeline)
     options = RunOptions(
         latency=args.latency,
         stall_seed=args.stall,
         poison_seed=args.poison,
-        events=args.timeline is not None,
+        events=bool(args.timeline or args.html or args.waves or args.explain_cycles),
         window=_window(args),
     )
     programs = [_load(path, args.bus_bits) for path in args.files]
@@ -93,21 +111,33 @@ def run(args: argparse.Namespace) -> int:
         devices: dict[Config, Device] = {}
         outcomes = []
         for program, name in zip(programs, file_names([p.name for p in programs]), strict=True):
+            waves = None
             if args.waves:
-                outcome = run_waves(program, name, options, args.max_cycles, progress)
+                whole = args.waves == ALL
+                waves = waves_path(name, program.config, whole=whole)
+                outcome = run_waves(program, waves, options, args.max_cycles, progress, whole)
             else:
                 if program.config not in devices:
                     devices[program.config] = _device(args.device, program, stack, progress)
                 device = devices[program.config]
                 outcome = run_one(device, args.device, program, options, args.max_cycles, progress)
             outcomes.append(outcome)
-            if args.timeline and isinstance(outcome.result, RtlResult):
-                assert outcome.result.events is not None
-                write_timeline(args.timeline, program, outcome.result.events)
+            if options.events:
+                written = write_run_views(
+                    outcome,
+                    timeline=args.timeline,
+                    html=args.html,
+                    waves=waves,
+                    window=options.window,
+                    explain=args.explain_cycles,
+                )
+                _say_how_to_open(progress, written)
     console = result_console(args.json)
     print_outcomes(console, outcomes)
     for outcome in outcomes if args.split else ():
         print_split(console, outcome)
+    for outcome in outcomes:
+        print_explanation(console, outcome)
     if args.json:
         write_json(args.json, outcomes)
     return _exit_status(outcomes, args.allow_unchecked)
@@ -152,12 +182,14 @@ def _estimated(program: Program, result: RtlResult, options: RunOptions) -> int 
 
 
 def run_waves(
-    program: Program, name: str, options: RunOptions, max_cycles: int | None, progress: Progress
+    program: Program,
+    path: Path,
+    options: RunOptions,
+    max_cycles: int | None,
+    progress: Progress,
+    whole: bool,
 ) -> Outcome:
-    """The same with waves, in a simulator of its own and a file called `name`; says where they are,
-    whatever happens.
-    """
-    path = waves_path(name, program.config)
+    """The same with waves, in a simulator of its own; says where they are, whatever happens."""
     with _failures(program, "rtl") as outcome:
         try:
             outcome.result = result = run_with_waves(
@@ -167,15 +199,27 @@ def run_waves(
                 max_cycles=max_cycles,
                 step=progress.step,
                 progress=progress.cycles(program.name),
+                whole=whole,
             )
             outcome.estimated = _estimated(program, result, options)
         finally:
             if path.exists():
                 why = f" ({why_vcd()})" if path.suffix == ".vcd" else ""
-                progress.console.print(
-                    f"waves: {_shown(path)}{why}", highlight=False, markup=False, soft_wrap=True
-                )
+                _say(progress, f"waves: {_shown(path)}{why}")
     return _explained(outcome)
+
+
+def _say_how_to_open(progress: Progress, views: tuple[Path, ...]) -> None:
+    """The commands that open waves ready: Surfer looks for names where it is started."""
+    if views:
+        gtkwave, surfer = views
+        _say(progress, f"open them: gtkwave {_shown(gtkwave)}")
+        place = _shown(surfer.parent)
+        _say(progress, f"or: cd {place} && surfer --command-file {surfer.name}")
+
+
+def _say(progress: Progress, text: str) -> None:
+    progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextlib.contextmanager
@@ -186,12 +230,15 @@ def _failures(program: Program, device: str) -> Iterator[Outcome]:
     except SimulationError as error:
         first, *rest = str(error).splitlines()
         outcome.failure = first if isinstance(error, Hang) else f"{type(error).__name__}: {first}"
+        outcome.events, outcome.launched = error.events, error.launched
         outcome.details = rest
 
 
 def _explained(outcome: Outcome) -> Outcome:
     """Add the lines that say where a run went wrong."""
     result = outcome.result
+    if isinstance(result, RtlResult):
+        outcome.events, outcome.launched = result.events, result.launched
     if result is None:
         pass
     elif result.error is None:

@@ -11,7 +11,8 @@ __all__ = ["Claim", "ClaimError", "differences", "rewritten", "unclaimed"]
 NUMBER = r"(\d+(?:,\d{3})*(?:\.\d+)?%?)"
 FIGURE = re.compile(r"(?<![\w.,/-])\d{1,3}(?:,\d{3})+(?!\w)|(?<![\w.,])\d+\.\d+%?(?![\w.])|\b\d+%")
 """What looks measured: numbers with thousands, with a point, or in percent."""
-LISTING = re.compile(r"^```python\n.*?^```$", re.DOTALL | re.MULTILINE)  # the tests run these
+LISTING = re.compile(r"^```(?:python|output)\n.*?^```$", re.DOTALL | re.MULTILINE)
+"""What the tests run, and what they compare with the output of a command."""
 
 
 class ClaimError(VtaError, ValueError):

@@ -115,6 +115,7 @@ int main(int argc, char **argv) {
     if (wanted) {
         simulation.waves = std::make_unique<Waves>();
         simulation.top.trace(simulation.waves.get(), 99);
+        simulation.waves->dumpvars(99, "wrapper");  // Verilator has its ports a second time
         simulation.waves->open(file);
         simulation.windowed = windowed;
     }

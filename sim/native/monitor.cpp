@@ -23,11 +23,13 @@ namespace {
 
 using namespace vta;
 
-// A stage started (kind 0 to 2: load, compute, store) or retired (3 to 5) instruction `value`, or
-// the stages' states changed (6; `value`: fetch 3:0, load 7:4, compute 11:8, store 15:12).
+// A stage started (kind 0 to 2: load, compute, store) or retired (3 to 5) instruction `value`, or one
+// of these, which sim/timeline/events.py explains.
+enum Kind : uint16_t { STATES = 6, BUS = 7, READ_BURST = 8, WRITE_BURST = 9, END = 10 };
 struct Event {
     uint64_t cycle;
-    uint32_t kind;
+    uint16_t kind;
+    uint16_t beats;
     uint32_t value;
 };
 
@@ -53,6 +55,7 @@ struct Monitor {
 
     uint64_t phase = IDLE, wake = RUNNING, cycle = 0, launched = 0, finished = 0, progress = 0;
     std::vector<Event> events;
+    uint32_t bus = 0;  // as the last event of kind BUS has it
     std::deque<uint32_t> lite_addresses;
     std::deque<std::pair<uint64_t, uint32_t>> lite_data;  // cycle, data
 
@@ -65,8 +68,10 @@ struct Monitor {
     void begin();
     bool deserted() const;
     void watch(const Axi &now, bool busy);
+    void record_bus(const Axi &now);
     void lite_write(const Lite &now);
-    void stop(Wake reason) {
+    void stop(Wake reason, uint64_t at) {
+        if (record) events.push_back({at, END, 0, static_cast<uint32_t>(reason)});
         wake = reason;
         phase = IDLE;
     }
@@ -117,6 +122,7 @@ void Monitor::begin() {
     axi_checker.begin(static_cast<uint32_t>(bus_bytes));
     lite_checker.begin();
     events.clear();
+    bus = 0;
     lite_addresses.clear();
     lite_data.clear();
     phase = ARMED;
@@ -143,14 +149,27 @@ void Monitor::watch(const Axi &now, bool busy) {
     shared[0] = cycle - launched;
     if (phase == ACTIVE && now.finish) {
         finished = cycle - 1;  // the edge that set the flag
-        stop(FINISHED);
+        stop(FINISHED, finished);
     } else if (cycle - launched >= max_cycles) {
-        stop(MAX_CYCLES);
+        stop(MAX_CYCLES, cycle);
     } else if (cycle - progress >= no_progress) {
-        stop(NO_PROGRESS);
+        stop(NO_PROGRESS, cycle);
     } else if (shared[1] || deserted()) {
-        stop(STOPPED);
+        stop(STOPPED, cycle);
     }
+}
+
+// Record the bursts that are asked for, and when the data channels begin or stop to move.
+void Monitor::record_bus(const Axi &now) {
+    const auto burst = [&](const Address &asked, Kind kind) {
+        const auto beats = static_cast<uint16_t>(asked.len + 1);
+        if (asked.valid && asked.ready) events.push_back({cycle, kind, beats, asked.address});
+    };
+    burst(now.ar, READ_BURST);
+    burst(now.aw, WRITE_BURST);
+    const uint32_t moves = (now.r.valid && now.r.ready) | (now.w.valid && now.w.ready) << 1;
+    if (moves != bus) events.push_back({cycle, BUS, 0, moves});
+    bus = moves;
 }
 
 // Find the launch: 1 written to bit 0 of the register at address 0.
@@ -205,13 +224,16 @@ void vta_axi_edge(uint64_t cycle, unsigned int flags, unsigned int araddr,
 
     if (m.check) m.axi_checker.edge(cycle, now);
     m.memory.edge(now, port);
-    if (m.phase != IDLE) m.watch(now, flags >> 8 & 1);
+    if (m.phase != IDLE) {
+        if (m.record) m.record_bus(now);
+        m.watch(now, flags >> 8 & 1);
+    }
 
     *outputs = port.ar.ready | port.aw.ready << 1 | port.w.ready << 2 | port.r.valid << 3 |
                port.r.last << 4 | port.r.response << 5 | port.r.id << 7 | port.b.valid << 11 |
                port.b.response << 12 | port.b.id << 14 |
                static_cast<uint32_t>(m.wake != RUNNING) << 18 |
-               static_cast<uint32_t>(m.record != 0) << 19;
+               static_cast<uint32_t>(m.record && m.phase != IDLE) << 19;
     std::memcpy(rdata, port.r.data, m.bus_bytes);
 }
 
@@ -237,15 +259,18 @@ void vta_events(uint64_t cycle, unsigned int strobes, unsigned int value_0, unsi
                 unsigned int value_2, unsigned int value_3, unsigned int value_4,
                 unsigned int value_5) {
     monitor.progress = cycle;
-    if (!monitor.record) return;
+    if (!monitor.record || monitor.phase == IDLE) return;
     const unsigned int values[] = {value_0, value_1, value_2, value_3, value_4, value_5};
-    for (uint32_t kind = 0; kind < 6; ++kind)
-        if (strobes >> kind & 1) monitor.events.push_back({cycle, kind, values[kind]});
+    for (uint16_t kind = 0; kind < 6; ++kind)
+        if (strobes >> kind & 1) monitor.events.push_back({cycle, kind, 0, values[kind]});
 }
 
 void vta_states(uint64_t cycle, unsigned int states) {
-    monitor.events.push_back({cycle, 6, states});
+    monitor.events.push_back({cycle, STATES, 0, states});
 }
+
+// Whether the next write of a register is the launch, or was it: waves count cycles from there.
+unsigned char vta_launching() { return monitor.launching != 0; }
 
 // Word 0 or 1 of an instruction, as it stands in DRAM now.
 uint64_t vta_instruction(unsigned int index, unsigned int word) {

@@ -7,7 +7,7 @@ import numpy as np
 
 from vta.hw.config import Config
 from vta.hw.isa import Instruction, Load, MemoryType, uop_fields
-from vta.sw.assembler.instruction import format_instruction
+from vta.sw.assembler.instruction import disassemble
 from vta.sw.codec import encode_all, unpack_uops
 from vta.sw.program import Program
 from vta.sw.tensor import Tensor
@@ -45,7 +45,7 @@ def disassemble_program(program: Program) -> str:
     lines += _uop_lines(program, instructions, image)
     lines += _data_lines(".data", program.memory_base, image, skip_zeros=True)
     lines.append(f".code {program.registers.insn:#x}")
-    lines += [format_instruction(instruction, config) for instruction in instructions]
+    lines += disassemble(instructions, config, numbered=True).splitlines()
     for address, data in program.expected:
         lines += _data_lines(".expect", address, data, skip_zeros=False)
     return "\n".join(lines) + "\n"

@@ -32,6 +32,8 @@ __all__ = [
     "strip_comment",
 ]
 
+NUMBER_COLUMN = 72
+
 
 class AssemblerError(VtaError, ValueError):
     """Text that is not an instruction or directive; the message begins with the line's number."""
@@ -105,9 +107,16 @@ def _is_written(operand: str, values: tuple[int, ...], instruction: Any) -> bool
     return values != _LOOP_DEFAULT if operand == "loop" else any(values)
 
 
-def disassemble(instructions: Iterable[Instruction], config: Config) -> str:
-    """A line for each instruction; `assemble` of the text gives the instructions again."""
-    return "".join(f"{format_instruction(i, config)}\n" for i in instructions)
+def disassemble(
+    instructions: Iterable[Instruction], config: Config, *, numbered: bool = False
+) -> str:
+    """A line for each instruction, with its number in a comment if `numbered`; `assemble` of the
+    text gives the instructions again.
+    """
+    lines = [format_instruction(instruction, config) for instruction in instructions]
+    if numbered:
+        lines = [f"{line:<{NUMBER_COLUMN}}  # {n}" for n, line in enumerate(lines)]
+    return "".join(f"{line}\n" for line in lines)
 
 
 # Text to instruction ----------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from vta.hw.isa import ErrorClass, Load, MemoryType, Stage, Store
-from vta.sw.check.footprint import DEPTHS, Footprint, UopTable, dram_rows, footprint
+from vta.sw.check.footprint import DEPTHS, Footprint, UopTable, dram_rows, footprint, uop_words
 from vta.sw.check.order import AccessLog, Clocks
 from vta.sw.check.report import Report
 from vta.sw.program import DeviceError, Program
@@ -129,15 +129,7 @@ class _Checker:
 
     def _load_uops(self, index: int, load: Load) -> None:
         """Follow a LOAD UOP; where a STORE may have written what it reads, it is unknown."""
-        words = np.zeros((load.y_size, load.x_size), np.uint32)
-        held = np.zeros(4 * load.x_size, np.uint8)
-        for y in range(load.y_size):
-            element = load.dram_base + y * load.x_stride
-            first = self.program.registers.uop + 4 * element - self.program.memory_base
-            image = self.program.memory[first : first + len(held)]
-            held[:] = 0
-            held[: len(image)] = image
-            words[y] = held.view("<u4")
+        words = uop_words(self.program, load)
         stored = self.stored[self.dram.entries(self.rows[index])].any()
         self.uops.load(load, words, np.full(words.shape, not stored))
 

@@ -18,10 +18,10 @@ from vta.hw.isa import (
     Store,
 )
 from vta.sw.codec import unpack_uops
-from vta.sw.program import DeviceError, Registers
+from vta.sw.program import DeviceError, Program, Registers
 from vta.sw.rules import is_nop, load_extent, loop_is_empty
 
-__all__ = ["DEPTHS", "Footprint", "UopTable", "dram_rows", "footprint"]
+__all__ = ["DEPTHS", "Footprint", "UopTable", "dram_rows", "footprint", "uop_words"]
 
 DEPTHS = {"UOP": "uop_depth", "INP": "inp_depth", "WGT": "wgt_depth", "ACC": "acc_depth"}
 """Attribute of the configuration that holds a scratchpad's depth."""
@@ -63,6 +63,20 @@ class UopTable:
         entries = slice(load.sram_base, load.sram_base + width * height)
         self.values[entries] = block.reshape(-1, 3)
         self.known[entries] = mask.reshape(-1)
+
+
+def uop_words(program: Program, load: Load) -> np.ndarray:
+    """The words that a LOAD UOP reads from the memory image: uint32, y_size x x_size."""
+    words = np.zeros((load.y_size, load.x_size), np.uint32)
+    held = np.zeros(4 * load.x_size, np.uint8)
+    for y in range(load.y_size):
+        element = load.dram_base + y * load.x_stride
+        first = program.registers.uop + 4 * element - program.memory_base
+        image = program.memory[first : first + len(held)]
+        held[:] = 0
+        held[: len(image)] = image
+        words[y] = held.view("<u4")
+    return words
 
 
 def dram_rows(config: Config, registers: Registers, instruction: Instruction) -> np.ndarray:

@@ -18,6 +18,7 @@ instructions  nests as instructions: `dma` for copies, `nest` for loops and uops
 link          several functions as one stream
 allocate      places on chip, by lifetime
 order         loads just before their first use
+interleave    several ALU passes between pieces of the next GEMM; kept where it is estimated faster
 dram          places in DRAM, by lifetime
 relay         what carries a token from store to load
 uops          uops in their buffer, FINISH

@@ -18,11 +18,13 @@ from vta.sw.compiler.passes.dram import PAGE, plan_dram
 from vta.sw.compiler.passes.encode import encode
 from vta.sw.compiler.passes.initialized import check_initialized
 from vta.sw.compiler.passes.instructions import instructions
+from vta.sw.compiler.passes.interleave import interleave
 from vta.sw.compiler.passes.order import just_in_time
 from vta.sw.compiler.passes.relay import relay
 from vta.sw.compiler.passes.tokens import tokens
 from vta.sw.compiler.passes.uops import uops
 from vta.sw.compiler.pipeline import Instruments, Pass
+from vta.sw.estimate import estimate_program
 from vta.sw.program import Program
 from vta.sw.tensor import Tensor
 
@@ -38,15 +40,16 @@ FUNCTION: tuple[Pass, ...] = (
 )
 """From nests to instructions: what one function needs, whatever it is linked with."""
 
-PROGRAM: tuple[Pass, ...] = (
-    ("allocate", allocate),
-    ("order", just_in_time),
+PLACE: tuple[Pass, ...] = (("allocate", allocate), ("order", just_in_time))
+"""From instructions with operands to instructions with entries on chip."""
+
+SYNCHRONIZE: tuple[Pass, ...] = (
     ("dram", plan_dram),
     ("relay", relay),
     ("uops", uops),
     ("tokens", tokens),
 )
-"""From instructions with operands to instructions with addresses, uops and tokens."""
+"""Places in DRAM, uops, and what has to wait for what."""
 
 
 def translate(
@@ -119,8 +122,14 @@ def finish(
         return encode(stream, memory_base=memory_base, description=description)
 
     instruments = instruments or Instruments()
-    placed = instruments.run(PROGRAM, stream)
-    return VTAModule(instruments.run((("encode", encoded),), placed))
+    last: tuple[Pass, ...] = (*SYNCHRONIZE, ("encode", encoded))
+    placed = instruments.run(PLACE, stream)
+    woven = instruments.run((("interleave", interleave),), placed)
+    program = instruments.run(last, woven)
+    if woven is not placed:
+        plain = Instruments(seconds=instruments.seconds).run(last, placed)
+        program = min(program, plain, key=lambda found: estimate_program(found).cycles)
+    return VTAModule(program)
 
 
 def compile(

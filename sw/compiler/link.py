@@ -2,7 +2,7 @@
 
 It only puts the functions one after the other and says which tensors are the same. What one
 function waits for of another follows from what they access, tile by tile, as it does within one:
-the passes after it (`vta.sw.compiler.driver.PROGRAM`) place buffers and tensors by lifetime, relay
+the passes after it (`vta.sw.compiler.driver`) place buffers and tensors by lifetime, relay
 tokens from stores to loads, and know no functions.
 """
 

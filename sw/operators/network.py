@@ -49,6 +49,7 @@ class Network:
         self.nodes: list[Node] = []
         self.tensors: dict[str, Tensor] = {}
         self.views: dict[str, Tensor] = {}
+        self.constants: dict[str, np.ndarray] = {}
         self._base: dict[str, str] = {}
         self._made: set[str] = set()
         self._streams: dict[int, Stream] = {}
@@ -69,6 +70,7 @@ class Network:
         names = {own: tensors.get(own, f"{name}.{own}") for own in kernel.tensors}
         for own, tensor in kernel.tensors.items():
             self._enter(name, names[own], tensor)
+        self.constants |= {names[own]: array for own, array in kernel.constants.items()}
         self.nodes.append(Node(name, kernel, names))
 
     def view(self, name: str, of: str, shape: tuple[int, ...], layout: str) -> None:
@@ -123,12 +125,7 @@ class Network:
         instruments = instruments or Instruments()
         stream = self.linked(instruments.progress)
         made = finish(stream, description=f"{len(self.nodes)} operators", instruments=instruments)
-        constants = {
-            node.tensors[own]: array
-            for node in self.nodes
-            for own, array in node.kernel.constants.items()
-        }
-        return made.with_constants(constants) if constants else made
+        return made.with_constants(self.constants) if self.constants else made
 
     def golden(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Every tensor of the network, packed, by the operators' goldens in NumPy.

@@ -16,7 +16,9 @@ from vta.hw.config import Config
 from vta.hw.places import build_directory
 from vta.sim import cli
 from vta.sim.build import ROOT
+from vta.sim.device import RtlDevice
 from vta.sim.exit import Exit
+from vta.sim.process import SimulatorCrash
 from vta.sw.golden import GoldenDevice
 from vta.sw.program import Program, Result
 from vta.sw.test_programs import BAD, CORNERS
@@ -166,6 +168,28 @@ def test_timeline(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert len(json.loads(path.read_text())["traceEvents"]) > 20
 
 
+def test_a_timeline_without_a_result(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The run that was ended by its limit is the one to look at."""
+    trace, page = tmp_path / "trace.json", tmp_path / "page.html"
+    options = ("--timeline", trace, "--html", page, "--max-cycles", 100)
+    assert _vta(capsys, "run", STREAM, *options)[0] == 1
+    assert json.loads(trace.read_text())["otherData"] == {"cycles": 100, "ending": "limit"}
+    assert "did not finish within the limit of cycles" in page.read_text()
+
+
+def test_no_timeline_where_there_are_no_events(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def crash(*_: object, **__: object) -> None:
+        raise SimulatorCrash("the simulator ended with signal 11")
+
+    monkeypatch.setattr(RtlDevice, "run", crash)
+    path = tmp_path / "trace.json"
+    status, out, _ = _vta(capsys, "run", STREAM, "--timeline", path)
+    assert status == 1 and not path.exists()
+    assert "no timeline: the simulator ended before it could write its events" in out
+
+
 # Errors in one line -------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("arguments", "text"),
@@ -179,6 +203,8 @@ def test_timeline(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         (("run", STREAM, "--to-cycle", 5), "--from-cycle and --to-cycle need --waves"),
         (("run", STREAM, "--waves", "--from-cycle", 9, "--to-cycle", 3), "waves is cycles 9 to 3"),
         (("run", STREAM, STREAM, "--timeline", "x"), "--timeline takes one bundle; 2 are given"),
+        (("run", STREAM, STREAM, "--html", "x"), "--html takes one bundle; 2 are given"),
+        (("run", STREAM, "--device", "golden", "--html", "x"), "--html needs --device rtl"),
         (("disasm", "missing.npz"), "missing.npz"),
         (("asm", ROOT / "README.nothing"), "README.nothing: No such file"),
         (("asm", ROOT / "pyproject.toml"), "pyproject.toml: line "),
@@ -213,6 +239,7 @@ def test_timeline(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
             for command, option in (
                 (("run", STREAM), "--json"),
                 (("run", STREAM), "--timeline"),
+                (("run", STREAM), "--html"),
                 (("check", STREAM), "--json"),
                 (("asm", ROOT / "pyproject.toml"), "--output"),
                 (("disasm", STREAM), "--output"),
@@ -329,6 +356,7 @@ def test_disasm_of_the_code_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert status == 0
     lines = [line for line in out.splitlines() if line.strip()]
     assert len(lines) == 14 and lines[-1].strip().startswith("finish")
+    assert [int(line.rsplit("# ", 1)[1]) for line in lines] == list(range(14))
 
 
 def test_check(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

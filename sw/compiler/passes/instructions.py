@@ -119,7 +119,8 @@ class _Builder:
         return [_transfer(piece, 0, None, memory) for piece in pieces]
 
     def _gemm(self, nest: Nest) -> list[Code]:
-        pieces = plan(list(nest.dims), nest.base, max_iter=self.max_iter, max_uops=self.max_uops)
+        limits = {"max_iter": self.max_iter, "max_uops": self.max_uops}
+        pieces = plan(list(nest.dims), nest.base, **limits, adds=True)
         return [_gemm(piece) for piece in pieces]
 
     def _reset(self, nest: Nest) -> list[Code]:

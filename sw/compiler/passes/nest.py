@@ -7,7 +7,8 @@ uops; a nest that exceeds a field or the uop buffer is cut in pieces.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import combinations, permutations
+from math import prod
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from vta.hw.config import Config
 from vta.sw.compiler.ir import Dim
 
 __all__ = ["LoopNest", "forward", "limits", "loop_dims", "merge", "plan"]
+
+RUN = 4
+"""GEMM steps in a row on one ACC entry, of which the ALU has all but one: enough for its passes."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,42 @@ def loop_dims(dims: list[Dim], max_iter: int) -> list[int]:
     return sorted(sorted(fitting, key=lambda n: -dims[n].extent)[:2])
 
 
+def product_dims(dims: list[Dim], max_iter: int, max_uops: int) -> list[int]:
+    """As `loop_dims` for GEMM, whose first operand is what it adds to.
+
+    Of the pairs that leave ALU cycles of ACC's ports (`RUN` steps in a row that add to one entry,
+    or as many as there are), the one with the fewest uops.
+    """
+    fitting = [n for n, d in enumerate(dims) if d.extent <= max_iter and min(d.strides) >= 0]
+    most = prod(d.extent for d in dims if not d.strides[0])
+    best = loop_dims(dims, max_iter)
+    for pair in combinations(fitting, min(2, len(fitting))):
+        loops = sorted(pair)
+        if _count(dims, loops) <= max_uops:
+            ranks = [
+                (min(_run(dims, these), most, RUN), -_count(dims, these)) for these in (loops, best)
+            ]
+            best = loops if ranks[0] > ranks[1] else best
+    return best
+
+
+def _count(dims: list[Dim], loops: list[int]) -> int:
+    """Uops of a nest with these loops."""
+    return prod(dim.extent for n, dim in enumerate(dims) if n not in loops)
+
+
+def _run(dims: list[Dim], loops: list[int]) -> int:
+    """Steps in a row that add to one entry, with these loops and uops that add innermost."""
+    uops = [dim for n, dim in enumerate(dims) if n not in loops]
+    run = prod(dim.extent for dim in uops if not dim.strides[0])
+    if any(dim.strides[0] for dim in uops):
+        return run
+    adding = [dims[n] for n in loops if not dims[n].strides[0]]
+    return run * prod(dim.extent for dim in adding)
+
+
 def plan(
-    dims: list[Dim], base: tuple[int, ...], *, max_iter: int, max_uops: int
+    dims: list[Dim], base: tuple[int, ...], *, max_iter: int, max_uops: int, adds: bool = False
 ) -> Iterator[LoopNest]:
     """The instructions that together run the nest, each over at most `max_uops` uops.
 
@@ -100,16 +138,20 @@ def plan(
     ---------
     dims: the nest, outermost first; `base[o]` is operand o's entry at its origin.
     max_iter: largest iter_out and iter_in.
+    adds: it is a GEMM, which adds to its first operand: loops that leave this where it is go
+        innermost.
     """
     dims, base = forward(merge(dims), base)
-    yield from _plan(dims, base, max_iter, max_uops)
+    yield from _plan(dims, base, max_iter, max_uops, adds)
 
 
 def _plan(
-    dims: list[Dim], base: tuple[int, ...], max_iter: int, max_uops: int
+    dims: list[Dim], base: tuple[int, ...], max_iter: int, max_uops: int, adds: bool
 ) -> Iterator[LoopNest]:
-    loops = loop_dims(dims, max_iter)
+    loops = product_dims(dims, max_iter, max_uops) if adds else loop_dims(dims, max_iter)
     others = [n for n in range(len(dims)) if n not in loops]
+    if adds:
+        others.sort(key=lambda n: not dims[n].strides[0])
     count = int(np.prod([dims[n].extent for n in others]))
     if count > max_uops:
         longest = max(others, key=lambda n: dims[n].extent)
@@ -118,7 +160,8 @@ def _plan(
             pieces = list(dims)
             pieces[longest] = dims[longest].part(start, stop)
             moved = tuple(b + start * s for b, s in zip(base, dims[longest].strides, strict=True))
-            yield from _plan([d for d in pieces if d.extent != 1], moved, max_iter, max_uops)
+            kept = [d for d in pieces if d.extent != 1]
+            yield from _plan(kept, moved, max_iter, max_uops, adds)
         return
     uops = np.array([base], np.int64)
     for n in others:

@@ -12,7 +12,7 @@ import numpy as np
 from vta.hw.isa import Alu, Finish, Gemm, Load, MemoryType
 from vta.sw.compiler.ir import Code, Operation, Source, Statement, Stream
 
-__all__ = ["uops"]
+__all__ = ["absolute_uops", "uops"]
 
 MAX_SIZE = (1 << 16) - 1  # x_size has 16 bits
 
@@ -35,7 +35,7 @@ def uops(stream: Stream) -> Stream:
         done += used
 
     for operation in stream.operations:
-        found = _absolute(stream, operation)
+        found = absolute_uops(stream, operation)
         if found is None:
             operations.append(operation)
             continue
@@ -54,7 +54,7 @@ def uops(stream: Stream) -> Stream:
     return stream.of(operations=tuple(operations), uops=table)
 
 
-def _absolute(stream: Stream, operation: Operation) -> np.ndarray | None:
+def absolute_uops(stream: Stream, operation: Operation) -> np.ndarray | None:
     """The operation's uops with entries of the scratchpads; None where it has none."""
     code = operation.code
     if code.uops is None or not isinstance(code.instruction, (Gemm, Alu)):

@@ -101,7 +101,7 @@ def random_inputs(network: Network, seed: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     found = {}
     for name, tensor in network.tensors.items():
-        if tensor.role in ("input", "weight", "bias"):
+        if tensor.role in ("input", "weight", "bias") and name not in network.constants:
             found[name] = _values(rng, tensor)
     return found
 

@@ -58,3 +58,23 @@ def test_a_broadcast_operand_takes_the_outer_loop() -> None:
     """Bias: the destination runs through channels and pixels, the source through channels."""
     (loop,) = plan([Dim.of(4, 21, 1), Dim.of(21, 1, 0)], (0, 0), max_iter=1000, max_uops=1)
     assert (loop.iter_out, loop.iter_in, loop.factors) == (4, 21, ((21, 1), (1, 0)))
+
+
+def test_a_gemm_adds_in_its_innermost_steps() -> None:
+    """Rows, sums and outputs: the sums are uops, so nine steps in a row add to one entry."""
+    dims = [Dim.of(16, 2, 9, 0), Dim.of(9, 0, 1, 1), Dim.of(2, 1, 0, 9)]
+    limits = {"max_iter": 1000, "max_uops": 100}
+    (product,) = plan(dims, (0, 0, 0), **limits, adds=True)
+    assert (product.iter_out, product.iter_in) == (16, 2)
+    assert product.uops.tolist() == [[0, n, n] for n in range(9)]
+    (other,) = plan(dims, (0, 0, 0), **limits)
+    assert (other.iter_out, other.iter_in, len(other.uops)) == (16, 9, 2)
+    # Where uops are scarce, they decide.
+    (scarce,) = plan(dims, (0, 0, 0), max_iter=1000, max_uops=2, adds=True)
+    assert (scarce.iter_out, scarce.iter_in, len(scarce.uops)) == (16, 9, 2)
+
+
+def test_sums_are_innermost_among_uops_too() -> None:
+    dims = [Dim.of(4, 0, 1, 1), Dim.of(3, 1, 0, 4), Dim.of(50, 30, 40, 0), Dim.of(60, 1500, 9, 0)]
+    (product,) = plan(dims, (0, 0, 0), max_iter=1000, max_uops=100, adds=True)
+    assert product.uops[:, 0].tolist() == [0] * 4 + [1] * 4 + [2] * 4

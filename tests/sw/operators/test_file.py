@@ -94,6 +94,7 @@ def test_steps_are_named(tmp_path: Path) -> None:
         "instructions",
         "allocate",
         "order",
+        "interleave",
         "dram",
         "relay",
         "uops",
