@@ -83,7 +83,8 @@ def run_length(shape: GemmShape, tiling: Tiling, limits: tuple[int, int]) -> int
         Dim.of(tiling.width, 1, shape.steps[1], 0),
     ]
     max_iter, max_uops = limits
-    return next(plan(dims, (0, 0, 0), max_iter=max_iter, max_uops=max_uops)).run
+    pieces = plan(dims, (0, 0, 0), max_iter=max_iter, max_uops=max_uops, adds=True)
+    return next(pieces).run
 
 
 def _start(shape: GemmShape, tiling: Tiling, config: Config) -> int:
@@ -172,13 +173,14 @@ def _turns(alu: int, run: int) -> tuple[int, int]:
     """Cycles that an ALU pass takes from the GEMM beside it, and cycles that the pass takes.
 
     An ALU step with a tensor operand needs a cycle in which GEMM does not read ACC, and one of the
-    write port: in a run of n GEMM steps there are n - 1, of which the last delays GEMM's write.
+    write port: in a run of n GEMM steps there are n - 1, of which the last delays GEMM's write,
+    unless the next run has room for it: about every second time.
     A GEMM that reads and writes in every step waits; so does, in all, one with runs of two.
     """
     if run == 1:
         return alu + STEP, alu
-    taken = -(-alu // (run - 1))
-    return taken + (STEP if run == 2 else 0), alu + taken
+    taken = alu if run == 2 else -(-alu // (2 * (run - 1)))
+    return taken + STEP, alu + taken
 
 
 def _edges(extent: int, tile: int) -> list[int]:

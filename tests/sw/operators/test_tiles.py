@@ -62,13 +62,13 @@ def runs(kernel: Kernel) -> list[int]:
     ("tiling", "kernel", "stride", "run"),
     [
         (Tiling(4, 2, 6, 4), 1, 2, 4),
-        (Tiling(2, 2, 6, 4), 1, 1, 1),
+        (Tiling(2, 2, 6, 4), 1, 1, 4),
         (Tiling(1, 2, 6, 4), 1, 1, 4),
         (Tiling(4, 6, 6, 1), 1, 1, 1),
-        (Tiling(4, 3, 6, 1), 3, 1, 1),
+        (Tiling(4, 3, 6, 1), 3, 1, 9),
         (Tiling(4, 6, 6, 2), 3, 1, 18),
-        (Tiling(1, 6, 3, 1), 3, 1, 1),
-        (Tiling(1, 2, 6, 1), 3, 1, 1),
+        (Tiling(1, 6, 3, 1), 3, 1, 9),
+        (Tiling(1, 2, 6, 1), 3, 1, 9),
     ],
 )
 def test_runs_of_the_model_are_those_of_the_stream(
@@ -93,7 +93,7 @@ def test_runs_of_the_model_are_those_of_the_stream(
 
 
 @pytest.mark.parametrize(
-    ("tiling", "run"), [(Tiling(4, 1, 8, 4), 4), (Tiling(2, 1, 8, 4), 1), (Tiling(4, 1, 8, 2), 2)]
+    ("tiling", "run"), [(Tiling(4, 1, 8, 4), 4), (Tiling(2, 1, 8, 4), 4), (Tiling(4, 1, 8, 2), 2)]
 )
 def test_runs_of_a_matrix_product(tiling: Tiling, run: int) -> None:
     product, config = Matmul(rows=8, inner=64, columns=64, shift=8), Config()
