@@ -35,10 +35,7 @@ def _shift(depth: int) -> int:
 
 
 def resnet18(
-    config: Config,
-    *,
-    stages: Sequence[int] = (1, 2, 3, 4),
-    outputs: tuple[str, ...] | None = (),
+    config: Config, *, stages: Sequence[int] = (1, 2, 3, 4), outputs: tuple[str, ...] | None = ()
 ) -> Network:
     """The network from "input" to "layer4.1.conv2", or some stages in a row of it.
 
