@@ -16,7 +16,7 @@ from vta.sw.codec import encode_all
 from vta.sw.compiler.passes.tokens import outstanding
 from vta.sw.golden import GoldenDevice
 from vta.sw.operators import Conv2d, Kernel
-from vta.sw.operators.cost import Tiling
+from vta.sw.operators.shape import Tiling
 from vta.sw.program import Program
 from vta.sw.rules import stage_of
 
