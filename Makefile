@@ -43,6 +43,10 @@ format: $(ENVIRONMENT) ## Format the sources and repair what lint can repair
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
+.PHONY: bench-compiler
+bench-compiler: $(ENVIRONMENT) ## Linked networks of the compiler, layer by layer
+	$(VTA) bench --part compiler $(ARGS)
+
 .PHONY: bench
 bench: $(ENVIRONMENT) ## Cycles of the benchmark streams
 	$(VTA) bench $(ARGS)

@@ -39,7 +39,8 @@ class Layer:
 
 
 def layers(program: Program, ends: Sequence[int] | np.ndarray | None = None) -> list[Layer]:
-    """The program's layers in order; empty where no instruction belongs to a node.
+    """The program's layers, in the order of their last compute instructions (what relays a token
+    to a layer stands among those of the layers before). Empty where no instruction has a node.
 
     Arguments
     ---------
@@ -58,9 +59,10 @@ def layers(program: Program, ends: Sequence[int] | np.ndarray | None = None) -> 
         _count(layer, instruction, program)
         if stage_of(instruction) is Stage.COMPUTE:
             last[node] = index
-    if ends is not None and found:
-        _time(list(found.values()), last, ends)
-    return list(found.values())
+    order = sorted(found.values(), key=lambda layer: last.get(layer.node, -1))
+    if ends is not None and order:
+        _time(order, last, ends)
+    return order
 
 
 def _count(layer: Layer, instruction: Instruction, program: Program) -> None:
@@ -82,7 +84,7 @@ def _count(layer: Layer, instruction: Instruction, program: Program) -> None:
 
 
 def _time(found: list[Layer], last: dict[str, int], ends: Sequence[int] | np.ndarray) -> None:
-    """Cycles of each layer, in the order in which their last compute instructions end."""
+    """Cycles of each layer, in order."""
     before = 0
     for layer in found:
         end = int(ends[last[layer.node]]) if layer.node in last else before

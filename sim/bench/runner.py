@@ -16,6 +16,7 @@ from vta.sim import output
 from vta.sim.bench import (
     baseline,
     buses,
+    compiler,
     estimates,
     marginal,
     mechanisms,
@@ -39,6 +40,7 @@ PARTS: dict[str, Part] = {  # name: called with the devices, and whether to be q
     "stalls": lambda runs, quick: streams.stalls(runs, quick=quick),
     "seed": lambda runs, quick: pages.seed(runs),
     "digits": lambda runs, quick: pages.digits(runs),
+    "compiler": lambda runs, quick: compiler.resnet18(runs, quick=quick),
     "network": lambda runs, quick: network.resnet18(runs),
     "buses": lambda runs, quick: buses.bus_use(runs),
     "wide": lambda runs, quick: buses.layers(runs),
@@ -52,7 +54,7 @@ PARTS: dict[str, Part] = {  # name: called with the devices, and whether to be q
 }
 LACKS: dict[str, Callable[[], str]] = {"waves": speed.lacks_fst}
 """What a part lacks on this machine; empty where it can run."""
-QUICK = ("streams", "marginal", "sweep", "stalls", "seed", "digits")
+QUICK = ("streams", "marginal", "sweep", "stalls", "seed", "digits", "compiler")
 SLOW = ("build",)  # only where it is asked for
 NAMED = ("mechanisms",)  # only where it is named: it builds cores that nothing else needs
 PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "soft_wrap": True}

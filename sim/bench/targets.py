@@ -11,12 +11,16 @@ from dataclasses import dataclass
 __all__ = [
     "ESTIMATE_CYCLES",
     "ESTIMATE_SHARE",
+    "COMPILE",
     "LATENCIES",
     "LAYERS",
     "MARGINALS",
+    "RESNET18",
     "SPEED",
     "STREAMS",
     "SWEEP",
+    "CompileTarget",
+    "LinkedTarget",
     "NetworkLayer",
     "Marginal",
     "Speed",
@@ -130,6 +134,29 @@ ESTIMATE_CYCLES = 40
 def estimate_limit(cycles: int) -> float:
     """By how many cycles an estimate may be off where the RTL takes `cycles`."""
     return max(ESTIMATE_SHARE * cycles, ESTIMATE_CYCLES)
+
+
+# Linked networks ----------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class LinkedTarget:
+    """Cycles of a network's linked program. `anchor`: old TVM and the Chisel core, by layer."""
+
+    anchor: int
+    must: int
+    aim: int
+
+
+@dataclass(frozen=True)
+class CompileTarget:
+    """What compiling and linking a network may take."""
+
+    seconds: float
+    gigabytes: float
+
+
+RESNET18 = LinkedTarget(anchor=7_729_601, must=6_780_000, aim=6_730_000)
+"""19 convolutions and 8 residuals."""
+COMPILE = CompileTarget(seconds=30, gigabytes=2)
 
 
 # ResNet-18 ----------------------------------------------------------------------------------------

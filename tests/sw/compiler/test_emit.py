@@ -1,6 +1,7 @@
 """Emission: uops once each, generations where they do not fit, DRAM layout, source map."""
 
 import gc
+import resource
 from itertools import pairwise
 
 import numpy as np
@@ -171,3 +172,14 @@ def test_inputs_are_checked_by_name_type_and_shape() -> None:
     ):
         with pytest.raises(CompileError, match=message):
             compiled.bind(inputs)
+
+
+@pytest.mark.regress
+def test_a_hundred_compiles_do_not_grow_memory() -> None:
+    """The process is no larger after 100 compiles than after 20, but for 1%."""
+    kernel = conv(Config())
+    sizes = []
+    for _ in range(100):
+        compile(kernel.schedule, Config(), name="conv")
+        sizes.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    assert sizes[-1] <= 1.01 * sizes[19], sizes
