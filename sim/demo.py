@@ -75,7 +75,11 @@ def run_demo() -> int:
     """Run everything; 0 if all of it matches."""
     console, started = result_console(), time.monotonic()
     config = Config()
-    with Progress() as progress, RtlDevice(config, progress=progress.step) as device:
+    options = RunOptions(events=True)  # the digits' layers share a program: when each ends
+    with (
+        Progress() as progress,
+        RtlDevice(config, options=options, progress=progress.step) as device,
+    ):
         device.start()
         outcomes = list(_outcomes(device, config, progress))
         progress.clear()

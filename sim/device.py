@@ -19,7 +19,7 @@ from vta.sim.monitors import Wake
 from vta.sim.options import RunOptions, messages
 from vta.sim.poison import poison_program
 from vta.sim.process import SimulationError, SimulatorProcess
-from vta.sim.timeline import read_events
+from vta.sim.timeline import ends, read_events
 from vta.sw.program import MAX_CYCLES, BundleError, DeviceError, Program, Result
 
 __all__ = ["Hang", "ProtocolViolation", "RtlDevice", "RtlResult"]
@@ -257,6 +257,7 @@ class RtlDevice:
             )
         if events is not None:
             result.events = read_events(events, reply["launched"])
+            result.ends = ends(result.events, program.registers.insn_count)
         error_class = ErrorClass(values["error_class"])
         if error_class == ErrorClass.NONE:
             if early := explain_early_finish(program, result.counters):

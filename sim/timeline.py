@@ -13,7 +13,7 @@ from vta.hw.registers import STAGE_STATES, StageState
 from vta.sw.assembler import format_instruction
 from vta.sw.program import Program
 
-__all__ = ["EVENT", "intervals", "read_events", "write_timeline"]
+__all__ = ["EVENT", "ends", "intervals", "read_events", "write_timeline"]
 
 EVENT = np.dtype([("cycle", "<i8"), ("kind", "<u4"), ("value", "<u4")])
 """Kind 0 to 2: load, compute or store starts instruction `value`; 3 to 5: it retires; 6: the
@@ -40,6 +40,15 @@ def intervals(events: np.ndarray, stage: Stage) -> np.ndarray:
     ends = {int(e["value"]): int(e["cycle"]) for e in events[events["kind"] == stage + 3]}
     rows = [(int(e["value"]), int(e["cycle"]), ends.get(int(e["value"]), -1)) for e in starts]
     return np.array(rows, np.int64).reshape(-1, 3)
+
+
+def ends(events: np.ndarray, count: int) -> np.ndarray:
+    """The cycle at which each of `count` instructions retired; -1 where it did not."""
+    found = np.full(count, -1, np.int64)
+    for stage in STAGES:
+        retired = events[events["kind"] == stage + 3]
+        found[retired["value"]] = retired["cycle"]
+    return found
 
 
 def write_timeline(path: Path, program: Program, events: np.ndarray) -> None:

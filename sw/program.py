@@ -283,7 +283,8 @@ class Result:
     `memory` is uint8, memory_size long. `cycles` is None where the device has no clock.
     `counters` maps the names of vta.hw.registers.COUNTERS (and "acc_writes") to values. `writers`
     is None, or int32, memory_size long: the instruction that wrote each byte last, -1 where none
-    did.
+    did. `ends` is None, or for each instruction the cycle after the launch at which it retired, -1
+    where it did not.
     """
 
     memory: np.ndarray
@@ -292,6 +293,7 @@ class Result:
     counters: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     writers: np.ndarray | None = None
+    ends: np.ndarray | None = None
 
 
 class Device(Protocol):

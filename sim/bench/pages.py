@@ -1,13 +1,14 @@
 """What docs/seed.md and docs/digits.md state: programs of the operators, and their cycles."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vta.sim.bench.figures import Figure
 from vta.sim.bench.runs import CONFIG, BenchError, Runs
 
 if TYPE_CHECKING:
-    from vta.sw.models.digits import LayerRun
+    from vta.sw.models.digits import GroupRun
 
 __all__ = ["DIGITS", "SEED", "SEED_FORMS", "digits", "seed"]
 
@@ -32,22 +33,25 @@ def seed(runs: Runs) -> Iterator[Figure]:
 
 
 def digits(runs: Runs) -> Iterator[Figure]:
-    """The digit network on all its test images, a layer at a time."""
+    """The digit network on all its test images, by layer."""
     from vta.sw.models.digits import LAYERS, classify, test_images
 
-    found: list[LayerRun] = []
+    found: list[GroupRun] = []
     runs.progress.note("digits: compiling")
-    classify(runs.device(CONFIG), test_images()[0], on_layer=found.append)
+    device = runs.device(CONFIG)
+    options, device.options = device.options, replace(device.options, events=True)
+    try:
+        classify(device, test_images()[0], on_group=found.append)
+    finally:
+        device.options = options
+    yield _figure(DIGITS, "programs", len(found), "programs")
     for layer in LAYERS:
-        own = [run for run in found if run.layer is layer]
-        if not all(run.match for run in own):
+        if not all(run.match(layer) for run in found):
             raise BenchError(f"digits: {layer.name} is not what NumPy computes")
-        yield _figure(DIGITS, layer.name, sum(run.result.cycles or 0 for run in own))
-        yield _figure(DIGITS, layer.name, len(own), "programs")
-        counts = (run.program.registers.insn_count for run in own)
-        yield _figure(DIGITS, layer.name, sum(counts), "instructions")
-        uops = (run.result.counters["gemm_uops"] for run in own)
-        yield _figure(DIGITS, layer.name, sum(uops), "GEMM uops")
+        own = [run.costs[layer.name] for run in found]
+        yield _figure(DIGITS, layer.name, sum(cost.cycles or 0 for cost in own))
+        yield _figure(DIGITS, layer.name, sum(cost.instructions for cost in own), "instructions")
+        yield _figure(DIGITS, layer.name, sum(cost.gemm for cost in own), "GEMM uops")
 
 
 def _figure(group: str, name: str, value: int, unit: str = "cycles") -> Figure:

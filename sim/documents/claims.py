@@ -195,13 +195,13 @@ def _digits() -> Iterator[Claim]:
         page, "{} parameters:", (_n(sum(v.size for v in network.float_parameters().values())),)
     )
     for layer in network.LAYERS:
-        cycles, programs, instructions, uops = (
+        cycles, instructions, uops = (
             _held()[f"{DIGITS}/{layer.name}{unit}"]
-            for unit in ("", ", programs", ", instructions", ", GEMM uops")
+            for unit in ("", ", instructions", ", GEMM uops")
         )
         useful = layer.macs * len(images) / (cycles * CONFIG.batch * CONFIG.block**2)
-        row = (_n(programs), _n(instructions), _n(cycles), f"{uops / cycles:.1%}", f"{useful:.1%}")
-        yield Claim(page, f"| {layer.name} | {{}} | {{}} | {{}} | {{}} | {{}} |", row)
+        row = (_n(instructions), _n(cycles), f"{uops / cycles:.1%}", f"{useful:.1%}")
+        yield Claim(page, f"| {layer.name} | {{}} | {{}} | {{}} | {{}} |", row)
     macs = tuple(_n(layer.macs) for layer in network.LAYERS)
     yield Claim(page, "16 x 8 x 8 | {} |", macs[:1])
     yield Claim(page, "32 x 4 x 4 | {} |", macs[1:2])

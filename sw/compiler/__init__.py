@@ -38,6 +38,7 @@ from vta.sw.compiler.errors import CompileError
 from vta.sw.compiler.frontend.intrinsics import GEMM, RESET, register, tensorize
 from vta.sw.compiler.frontend.walk import SLOTS
 from vta.sw.compiler.ir import Stream
+from vta.sw.compiler.link import Call, link
 from vta.sw.compiler.module import VTAModule
 from vta.sw.compiler.pipeline import Instruments
 
@@ -45,12 +46,14 @@ __all__ = [
     "GEMM",
     "RESET",
     "SLOTS",
+    "Call",
     "CompileError",
     "Instruments",
     "Stream",
     "VTAModule",
     "compile",
     "finish",
+    "link",
     "register",
     "tensorize",
     "translate",

@@ -27,7 +27,7 @@ class Call:
     -------
     node: its name in the network; every instruction's source gets it.
     stream: what `translate` made of it.
-    tensors: for each of its tensors, the network's tensor that it is.
+    tensors: for each of its tensors, the network's tensor that has its bytes.
     """
 
     node: str
@@ -45,7 +45,7 @@ def link(name: str, calls: Sequence[Call], tensors: Mapping[str, Tensor]) -> Str
     Raises
     ------
     CompileError
-        where a call's tensor is not the network's (dtype, shape in DRAM), configurations differ,
+        where a call's tensor has another dtype or size than the network's, configurations differ,
         an input is written, or what nothing wrote before is read.
     """
     if not calls:
@@ -79,10 +79,10 @@ def _names(
         if name not in tensors:
             raise CompileError(f"{call.node}: {key} is {name}, which the network lacks")
         found = tensors[name]
-        if (own.dtype, own.packed_shape) != (found.dtype, found.packed_shape):
+        if (own.dtype, own.nbytes) != (found.dtype, found.nbytes):
             raise CompileError(
                 f"{call.node}: {key} is {own.dtype} {list(own.packed_shape)} in DRAM, {name} is "
-                f"{found.dtype} {list(found.packed_shape)}: give both the same layout"
+                f"{found.dtype} {list(found.packed_shape)}: both must have the same bytes"
             )
         names[key] = name
     for key in call.stream.buffers:

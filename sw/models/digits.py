@@ -1,10 +1,9 @@
-"""The handwritten-digit network on VTA: images in, int8 logits out, layer by layer as programs.
+"""The handwritten-digit network on VTA: images in, int8 logits out, as one linked program.
 
-Every layer is compiled by this project's own operators for a group of images. One program a layer
-and group runs on any device; the bytes it leaves in its output segment are the next one's input,
-as they are. The operators' layout does that: channels in blocks of BLOCK (the single input channel
-is filled up with zeros), and the dense layer's weights take their 128 inputs in the order in which
-the last convolution stores them.
+The layers are this project's own operators, linked for a group of images: each finds its input
+where the one before leaves it, as it is. The layouts do that: channels in blocks of BLOCK (the
+single input channel is filled up with zeros), and the dense layer's weights take their 128 inputs
+in the order in which the last convolution stores them.
 
 >>> classify(GoldenDevice(), test_images()[0][:3]).argmax(axis=1)    # doctest: +SKIP
 array([2, 8, 2])
@@ -20,7 +19,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
 from vta.hw.config import Config
-from vta.sw.layout import pack, unpack
+from vta.sw.compiler import VTAModule
+from vta.sw.layers import Layer as Cost
+from vta.sw.layers import layers as costs_of
+from vta.sw.layout import pack
 from vta.sw.models.digits_network import (
     CONVOLUTIONS,
     DENSE,
@@ -39,17 +41,18 @@ from vta.sw.models.digits_network import (
     test_images,
 )
 from vta.sw.operators import Kernel, operator
+from vta.sw.operators.network import Network
 from vta.sw.program import Device, Program, Result
 
 __all__ = [
     "DigitsError",
-    "LayerRun",
+    "GroupRun",
     "classify",
     "demo",
     "float_logits",
     "golden_logits",
     "group_size",
-    "kernels",
+    "module",
     "test_images",
 ]
 
@@ -59,29 +62,29 @@ INT8_WITHIN = 0.01  # distance of int8's test accuracy from float32's, at most
 
 
 @dataclass(frozen=True)
-class LayerRun:
-    """One layer of one group of images on a device.
+class GroupRun:
+    """The network's program for one group of images, on a device.
 
-    `program` expects NumPy's result of the layer; `images` counts the images of the group, those
-    included that only fill it up.
+    The program expects NumPy's result of every layer; `images` counts the images of the group,
+    those included that only fill it up.
     """
 
-    layer: Layer
     images: int
     program: Program
     result: Result
 
     @property
-    def match(self) -> bool:
-        """Every byte of the layer's result equals NumPy's."""
-        return self.program.first_mismatch(self.result.memory) is None
+    def costs(self) -> dict[str, Cost]:
+        """What each layer took, by its name."""
+        return {cost.node: cost for cost in costs_of(self.program, self.result.ends)}
 
-    @property
-    def output(self) -> np.ndarray:
-        """The bytes of the layer's result in DRAM, int8."""
-        segment = self.program.segments["out"]
-        first = segment.start - self.program.memory_base
-        return self.result.memory[first : first + segment.nbytes].view(np.int8)
+    def match(self, layer: Layer) -> bool:
+        """Every byte of the layer's result equals NumPy's."""
+        tensor = self.program.segments[layer.name]
+        first = tensor.start - self.program.memory_base
+        found = self.result.memory[first : first + tensor.nbytes]
+        expected = dict(self.program.expected)
+        return bool(np.array_equal(found, expected[tensor.start]))
 
 
 # Compiling ----------------------------------------------------------------------------------------
@@ -120,9 +123,27 @@ def _kernel(config: Config, entry: QuantizedLayer, images: int) -> Kernel:
 
 
 @lru_cache(maxsize=4)
-def kernels(config: Config, images: int) -> tuple[Kernel, ...]:
-    """The layers' kernels for `images` images at a time."""
-    return tuple(_kernel(config, entry, images) for entry in quantized_layers())
+def module(config: Config, images: int) -> VTAModule:
+    """The network for `images` images at a time, weights and biases in their places.
+
+    The result of each layer has the layer's name, and a place of its own.
+    """
+    network = Network(f"digits_{images}", config, outputs=None)
+    constants, source = {}, "images"
+    for entry in quantized_layers():
+        name, kernel = entry.layer.name, _kernel(config, entry, images)
+        if entry.layer is DENSE:
+            data = kernel.tensors["data"]
+            network.view("flat", source, data.shape, data.layout)
+            source = "flat"
+        network.add(name, kernel, data=source, out=name)
+        dense = entry.layer is DENSE
+        constants[f"{name}.weight"] = (
+            dense_order(entry.weight, config.block) if dense else entry.weight
+        )
+        constants[f"{name}.bias"] = entry.bias
+        source = name
+    return network.module().with_constants(constants)
 
 
 def group_size(images: int, batch: int) -> int:
@@ -131,17 +152,14 @@ def group_size(images: int, batch: int) -> int:
     return -(-images // (groups * batch)) * batch
 
 
-def _program(
-    kernel: Kernel, entry: QuantizedLayer, data: np.ndarray, golden: np.ndarray
-) -> Program:
-    """The layer's program: `data` as it lies in DRAM, `golden` NumPy's result."""
-    data = data.reshape(kernel.tensors["data"].packed_shape)
-    weight = entry.weight
-    if entry.layer is DENSE:
-        weight = dense_order(weight, kernel.config.block)
-    out = kernel.tensors["out"]
-    inputs = {"data": data, "weight": weight, "bias": entry.bias}
-    return kernel.compiled.bind(inputs, {"out": pack(golden, out.layout)})
+def _program(config: Config, images: np.ndarray) -> Program:
+    """The network's program for `images`; it expects NumPy's result of every layer."""
+    compiled = module(config, len(images))
+    golden = {
+        entry.layer.name: pack(array, compiled.tensors[entry.layer.name].layout)
+        for entry, array in zip(quantized_layers(), golden_activations(images), strict=True)
+    }
+    return compiled.bind({"images": quantized_images(images)}, golden)
 
 
 # Running ------------------------------------------------------------------------------------------
@@ -150,17 +168,17 @@ def classify(
     images: np.ndarray,
     *,
     config: Config | None = None,
-    on_layer: Callable[[LayerRun], None] | None = None,
-    on_progress: Callable[[str, int], None] | None = None,
+    on_group: Callable[[GroupRun], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> np.ndarray:
     """int8 logits (n, 10) that `device` computes for uint8 images (n, 8, 8) of 0..16.
 
     Arguments
     ---------
     config: of the device; None is the default configuration.
-    on_layer: called after each program with what it was and how it ran.
-    on_progress: called during a run with the layer's name and the device's own count (cycles,
-        or instructions on the golden model).
+    on_group: called after each program with what it was and how it ran.
+    on_progress: called during a run with the device's own count (cycles, or instructions on the
+        golden model).
 
     Raises
     ------
@@ -174,50 +192,25 @@ def classify(
     for start in range(0, len(images), size):
         group = images[start : start + size]
         filled = np.pad(group, ((0, size - len(group)), (0, 0), (0, 0)))
-        found = _classify_group(device, config, filled, on_layer, on_progress or _quiet)
+        run = _run(device, _program(config, filled), len(filled), on_progress)
+        found = module(config, size).output(DENSE.name, run.result.memory)
         logits.append(found[: len(group)])
+        if on_group is not None:
+            on_group(run)
     return np.concatenate(logits)
 
 
-def _quiet(layer: str, count: int) -> None:
-    """No progress."""
-
-
-def _classify_group(
-    device: Device,
-    config: Config,
-    images: np.ndarray,
-    on_layer: Callable[[LayerRun], None] | None,
-    report: Callable[[str, int], None],
-) -> np.ndarray:
-    """Logits of one group: every layer's program, each fed with the one before's output bytes."""
-    group = kernels(config, len(images))
-    golden = golden_activations(images)
-    data = pack(quantized_images(images), group[0].tensors["data"].layout)
-    for kernel, entry, expected in zip(group, quantized_layers(), golden, strict=True):
-        run = _run_layer(device, _program(kernel, entry, data, expected), entry, images, report)
-        data = run.output
-        if on_layer is not None:
-            on_layer(run)
-    logits = group[-1].tensors["out"]
-    return unpack(data, logits.layout, logits.shape)
-
-
-def _run_layer(
-    device: Device,
-    program: Program,
-    entry: QuantizedLayer,
-    images: np.ndarray,
-    report: Callable[[str, int], None],
-) -> LayerRun:
-    name = entry.layer.name
-    result = device.run(program, progress=lambda count: report(name, count))
+def _run(
+    device: Device, program: Program, images: int, on_progress: Callable[[int], None] | None
+) -> GroupRun:
+    result = device.run(program, progress=on_progress)
     if result.error is not None:
+        node = program.source_map[result.error.index].get("node", "the network")
         raise DigitsError(
-            f"{name} of {len(images)} images ended with {result.error.error_class.name} at "
+            f"{node} of {images} images ended with {result.error.error_class.name} at "
             f"instruction {result.error.index}: {result.error.reason}"
         )
-    return LayerRun(entry.layer, len(images), program, result)
+    return GroupRun(images, program, result)
 
 
 # The demonstration --------------------------------------------------------------------------------
@@ -226,57 +219,54 @@ def demo(
     console: Console,
     *,
     config: Config | None = None,
-    on_layer: Callable[[LayerRun], None] | None = None,
+    on_group: Callable[[GroupRun], None] | None = None,
 ) -> bool:
     """Classify all test images on `device`; print each layer's cost and the accuracies.
 
-    `config` and `on_layer` are as for `classify`. True where all logits equal NumPy's, float32
+    `config` and `on_group` are as for `classify`. True where all logits equal NumPy's, float32
     reaches FLOAT_LEAST, and int8 is within INT8_WITHIN of float32.
     """
     images, labels = test_images()
     console.print(f"Handwritten digits: {len(images)} test images, {len(LAYERS)} layers on VTA")
-    runs: list[LayerRun] = []
+    runs: list[GroupRun] = []
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn()
     quiet = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
-        task = progress.add_task("compiling", total=len(images) * len(LAYERS))
+        task = progress.add_task("compiling", total=len(images))
 
-        def show(layer: str, count: int) -> None:
-            progress.update(task, description=f"{layer}, {count:,}")
-
-        def finished(run: LayerRun) -> None:
+        def finished(run: GroupRun) -> None:
             runs.append(run)
-            if on_layer is not None:
-                on_layer(run)
-            progress.update(task, advance=run.images, description=run.layer.name)
+            if on_group is not None:
+                on_group(run)
+            progress.update(task, advance=run.images)
 
-        logits = classify(device, images, config=config, on_layer=finished, on_progress=show)
+        def show(count: int) -> None:
+            progress.update(task, description=f"{count:,}")
+
+        logits = classify(device, images, config=config, on_group=finished, on_progress=show)
     console.print(_table(runs))
     return _verdict(console, images, labels, logits)
 
 
-def _table(runs: list[LayerRun]) -> Table:
+def _table(runs: list[GroupRun]) -> Table:
     """A line a layer, summed over the groups. MAC use: GEMM uops a cycle; of these products the
     useful ones leave out what only fills up channels.
     """
     table = Table(box=None, pad_edge=False)
-    for name in ("layer", "programs", "instructions", "cycles", "MAC use", "useful", "match"):
+    for name in ("layer", "instructions", "cycles", "MAC use", "useful", "match"):
         table.add_column(name, justify="left" if name in ("layer", "match") else "right")
     for layer in LAYERS:
-        own = [run for run in runs if run.layer is layer]
-        cycles = sum(run.result.cycles or 0 for run in own)
-        uops = sum(run.result.counters.get("gemm_uops", 0) for run in own)
-        images = sum(run.images for run in own)
-        config = own[0].program.config
+        own = [run.costs[layer.name] for run in runs]
+        cycles, uops = sum(c.cycles or 0 for c in own), sum(c.gemm for c in own)
+        config = runs[0].program.config
         peak = cycles * config.batch * config.block**2
-        match = all(run.match for run in own)
+        match = all(run.match(layer) for run in runs)
         table.add_row(
             layer.name,
-            str(len(own)),
-            f"{sum(run.program.registers.insn_count for run in own):,}",
+            f"{sum(cost.instructions for cost in own):,}",
             f"{cycles:,}" if cycles else "-",
             f"{uops / cycles:.1%}" if cycles else "-",
-            f"{layer.macs * images / peak:.1%}" if cycles else "-",
+            f"{layer.macs * sum(run.images for run in runs) / peak:.1%}" if cycles else "-",
             "yes" if match else "no",
             style="" if match else "red",
         )

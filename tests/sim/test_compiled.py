@@ -7,6 +7,8 @@ import pytest
 from tests.sim.programs import run_and_compare
 from tests.sim.test_core import CONFIGS, random_options
 from tests.sw.compiler.random_nests import RandomNests, on_llvm, overflows, random_inputs
+from tests.sw.compiler.random_networks import random_inputs as network_inputs
+from tests.sw.compiler.random_networks import random_network
 from tests.sw.compiler.random_schedules import RandomSchedule
 from tests.sw.compiler.test_random import Example, compiled
 from vta.hw.config import Config
@@ -56,3 +58,20 @@ def test_more_random_programs_of_the_compiler(
     rtl: Devices, make: Callable[[int, Config], Example]
 ) -> None:
     run_on_core(rtl, make, MANY_SEEDS)
+
+
+def run_networks(rtl: Devices, seeds: range) -> None:
+    for seed in seeds:
+        network = random_network(seed, list(CONFIGS.values())[seed % len(CONFIGS)])
+        print(f"network {seed} for {network.config.name}")
+        program = network.program(network_inputs(network, seed))
+        run_and_compare(rtl(network.config), program, random_options(seed))
+
+
+def test_random_networks(rtl: Devices) -> None:
+    run_networks(rtl, range(5000, 5008))
+
+
+@pytest.mark.regress
+def test_more_random_networks(rtl: Devices) -> None:
+    run_networks(rtl, range(6000, 6100))

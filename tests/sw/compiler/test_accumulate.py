@@ -12,12 +12,12 @@ from vta.hw.isa import Alu, Gemm
 from vta.sw.compiler import SLOTS, VTAModule, compile, register, tensorize
 
 ROWS, INNER, COLUMNS = 6, (3, 1), 2
-CASES = {
-    "plain": (lambda x, y: (x + y) >> 6, True),
-    "in a longer sum": (lambda x, y: ((x + 5) + y) >> 6, True),
-    "subtracted": (lambda x, y: (x - y) >> 6, False),
-    "one of them read twice": (lambda x, y: ((x + y) >> 6) + (y >> 7), False),
-    "added after a shift": (lambda x, y: (x >> 1) + y, False),
+CASES = {  # what is computed, resets a tile: a copy of an operand is one more
+    "plain": (lambda x, y: (x + y) >> 6, 1),
+    "in a longer sum": (lambda x, y: ((x + 5) + y) >> 6, 1),
+    "subtracted": (lambda x, y: (x - y) >> 6, 2),
+    "one of them read twice": (lambda x, y: ((x + y) >> 6) + (y >> 7), 3),
+    "added after a shift": (lambda x, y: (x >> 1) + y, 2),
 }
 
 
@@ -40,7 +40,7 @@ def two_products(combine: Any, *, tiled: bool) -> VTAModule:
 
     a, b, one = product("one", "a", "b", INNER[0])
     c, d, two = product("two", "c", "d", INNER[1])
-    out = te.compute(one.shape, lambda *i: combine(one[i], two[i]).astype("int8"), name="out")
+    out: Any = te.compute(one.shape, lambda *i: combine(one[i], two[i]).astype("int8"), name="out")
     sch: Any = s_tir.Schedule(te.create_prim_func([a, b, c, d, out]))
     gemm, reset = register(Config())
     block = sch.get_sblock("out")
@@ -65,7 +65,7 @@ def two_products(combine: Any, *, tiled: bool) -> VTAModule:
 @pytest.mark.parametrize("tiled", [False, True])
 @pytest.mark.parametrize("case", CASES)
 def test_sums_of_sums(case: str, tiled: bool) -> None:
-    combine, merged = CASES[case]
+    combine, resets = CASES[case]
     module = two_products(combine, tiled=tiled)
     rng = np.random.default_rng(1)
     inputs = {
@@ -80,8 +80,7 @@ def test_sums_of_sums(case: str, tiled: bool) -> None:
 
     wanted = combine(product("a", "b"), product("c", "d")).astype(np.int8)
     np.testing.assert_array_equal(run(module, inputs)["out"], wanted)
-    tiles = 3 if tiled else 1
-    resets = [i for i in module.instructions if isinstance(i, Gemm) and i.reset_reg]
+    found = [i for i in module.instructions if isinstance(i, Gemm) and i.reset_reg]
     additions = [i for i in module.instructions if isinstance(i, Alu) and not i.use_imm]
-    assert len(resets) == (tiles if merged else 2 * tiles)
-    assert bool(additions) is not merged
+    assert len(found) == resets * (3 if tiled else 1)
+    assert bool(additions) is (resets > 1)

@@ -30,9 +30,8 @@ def random_images(count: int, seed: int = SEED) -> np.ndarray:
 class Broken:
     """The golden device, but one byte of the named layer's result differs."""
 
-    def __init__(self, layer: int) -> None:
+    def __init__(self, layer: str) -> None:
         self._layer = layer
-        self._runs = 0
 
     def run(
         self,
@@ -42,10 +41,8 @@ class Broken:
         progress: Callable[[int], None] | None = None,
     ) -> Result:
         result = GoldenDevice().run(program, max_cycles=max_cycles, progress=progress)
-        if self._runs == self._layer:
-            segment = program.segments["out"]
-            result.memory[segment.addr - program.memory_base + segment.nbytes // 2] ^= 4
-        self._runs += 1
+        tensor = program.segments[self._layer]
+        result.memory[tensor.start - program.memory_base + tensor.nbytes // 2] ^= 4
         return result
 
 
@@ -66,12 +63,11 @@ class Failing:
 # Golden device ------------------------------------------------------------------------------------
 def test_all_test_images_on_the_golden_device() -> None:
     images, _ = images_and_labels()
-    runs: list[digits.LayerRun] = []
-    logits = digits.classify(GoldenDevice(seed=SEED), images, on_layer=runs.append)
+    runs: list[digits.GroupRun] = []
+    logits = digits.classify(GoldenDevice(seed=SEED), images, on_group=runs.append)
     assert logits.dtype == np.int8
     np.testing.assert_array_equal(logits, digits.golden_logits(images))
-    assert [run.layer for run in runs] == [*LAYERS] * 3
-    assert runs and all(run.match for run in runs)
+    assert len(runs) == 3 and all(run.match(layer) for run in runs for layer in LAYERS)
     assert not [warning for run in runs for warning in run.result.warnings]
 
 
@@ -80,20 +76,20 @@ def test_other_configurations(preset: str) -> None:
     """Three images: with BATCH 2 and 4 one or two of a group only fill it up."""
     images = random_images(3)
     config = Config.preset(preset)
-    runs: list[digits.LayerRun] = []
-    logits = digits.classify(GoldenDevice(), images, config=config, on_layer=runs.append)
+    runs: list[digits.GroupRun] = []
+    logits = digits.classify(GoldenDevice(), images, config=config, on_group=runs.append)
     np.testing.assert_array_equal(logits, digits.golden_logits(images))
-    assert runs and all(run.match for run in runs)
+    assert runs and all(run.match(layer) for run in runs for layer in LAYERS)
 
 
 def test_groups_of_unequal_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seven images in groups of at most 3: three programs a layer, the last one filled up."""
+    """Seven images in groups of at most 3: three programs, the last one filled up."""
     monkeypatch.setattr(digits, "GROUP", 3)
     images = random_images(7)
-    runs: list[digits.LayerRun] = []
-    logits = digits.classify(GoldenDevice(), images, on_layer=runs.append)
+    runs: list[digits.GroupRun] = []
+    logits = digits.classify(GoldenDevice(), images, on_group=runs.append)
     np.testing.assert_array_equal(logits, digits.golden_logits(images))
-    assert [run.images for run in runs] == [3] * 12
+    assert [run.images for run in runs] == [3] * 3
 
 
 @pytest.mark.parametrize(
@@ -104,11 +100,11 @@ def test_group_size(images: int, batch: int, size: int) -> None:
 
 
 def test_the_checker_finds_nothing_wrong() -> None:
-    runs: list[digits.LayerRun] = []
-    digits.classify(GoldenDevice(), random_images(4), on_layer=runs.append)
+    runs: list[digits.GroupRun] = []
+    digits.classify(GoldenDevice(), random_images(4), on_group=runs.append)
     for run in runs:
         report = check(run.program)
-        assert not report.errors and not report.warnings, run.layer.name
+        assert not report.errors and not report.warnings
 
 
 @pytest.mark.parametrize("block", [4, 8, 16, 32])
@@ -123,9 +119,9 @@ def test_dense_order_is_how_convolutions_store(block: int) -> None:
 
 # Errors -------------------------------------------------------------------------------------------
 def test_a_wrong_byte_is_noticed_where_it_arises() -> None:
-    runs: list[digits.LayerRun] = []
-    digits.classify(Broken(1), random_images(2), on_layer=runs.append)
-    assert [run.match for run in runs][:2] == [True, False]
+    runs: list[digits.GroupRun] = []
+    digits.classify(Broken("conv2"), random_images(2), on_group=runs.append)
+    assert [runs[0].match(layer) for layer in LAYERS] == [True, False, True, True]
 
 
 def test_a_failed_run_is_named() -> None:
@@ -142,9 +138,9 @@ def test_what_is_no_image_is_refused() -> None:
 # The demonstration --------------------------------------------------------------------------------
 def test_demo_prints_what_was_measured() -> None:
     console = Console(file=io.StringIO(), width=100)
-    runs: list[digits.LayerRun] = []
-    assert digits.demo(GoldenDevice(), console, on_layer=runs.append)
-    assert len(runs) == 12
+    runs: list[digits.GroupRun] = []
+    assert digits.demo(GoldenDevice(), console, on_group=runs.append)
+    assert len(runs) == 3
     text = console.file.getvalue()
     assert "int8 logits equal to NumPy's: 450 of 450 images" in text
     for words in (
@@ -159,7 +155,7 @@ def test_demo_fails_with_one_wrong_logit(monkeypatch: pytest.MonkeyPatch) -> Non
     some = tuple(array[:40] for array in images_and_labels())
     monkeypatch.setattr(digits, "test_images", lambda: some)
     console = Console(file=io.StringIO(), width=100)
-    assert not digits.demo(Broken(3), console)
+    assert not digits.demo(Broken("dense"), console)
     assert "int8 logits equal to NumPy's: 39 of 40 images" in console.file.getvalue()
 
 
@@ -169,11 +165,13 @@ def test_rtl_equals_numpy() -> None:
     images = images_and_labels()[0][:6]
     with RtlDevice() as device:
         for options in (
-            RunOptions(),
-            RunOptions(stall_seed=SEED, latency=64, reset=False, poison_seed=SEED),
+            RunOptions(events=True),
+            RunOptions(events=True, stall_seed=SEED, latency=64, reset=False, poison_seed=SEED),
         ):
             device.options = options
-            runs: list[digits.LayerRun] = []
-            logits = digits.classify(device, images, on_layer=runs.append)
+            runs: list[digits.GroupRun] = []
+            logits = digits.classify(device, images, on_group=runs.append)
             np.testing.assert_array_equal(logits, digits.golden_logits(images))
-            assert runs and all(run.match and run.result.cycles for run in runs)
+            assert runs and all(run.match(layer) for run in runs for layer in LAYERS)
+            costs = runs[0].costs.values()
+            assert sum(cost.cycles or 0 for cost in costs) == runs[0].result.ends[-1]
