@@ -10,8 +10,10 @@ from tvm.script import tirx as T
 
 from tests.sw.compiler.support import over_accumulators, run
 from vta.hw.config import Config
-from vta.hw.isa import Load
+from vta.hw.isa import Alu, Load
 from vta.sw.compiler import CompileError, compile
+from vta.sw.golden import GoldenDevice
+from vta.sw.operators.reference import on_llvm
 
 
 def copied(
@@ -36,6 +38,45 @@ def copied(
 def test_indices_that_are_no_whole_affine_elements(index: Any, message: str) -> None:
     with pytest.raises(CompileError, match=message):
         compile(copied((8, 16), index), Config(), name="x")
+
+
+def looked_up(rows: int, at: Any) -> s_tir.Schedule:
+    """``out[m] = x[m] + table[at(m)]`` of elements of 16."""
+    x: Any = te.placeholder((rows, 1, 16), "int32", "x")
+    table: Any = te.placeholder((rows, 1, 16), "int32", "table")
+    copy = te.compute(x.shape, lambda *i: x[i], name="copy")
+    out = te.compute(
+        x.shape, lambda m, b, i: (copy[m, b, i] + table[at(m), b, i]).astype("int8"), name="out"
+    )
+    sch = s_tir.Schedule(te.create_prim_func([x, table, out]))
+    sch.set_scope(sch.get_sblock("copy"), 0, "local.acc")
+    sch.cache_read(sch.get_sblock("out"), "table", "local.acc")
+    return sch
+
+
+@pytest.mark.parametrize(
+    ("at", "instructions"),
+    [
+        (lambda m: m, 1),
+        (lambda m: te.min(m, 2), 2),  # 0 to 2, 2 from there on
+        (lambda m: te.min(m, 1) + te.max(m - 9, 0), 3),
+        (lambda m: m // 4, 3),
+    ],
+)
+def test_an_index_that_bends_is_cut_where_it_does(at: Any, instructions: int) -> None:
+    """Each part is an instruction; LLVM computes the same."""
+    sch, rng = looked_up(12, at), np.random.default_rng(1)
+    module = compile(sch, Config(), name="x")
+    assert sum(isinstance(i, Alu) for i in module.instructions) == instructions
+    inputs = {n: rng.integers(-99, 99, (12, 1, 16)).astype(np.int32) for n in ("x", "table")}
+    wanted = on_llvm(sch.mod["main"])(inputs)
+    program = module.bind(inputs, wanted)
+    assert program.first_mismatch(GoldenDevice(seed=1).run(program).memory) is None
+
+
+def test_an_index_that_bends_too_often_is_refused() -> None:
+    with pytest.raises(CompileError, match=r"is not affine over loops .* split the loop where it"):
+        compile(looked_up(12, lambda m: m // 2), Config(), name="x")
 
 
 def test_part_of_an_element() -> None:
