@@ -24,7 +24,7 @@ from vta.sw.compiler.values import Value, renumbered
 
 __all__ = ["Execution", "Folder", "Jumps", "NotABox"]
 
-MOST_PARTS = 4  # of a loop with an index that jumps, each an instruction of its own
+MOST_PARTS = 3  # of a loop with an index that jumps, each an instruction of its own
 
 
 class NotABox(CompileError):
