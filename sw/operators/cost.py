@@ -73,11 +73,12 @@ def run_length(shape: GemmShape, tiling: Tiling, limits: tuple[int, int]) -> int
     The planner's answer (`vta.sw.compiler.passes.nest`) for the nest of one step of a tile.
     """
     columns, (kernel_height, kernel_width) = shape.columns(tiling.width), shape.kernel
+    down, right = shape.dilation
     plane = shape.rows(tiling.height) * columns
     dims = [
         Dim.of(tiling.outputs, tiling.height * tiling.width, 0, tiling.inputs * shape.taps),
-        Dim.of(kernel_height, 0, columns, kernel_width),
-        Dim.of(kernel_width, 0, 1, 1),
+        Dim.of(kernel_height, 0, down * columns, kernel_width),
+        Dim.of(kernel_width, 0, right, 1),
         Dim.of(tiling.inputs, 0, plane, shape.taps),
         Dim.of(tiling.height, tiling.width, shape.steps[0] * columns, 0),
         Dim.of(tiling.width, 1, shape.steps[1], 0),

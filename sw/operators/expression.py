@@ -5,6 +5,7 @@ becomes the padding fields of LOAD.
 """
 
 from dataclasses import dataclass, replace
+from math import gcd, lcm
 from typing import Any
 
 from tvm import te, tirx
@@ -22,47 +23,93 @@ TAPS = ("kh", "kw")  # of the kernel
 class Geometry:
     """Shapes of a convolution: `size` and `kernel` have an entry for each spatial axis.
 
-    Without spatial axes it is a matrix product. Strides and pads are the same in all directions.
+    Without spatial axes it is a matrix product. The last three have an entry an axis, too: `pads`
+    one before and one behind.
+
+    Arguments
+    ---------
+    inputs: channels of the data.
+    depth: those that a sum goes over, all by default.
+    shared: channels of the result whose sums go over the same ones, one after the other.
     """
 
     images: int
     inputs: int
     outputs: int
+    depth: int = 0
+    shared: int = 0
     size: tuple[int, ...] = ()
     kernel: tuple[int, ...] = ()
-    stride: int = 1
-    padding: int = 0
+    stride: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
+    pads: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "depth", self.depth or self.inputs)
+        object.__setattr__(self, "shared", self.shared or self.outputs)
+
+    @property
+    def padded(self) -> tuple[int, ...]:
+        """Of the data with its pads, the spatial axes."""
+        return tuple(n + sum(pads) for n, pads in zip(self.size, self.pads, strict=True))
+
+    @property
+    def spans(self) -> tuple[int, ...]:
+        """From the first place of the kernel to the last one, both included."""
+        pairs = zip(self.kernel, self.dilation, strict=True)
+        return tuple((taps - 1) * dilation + 1 for taps, dilation in pairs)
 
     @property
     def out(self) -> tuple[int, ...]:
         """Of the result, the spatial axes."""
-        pairs = zip(self.size, self.kernel, strict=True)
-        return tuple((size + 2 * self.padding - taps) // self.stride + 1 for size, taps in pairs)
+        sizes = zip(self.padded, self.spans, self.stride, strict=True)
+        return tuple((size - span) // stride + 1 for size, span, stride in sizes)
 
     @property
     def skips(self) -> tuple[int, ...]:
         """Where the kernel is one row high or one column wide, only each of so many is copied."""
-        return tuple(self.stride if taps == 1 else 1 for taps in self.kernel)
+        pairs = zip(self.kernel, self.stride, strict=True)
+        return tuple(stride if taps == 1 else 1 for taps, stride in pairs)
 
     @property
     def steps(self) -> tuple[int, ...]:
         """Distance of neighbouring windows in what is copied."""
-        return tuple(1 if taps == 1 else self.stride for taps in self.kernel)
+        pairs = zip(self.kernel, self.stride, strict=True)
+        return tuple(1 if taps == 1 else stride for taps, stride in pairs)
 
     @property
     def copied(self) -> tuple[int, ...]:
         """Of what is copied, the spatial axes."""
-        sizes = zip(self.out, self.steps, self.kernel, strict=True)
-        return tuple((out - 1) * step + taps for out, step, taps in sizes)
+        sizes = zip(self.out, self.steps, self.spans, strict=True)
+        return tuple((out - 1) * step + span for out, step, span in sizes)
 
     def blocked(self, config: Config) -> "Geometry":
-        """The same in elements: images in groups of BATCH, channels in blocks."""
+        """The same in elements: images in groups of BATCH, channels in blocks.
+
+        Groups are merged (`merged`) until they are whole blocks.
+        """
+        block, merged = config.block, self.merged(config)
         return replace(
             self,
             images=-(-self.images // config.batch),
-            inputs=-(-self.inputs // config.block),
-            outputs=-(-self.outputs // config.block),
+            inputs=-(-self.inputs // block),
+            outputs=-(-self.outputs // block),
+            depth=-(-self.depth * merged // block),
+            shared=-(-self.shared * merged // block),
         )
+
+    def merged(self, config: Config) -> int:
+        """Groups that are computed together, by block-diagonal weights.
+
+        As many as fill blocks of both inputs and outputs. All, where the last ones would go beyond
+        the data.
+        """
+        block, groups = config.block, self.outputs // self.shared
+        merged = lcm(block // gcd(block, self.depth), block // gcd(block, self.shared))
+        if merged >= groups:
+            return groups
+        blocks = -(-groups // merged) * (self.depth * merged // block)
+        return merged if blocks == -(-self.inputs // block) else groups
 
 
 @dataclass(frozen=True)
@@ -98,7 +145,7 @@ def expression(
         (geometry.images, geometry.inputs, *geometry.size, *element), "int8", "data"
     )
     weight: Any = te.placeholder(
-        (geometry.outputs, geometry.inputs, *geometry.kernel, *square), "int8", "weight"
+        (geometry.outputs, geometry.depth, *geometry.kernel, *square), "int8", "weight"
     )
     acc = value = _sums(geometry, _copy(geometry, data, names), weight, sizes, names)
     operands: dict[str, Any] = {
@@ -120,18 +167,18 @@ def expression(
 
 def _copy(geometry: Geometry, data: Any, names: list[str]) -> Any:
     """What a tile needs of the data, in INP."""
-    pad, zero = geometry.padding, tirx.const(0, "int8")
+    zero = tirx.const(0, "int8")
 
     def function(n: Any, c: Any, *rest: Any) -> Any:
         *place, i, k = rest
-        at = [p * skip - pad for p, skip in zip(place, geometry.skips, strict=True)]
+        sizes = zip(place, geometry.skips, geometry.pads, strict=True)
+        at = [p * skip - before for p, skip, (before, _) in sizes]
         value = data[(n, c, *at, i, k)]
-        if not pad:
-            return value
-        inside = [
-            side for p, size in zip(at, geometry.size, strict=True) for side in (p >= 0, p < size)
-        ]
-        return tirx.if_then_else(tirx.all(*inside), value, zero)
+        inside: list[Any] = []
+        for p, size, (before, behind) in zip(at, geometry.size, geometry.pads, strict=True):
+            inside += [p >= 0] if before else []
+            inside += [p < size] if behind else []
+        return tirx.if_then_else(tirx.all(*inside), value, zero) if inside else value
 
     *_, batch, block = data.shape
     shape = (geometry.images, geometry.inputs, *geometry.copied, batch, block)
@@ -143,13 +190,15 @@ def _sums(
 ) -> Any:
     """The products' sums, over input channels and the places of the kernel."""
     taps = [te.reduce_axis((0, n), name) for n, name in zip(geometry.kernel, TAPS, strict=False)]
-    co = te.reduce_axis((0, geometry.inputs), "co")
+    co = te.reduce_axis((0, geometry.depth), "co")
     ci = te.reduce_axis((0, sizes[-1]), "ci")
 
     def function(n: Any, o: Any, *rest: Any) -> Any:
         *place, i, j = rest
-        at = [p * step + tap for p, step, tap in zip(place, geometry.steps, taps, strict=True)]
-        left = data[(n, co, *at, i, ci)].astype("int32")
+        sizes = zip(place, geometry.steps, taps, geometry.dilation, strict=True)
+        at = [p * step + tap * dilation for p, step, tap, dilation in sizes]
+        first = 0 if geometry.depth == geometry.inputs else o // geometry.shared * geometry.depth
+        left = data[(n, first + co, *at, i, ci)].astype("int32")
         right = weight[(o, co, *taps, j, ci)].astype("int32")
         return te.sum(left * right, axis=[co, *taps, ci])
 

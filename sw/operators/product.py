@@ -84,15 +84,20 @@ class Product(Operator):
         geometry = self.geometry(config).blocked(config)
         rows, *plane = (geometry.images, *geometry.out)
         plane = plane or [1, rows]
-        kernel = geometry.kernel or (1, 1)
+        kernel, stride, dilation = (
+            (sizes[0], sizes[1]) if sizes else (1, 1)
+            for sizes in (geometry.kernel, geometry.stride, geometry.dilation)
+        )
         return GemmShape(
             images=rows if geometry.out else 1,
-            inputs=geometry.inputs,
+            inputs=geometry.depth,
             outputs=geometry.outputs,
+            shared=min(geometry.shared, geometry.outputs),
             height=plane[0],
             width=plane[1],
-            kernel=(kernel[0], kernel[1]),
-            stride=(geometry.stride, geometry.stride),
+            kernel=kernel,
+            stride=stride,
+            dilation=dilation,
             bias=self.bias,
             alu=bool(self.epilogue.steps),
             residual=self.residual,
