@@ -2,20 +2,34 @@
 
 ``windows(...):NCHW1n16c`` is a convolution's data by windows (im2col), ``flat():OIHW16o16i`` its
 weights with all places of the kernel along the input channels, ``diagonal(1,16):OIHW16o16i`` the
-weights of a group convolution as block-diagonal matrices. The first axis comes from one axis as it is.
+weights of a group convolution as block-diagonal matrices, ``transposed(...):OIHW16o16i`` those of
+a transposed convolution by phases. The first axis comes from one axis as it is.
 """
 
 from abc import ABC, abstractmethod
 from dataclasses import astuple, dataclass, fields
+from itertools import chain
 from typing import ClassVar
 
 import numpy as np
 
 from vta.hw.errors import VtaError
 
-__all__ = ["ARRANGEMENTS", "ArrangementError", "Arrangement", "Diagonal", "Flat", "Windows"]
+__all__ = [
+    "ARRANGEMENTS",
+    "ArrangementError",
+    "Arrangement",
+    "Diagonal",
+    "Flat",
+    "Transposed",
+    "Windows",
+    "phase_taps",
+]
 
 Shape = tuple[int, ...]
+
+
+LARGEST = 1 << 16  # number in the brackets
 
 
 class ArrangementError(VtaError, ValueError):
@@ -34,8 +48,8 @@ class Arrangement(ABC):
     def __post_init__(self) -> None:
         for field, value in zip(fields(self), astuple(self), strict=True):
             least = 0 if field.default == 0 else 1
-            if value < least:
-                raise ArrangementError(f"{self}: {field.name} must be {least} or more")
+            if not least <= value <= LARGEST:
+                raise ArrangementError(f"{self}: {field.name} must be {least} to {LARGEST}")
 
     @abstractmethod
     def shape(self, shape: Shape) -> Shape:
@@ -126,6 +140,52 @@ class Diagonal(Arrangement):
         return found.reshape(self.shape(array.shape))
 
 
+def phase_taps(places: int, stride: int, pad: int, dilation: int) -> list[list[int]]:
+    """For each row of a transposed convolution's result modulo `stride`: which rows of the kernel
+    meet data, in the order in which they do. [-1] where none does: zeros.
+    """
+    turned = range(places - 1, -1, -1)
+    return [
+        [tap for tap in turned if (row + pad - tap * dilation) % stride == 0] or [-1]
+        for row in range(stride)
+    ]
+
+
+@dataclass(frozen=True)
+class Transposed(Arrangement):
+    """Weights of a transposed convolution, (i, o, kh, kw), to (o, i, rows, columns), by phases.
+
+    Each phase of the result, its rows and columns modulo the strides, has its part of the kernel
+    in one piece (`phase_taps`).
+    """
+
+    filled: ClassVar[int] = 1
+
+    down: int
+    right: int
+    dilation_height: int
+    dilation_width: int
+    pad_top: int = 0
+    pad_left: int = 0
+
+    def _taps(self, height: int, width: int) -> list[list[int]]:
+        phases = (
+            phase_taps(height, self.down, self.pad_top, self.dilation_height),
+            phase_taps(width, self.right, self.pad_left, self.dilation_width),
+        )
+        return [list(chain.from_iterable(taps)) for taps in phases]
+
+    def shape(self, shape: Shape) -> Shape:
+        inputs, outputs, height, width = shape
+        rows, columns = self._taps(height, width)
+        return outputs, inputs, len(rows), len(columns)
+
+    def apply(self, array: np.ndarray) -> np.ndarray:
+        zeros = np.pad(array, ((0, 0), (0, 0), (0, 1), (0, 1)))  # what -1 means
+        rows, columns = self._taps(*array.shape[2:])
+        return zeros[:, :, rows][..., columns].swapaxes(0, 1)
+
+
 ARRANGEMENTS: dict[str, type[Arrangement]] = {
-    kind.__name__.lower(): kind for kind in (Windows, Flat, Diagonal)
+    kind.__name__.lower(): kind for kind in (Windows, Flat, Diagonal, Transposed)
 }

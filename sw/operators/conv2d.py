@@ -15,7 +15,6 @@ from vta.hw.config import Config
 from vta.sw.arrange import Arrangement, Diagonal, Flat, Windows
 from vta.sw.operators.attribute import OperatorError, attribute
 from vta.sw.operators.expression import Geometry
-from vta.sw.operators.shape import Tiling
 from vta.sw.operators.window import Window
 from vta.sw.tensor import Tensor
 
@@ -132,9 +131,6 @@ class Conv2d(Window):
                 layout = f"{arranged[name]}:{layout}"
             found[name] = replace(found[name], shape=shape, layout=layout, nbytes=-1)
         return found
-
-    def tile(self, tiling: Tiling) -> tuple[int, ...]:
-        return 1, tiling.height, tiling.width
 
     def sums(self, data: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """int64 (n, o, oh, ow) from int8 data (n, c, h, w) and weight (o, c of a group, kh, kw).

@@ -7,7 +7,7 @@ one more GEMM step for each vector, with a load of its own. How close it comes t
 ResNet's layers stands in docs/operators.md, which a test keeps true.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -219,11 +219,12 @@ def _tiles(shape: GemmShape, tiling: Tiling, config: Config) -> Iterator[tuple[b
                 yield n == 0, *costs(outputs, plane)
 
 
-def demand(shape: GemmShape, config: Config, *, input_elements: int) -> dict[str, int]:
+def demand(shapes: Sequence[GemmShape], config: Config, *, input_elements: int) -> dict[str, int]:
     """What the shape itself asks for, in cycles, and its bound; every tensor is moved once, whole.
 
     Arguments
     ---------
+    shapes: of the parts of the result.
     input_elements: INP elements of the whole input tensor.
 
     Returns
@@ -231,11 +232,11 @@ def demand(shape: GemmShape, config: Config, *, input_elements: int) -> dict[str
     Cycles by cause (gemm, alu, reads, writes), their `vta.sw.bound` ("bound"), and "with_alu": the
     same where the ALU passes and the loads of the compute stage do not hide beside GEMM.
     """
-    vectors = shape.vectors
-    gemm = shape.gemm
+    shape = shapes[0]
+    vectors, gemm = (sum(getattr(each, name) for each in shapes) for name in ("vectors", "gemm"))
     alu = vectors if shape.alu else 0
     bias = shape.outputs * config.acc_bytes if shape.bias else 0
-    weights = shape.outputs * shape.inputs * shape.taps * config.wgt_bytes
+    weights = sum(each.outputs * each.inputs * each.taps for each in shapes) * config.wgt_bytes
     residual = vectors * config.inp_bytes + config.wgt_bytes if shape.residual else 0
     reads = _beats(input_elements * config.inp_bytes + weights + bias + residual, config)
     writes = _beats(vectors * config.out_bytes, config)

@@ -4,16 +4,18 @@ The copy of the data in INP is a stage of its own: where there is padding, its `
 becomes the padding fields of LOAD.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import gcd, lcm
 from typing import Any
 
-from tvm import te, tirx
+import tvm_ffi
+from tvm import ir, te, tirx
 
 from vta.hw.config import Config
 from vta.sw.operators.requantize import Epilogue
 
-__all__ = ["Expression", "Geometry", "expression"]
+__all__ = ["Expression", "Geometry", "Phase", "expression"]
 
 AXES = ("n", "o", "h", "w")  # of the result: images, channel blocks, rows, columns
 TAPS = ("kh", "kw")  # of the kernel
@@ -113,59 +115,137 @@ class Geometry:
 
 
 @dataclass(frozen=True)
+class Phase:
+    """A part of the result: each `stride`-th row and column, from `offset` on.
+
+    `first`: where its kernel begins in the rows and columns of the weights.
+    """
+
+    geometry: Geometry
+    stride: tuple[int, ...]
+    offset: tuple[int, ...]
+    first: tuple[int, ...]
+
+    @classmethod
+    def whole(cls, geometry: Geometry) -> "Phase":
+        none = tuple(0 for _ in geometry.size)
+        return cls(geometry, tuple(1 for _ in none), none, none)
+
+    def place(self, index: Sequence[Any]) -> list[Any]:
+        """Where in the result, of an index of images, channels, spatial axes and element."""
+        images, channels, *at = index
+        at, element = at[:-2], at[-2:]
+        sizes = zip(at, self.stride, self.offset, strict=True)
+        return [images, channels, *(n * step + first for n, step, first in sizes), *element]
+
+
+@dataclass(frozen=True)
 class Expression:
     """A PrimFunc, and the names of its blocks.
 
     Members
     -------
-    reductions: the block that adds up products, and that of the residual.
-    inlined: the steps of the epilogue; `operands` are the tensors that they read.
+    parts: for each phase, the suffix of its blocks' names, and those to be inlined.
+    operands: names of the epilogue's tensors.
     spatial: axes between the channel blocks and the element.
     """
 
     function: Any
     residual: bool
-    inlined: tuple[str, ...]
+    parts: tuple[tuple[str, tuple[str, ...]], ...]
     operands: tuple[str, ...]
     spatial: int
 
 
 def expression(
-    geometry: Geometry, epilogue: Epilogue, config: Config, *, residual: bool
+    phases: Sequence[Phase],
+    out: tuple[int, ...],
+    kernel: tuple[int, ...],
+    epilogue: Epilogue,
+    config: Config,
+    *,
+    residual: bool,
 ) -> Expression:
-    """The product of `geometry`, in elements, with its epilogue.
+    """The product with its epilogue, by phases, in elements.
 
-    Its blocks: inp (the copy of the data), acc, res (the residual's), out, and the inlined ones.
+    The blocks of a phase: inp (the copy of the data), acc, res (the residual's), out, and the
+    inlined ones, with its number where there are several.
+
+    Arguments
+    ---------
+    out, kernel: spatial axes of the whole result, and of the weights of all phases.
     """
-    spatial, element = len(geometry.size), (config.batch, config.block)
-    names = [*AXES[: 2 + spatial], "i", "j"]
-    sizes = geometry.images, geometry.outputs, *geometry.out, *element
+    geometry, element = phases[0].geometry, (config.batch, config.block)
+    names = [*AXES[: 2 + len(out)], "i", "j"]
+    sizes = geometry.images, geometry.outputs, *out, *element
     square = (config.block, config.block)
-    data: Any = te.placeholder(
-        (geometry.images, geometry.inputs, *geometry.size, *element), "int8", "data"
-    )
-    weight: Any = te.placeholder(
-        (geometry.outputs, geometry.depth, *geometry.kernel, *square), "int8", "weight"
-    )
-    acc = value = _sums(geometry, _copy(geometry, data, names), weight, sizes, names)
+    shape = geometry.images, geometry.inputs, *geometry.size, *element
+    data: Any = te.placeholder(shape, "int8", "data")
+    shape = geometry.outputs, geometry.depth, *kernel, *square
+    weight: Any = te.placeholder(shape, "int8", "weight")
     operands: dict[str, Any] = {
         name: te.placeholder((geometry.outputs, *element), "int32", name)
         for name in epilogue.operands
     }
     extra: list[Any] = []
-    inlined: list[str] = []
     if residual:
-        added = te.placeholder(sizes, "int8", "residual")
-        identity = te.placeholder((1, 1, *square), "int8", "identity")
-        extra, res = [added, identity], _residual(added, identity, names)
-        value = te.compute(sizes, lambda *i: acc[i] + res[i], "sum", varargs_names=names)
-        inlined.append("sum")
-    out, steps = epilogue.stages(value, operands, names)
-    function = te.create_prim_func([data, weight, *operands.values(), *extra, out])
-    return Expression(function, residual, (*inlined, *steps), epilogue.operands, spatial)
+        extra.append(te.placeholder(sizes, "int8", "residual"))
+        extra.append(te.placeholder((1, 1, *square), "int8", "identity"))
+    made, parts = [], []
+    for n, phase in enumerate(phases):
+        suffix = str(n) if len(phases) > 1 else ""
+        acc = value = _sums(
+            phase, _copy(phase.geometry, data, names, suffix), weight, names, suffix
+        )
+        inlined: list[str] = []
+        if residual:
+            res = _residual(phase, acc.shape, *extra, names, suffix)
+            inlined.append(f"sum{suffix}")
+            value = te.compute(acc.shape, _added(acc, res), name=inlined[0], varargs_names=names)
+        stored, steps = epilogue.stages(value, operands, names, suffix)
+        made.append(stored)
+        parts.append((suffix, (*inlined, *steps)))
+    parameters = [data, weight, *operands.values(), *extra]
+    if len(phases) == 1:
+        function = te.create_prim_func([*parameters, *made])
+    else:
+        whole = te.placeholder(sizes, "int8", "out")
+        function = _placed(te.create_prim_func([*parameters, *made, whole]), phases)
+    return Expression(function, residual, tuple(parts), epilogue.operands, len(out))
 
 
-def _copy(geometry: Geometry, data: Any, names: list[str]) -> Any:
+def _added(acc: Any, res: Any) -> Callable[..., Any]:
+    return lambda *i: acc[i] + res[i]
+
+
+def _placed(function: Any, phases: Sequence[Phase]) -> Any:
+    """The function with the results of all phases in its last parameter, instead of their own."""
+    *others, whole = function.params
+    kept, parts = others[: -len(phases)], others[-len(phases) :]
+
+    def phase_of(buffer: Any) -> Phase | None:
+        found = (p for part, p in zip(parts, phases, strict=True) if part.same_as(buffer))
+        return next(found, None)
+
+    def store(node: Any) -> Any:
+        phase = phase_of(node.buffer)
+        if phase is None:
+            return node
+        return tirx.BufferStore(whole, node.value, phase.place(list(node.indices)))
+
+    def region(node: Any) -> Any:
+        phase = phase_of(node.source)
+        if phase is None:
+            return node
+        places = phase.place([entry.min for entry in node.region])
+        return tirx.BufferRegion(whole, [ir.Range.from_min_extent(at, 1) for at in places])
+
+    handlers = ((tirx.BufferStore, store), (ir.TensorRegion, region))
+    body = tvm_ffi.structural_map(function.body, handlers)
+    return tirx.PrimFunc([*kept, whole], body, function.ret_type, function.attrs)
+
+
+def _copy(geometry: Geometry, data: Any, names: list[str], suffix: str) -> Any:
     """What a tile needs of the data, in INP."""
     zero = tirx.const(0, "int8")
 
@@ -176,19 +256,19 @@ def _copy(geometry: Geometry, data: Any, names: list[str]) -> Any:
         value = data[(n, c, *at, i, k)]
         inside: list[Any] = []
         for p, size, (before, behind) in zip(at, geometry.size, geometry.pads, strict=True):
-            inside += [p >= 0] if before else []
-            inside += [p < size] if behind else []
+            inside += [p >= 0] if before > 0 else []
+            inside += [p < size] if behind > 0 else []
         return tirx.if_then_else(tirx.all(*inside), value, zero) if inside else value
 
     *_, batch, block = data.shape
     shape = (geometry.images, geometry.inputs, *geometry.copied, batch, block)
-    return te.compute(shape, function, name="inp", varargs_names=[*names[2:-1], "k"])
+    return te.compute(shape, function, name=f"inp{suffix}", varargs_names=[*names[2:-1], "k"])
 
 
-def _sums(
-    geometry: Geometry, data: Any, weight: Any, sizes: tuple[int, ...], names: list[str]
-) -> Any:
+def _sums(phase: Phase, data: Any, weight: Any, names: list[str], suffix: str) -> Any:
     """The products' sums, over input channels and the places of the kernel."""
+    geometry, (*_, batch, block) = phase.geometry, data.shape
+    sizes = geometry.images, geometry.outputs, *geometry.out, batch, block
     taps = [te.reduce_axis((0, n), name) for n, name in zip(geometry.kernel, TAPS, strict=False)]
     co = te.reduce_axis((0, geometry.depth), "co")
     ci = te.reduce_axis((0, sizes[-1]), "ci")
@@ -199,19 +279,23 @@ def _sums(
         at = [p * step + tap * dilation for p, step, tap, dilation in sizes]
         first = 0 if geometry.depth == geometry.inputs else o // geometry.shared * geometry.depth
         left = data[(n, first + co, *at, i, ci)].astype("int32")
-        right = weight[(o, co, *taps, j, ci)].astype("int32")
+        places = [begin + tap for begin, tap in zip(phase.first, taps, strict=True)]
+        right = weight[(o, co, *places, j, ci)].astype("int32")
         return te.sum(left * right, axis=[co, *taps, ci])
 
-    return te.compute(sizes, function, name="acc", varargs_names=names[2:])
+    return te.compute(sizes, function, name=f"acc{suffix}", varargs_names=names[2:])
 
 
-def _residual(residual: Any, identity: Any, names: list[str]) -> Any:
+def _residual(
+    phase: Phase, shape: Any, residual: Any, identity: Any, names: list[str], suffix: str
+) -> Any:
     """The residual times a diagonal matrix: what brings int8 into ACC beside other loads."""
     ci = te.reduce_axis((0, identity.shape[-1]), "ci")
 
     def function(*index: Any) -> Any:
-        *place, j = index
+        *_, j = index
+        *place, _ = phase.place(index)
         left = residual[(*place, ci)].astype("int32")
         return te.sum(left * identity[0, 0, j, ci].astype("int32"), axis=[ci])
 
-    return te.compute(residual.shape, function, name="res", varargs_names=names)
+    return te.compute(shape, function, name=f"res{suffix}", varargs_names=names)

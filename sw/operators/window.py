@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from vta.hw.config import Config
 from vta.sw.operators.attribute import attribute
 from vta.sw.operators.product import Product
+from vta.sw.operators.shape import Tiling
 
 __all__ = ["Window"]
 
@@ -37,6 +38,9 @@ class Window(Product):
 
     def all_images(self, config: Config) -> int:
         return config.batch if self.images is None else self.images
+
+    def tile(self, tiling: Tiling) -> tuple[int, ...]:
+        return 1, tiling.height, tiling.width
 
     @property
     def size(self) -> tuple[int, int]:

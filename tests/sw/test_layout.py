@@ -59,6 +59,8 @@ ARRANGED = {
     "windows(1,1,1,1,1,1):NCHW1n4c": (1, 5, 2, 3),
     "flat():OIHW4o4i": (5, 3, 2, 3),
     "diagonal(2,3):OIHW4o4i": (12, 2, 1, 2),
+    "transposed(2,3,1,1,1,2):OIHW4o4i": (3, 5, 4, 2),
+    "transposed(2,3,2,1,0,1):OIHW4o4i": (5, 3, 3, 4),
 }
 
 
@@ -72,8 +74,10 @@ def test_arranged_round_trip_and_index(layout: str) -> None:
     for position, value in enumerate(packed.ravel()):
         index = index_at(position, layout, shape)
         assert value == (0 if index is None else array[index])
-    first, *rest = padded_shape(shape, layout)
-    assert (first % int(layout[-4]) == 0, tuple(rest)) == (True, shape[1:])
+    filled = layout.startswith("transposed")
+    wanted = list(shape)
+    wanted[filled] = packed.shape[0] * packed.shape[-2]
+    assert padded_shape(shape, layout) == tuple(wanted)
 
 
 def test_windows_by_hand() -> None:
@@ -99,9 +103,13 @@ def test_diagonal_weights_by_hand() -> None:
 @pytest.mark.parametrize(
     ("layout", "shape", "text"),
     [
-        ("rows(1):NCHW4n", (1, 1, 1, 1), r"arrangement 'rows\(1\)': write windows, flat, diagonal"),
+        (
+            "rows(1):NCHW4n",
+            (1, 1, 1, 1),
+            r"arrangement 'rows\(1\)': write windows, flat, diagonal, t",
+        ),
         ("diagonal(1):OIHW4o", (1, 1, 1, 1), r"'diagonal\(1\)': not as many numbers as it takes"),
-        ("diagonal(0,1):OIHW4o", (1, 1, 1, 1), r"diagonal\(0,1\): outputs must be 1 or more"),
+        ("diagonal(0,1):OIHW4o", (1, 1, 1, 1), r"diagonal\(0,1\): outputs must be 1 to 65536"),
         ("flat():OI4o", (1, 1), r"layout 'flat\(\):OI4o': flat\(\) is of tensors of 4 axes"),
         ("windows(3,3,1,1,1,1):NCHW4n", (1, 1, 3, 2), r"\[1, 1, 3, 2\] is smaller than a window"),
     ],
