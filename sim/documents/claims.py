@@ -14,6 +14,7 @@ from vta.sim.bench.pages import DIGITS, SEED
 from vta.sim.bench.targets import LAYERS, SPEED, STREAMS, NetworkLayer
 from vta.sim.documents.claim import Claim
 from vta.sim.documents.constants import constants
+from vta.sim.documents.convolutions import convolutions
 
 if TYPE_CHECKING:
     from vta.sw.operators import Conv2d
@@ -58,7 +59,16 @@ README_STREAMS = (
 
 def claims() -> list[Claim]:
     """All claims of all pages."""
-    return [*_readme(), *_streams(), *_operators(), *_seed(), *_digits(), *_fpga(), *constants()]
+    return [
+        *_readme(),
+        *_streams(),
+        *_operators(),
+        *convolutions(),
+        *_seed(),
+        *_digits(),
+        *_fpga(),
+        *constants(),
+    ]
 
 
 @cache

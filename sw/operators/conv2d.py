@@ -14,7 +14,7 @@ import numpy as np
 from vta.hw.config import Config
 from vta.sw.arrange import Arrangement, Diagonal, Flat, Windows
 from vta.sw.operators.attribute import OperatorError, attribute
-from vta.sw.operators.expression import Geometry
+from vta.sw.operators.geometry import Geometry
 from vta.sw.operators.window import Window
 from vta.sw.tensor import Tensor
 

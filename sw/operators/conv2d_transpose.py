@@ -16,7 +16,7 @@ import numpy as np
 from vta.hw.config import Config
 from vta.sw.arrange import Transposed, phase_taps
 from vta.sw.operators.attribute import OperatorError, attribute
-from vta.sw.operators.expression import Geometry, Phase
+from vta.sw.operators.geometry import Geometry, Phase
 from vta.sw.operators.window import Window
 from vta.sw.tensor import Tensor
 

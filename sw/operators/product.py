@@ -17,7 +17,8 @@ import numpy as np
 from vta.hw.config import Config
 from vta.sw.operators.attribute import OperatorError, attribute
 from vta.sw.operators.cost import demand
-from vta.sw.operators.expression import Geometry, Phase, expression
+from vta.sw.operators.expression import expression
+from vta.sw.operators.geometry import Geometry, Phase
 from vta.sw.operators.operator import Operator, Scheduled, named
 from vta.sw.operators.requantize import Epilogue, check_depth
 from vta.sw.operators.shape import GemmShape, Tiling
