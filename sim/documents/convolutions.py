@@ -42,18 +42,20 @@ def _layers() -> Iterator[tuple[str, "Conv2d | Conv2dTranspose"]]:
     from vta.sw.operators import Conv2d, Conv2dTranspose  # here, because TVM takes seconds to load
 
     more: dict[str, Any] = {"images": 1, **EPILOGUE}
+    sizes: dict[str, Any]
     for size, channels, stride in MOBILENET:
         name = f"depthwise {size}x{size}x{channels}, 3x3" + (f" s{stride}" if stride > 1 else "")
         sizes = {"height": size, "width": size, "channels": channels, "outputs": channels}
         yield name, Conv2d(**sizes, groups=channels, stride=stride, **more)
-    first = {"height": 224, "width": 224, "channels": 3, "kernel_height": 7, "kernel_width": 7}
-    more |= {"outputs": 64, "stride": 2}
-    yield "224x224x3->64, 7x7 s2, im2col", Conv2d(**first, padding=3, im2col=True, **more)
-    first = {"height": 49, "width": 10, "channels": 1, "kernel_height": 10, "kernel_width": 4}
-    first |= {"pad_top": 4, "pad_bottom": 5}
-    yield "49x10x1->64, 10x4 s2, im2col", Conv2d(**first, im2col=True, **more)
-    more |= {"kernel_height": 4, "kernel_width": 4}
+    more |= {"stride": 2}
+    sizes = {"height": 224, "width": 224, "channels": 3, "kernel_height": 7, "kernel_width": 7}
+    first = Conv2d(**sizes, outputs=64, padding=3, im2col=True, **more)
+    yield "224x224x3->64, 7x7 s2, im2col", first
+    sizes = {"height": 49, "width": 10, "channels": 1, "kernel_height": 10, "kernel_width": 4}
+    first = Conv2d(**sizes, outputs=64, pad_top=4, pad_bottom=5, im2col=True, **more)
+    yield "49x10x1->64, 10x4 s2, im2col", first
     for size, channels in DCGAN:
+        sizes = {"height": size, "width": size, "kernel_height": 4, "kernel_width": 4}
         name = f"transposed {size}x{size}x{channels}->{channels // 2}, 4x4 s2"
-        sizes = {"height": size, "width": size, "channels": channels}
-        yield name, Conv2dTranspose(**sizes, **more | {"outputs": channels // 2})
+        layer = Conv2dTranspose(**sizes, channels=channels, outputs=channels // 2, **more)
+        yield name, layer

@@ -100,7 +100,9 @@ class Conv2dTranspose(Window):
 
     @property
     def depth(self) -> int:
-        return self.channels * self.kernel_height * self.kernel_width
+        """Of the phase with most taps."""
+        down, right = (max(line.taps for line in self.lines(axis)) for axis in (0, 1))
+        return self.channels * down * right
 
     def result(self, config: Config) -> tuple[int, ...]:
         return self.out
@@ -196,4 +198,5 @@ class Conv2dTranspose(Window):
 
     def macs(self, config: Config) -> int:
         """Multiply-accumulate operations, one for each value of the data and the weights' taps."""
-        return self.all_images(config) * prod(self.size) * self.depth * self.outputs
+        taps = prod(self.size) * prod(self.kernel_size)
+        return self.all_images(config) * taps * self.channels * self.outputs

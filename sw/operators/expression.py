@@ -4,7 +4,7 @@ The copy of the data in INP is a stage of its own: where there is padding, its `
 becomes the padding fields of LOAD.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,28 +76,21 @@ def expression(
     made, parts = [], []
     for n, phase in enumerate(phases):
         suffix = str(n) if len(phases) > 1 else ""
-        acc = value = _sums(
-            phase, _copy(phase.geometry, data, names, suffix), weight, names, suffix
-        )
-        inlined: list[str] = []
+        acc = _sums(phase, _copy(phase.geometry, data, names, suffix), weight, names, suffix)
+        inlined = []
         if residual:
-            res = _residual(phase, acc.shape, extra, names, suffix)
+            acc = _with_residual(phase, acc, extra, names, suffix)
             inlined.append(f"sum{suffix}")
-            value = te.compute(acc.shape, _added(acc, res), name=inlined[0], varargs_names=names)
-        stored, steps = epilogue.stages(value, operands, names, suffix)
+        stored, steps = epilogue.stages(acc, operands, names, suffix)
         made.append(stored)
         parts.append((suffix, (*inlined, *steps)))
-    parameters = [data, weight, *operands.values(), *extra]
+    parameters = [data, weight, *operands.values(), *extra, *made]
     if len(phases) == 1:
-        function = te.create_prim_func([*parameters, *made])
+        function = te.create_prim_func(parameters)
     else:
         whole = te.placeholder(sizes, "int8", "out")
-        function = _placed(te.create_prim_func([*parameters, *made, whole]), phases)
+        function = _placed(te.create_prim_func([*parameters, whole]), phases)
     return Expression(function, residual, tuple(parts), epilogue.operands, len(out))
-
-
-def _added(acc: Any, res: Any) -> Callable[..., Any]:
-    return lambda *i: acc[i] + res[i]
 
 
 def _placed(function: Any, phases: Sequence[Phase]) -> Any:
@@ -170,8 +163,13 @@ def _sums(phase: Phase, data: Any, weight: Any, names: list[str], suffix: str) -
     return te.compute(sizes, function, name=f"acc{suffix}", varargs_names=names[2:])
 
 
-def _residual(phase: Phase, shape: Any, operands: list[Any], names: list[str], suffix: str) -> Any:
-    """The residual times a diagonal matrix: what brings int8 into ACC beside other loads."""
+def _with_residual(
+    phase: Phase, acc: Any, operands: list[Any], names: list[str], suffix: str
+) -> Any:
+    """The sums and the residual times a diagonal matrix.
+
+    This is what brings int8 into ACC beside other loads.
+    """
     residual, identity = operands
     ci = te.reduce_axis((0, identity.shape[-1]), "ci")
 
@@ -181,4 +179,7 @@ def _residual(phase: Phase, shape: Any, operands: list[Any], names: list[str], s
         left = residual[(*place, ci)].astype("int32")
         return te.sum(left * identity[0, 0, j, ci].astype("int32"), axis=[ci])
 
-    return te.compute(shape, function, name=f"res{suffix}", varargs_names=names)
+    res: Any = te.compute(acc.shape, function, name=f"res{suffix}", varargs_names=names)
+    return te.compute(
+        acc.shape, lambda *i: acc[i] + res[i], name=f"sum{suffix}", varargs_names=names
+    )

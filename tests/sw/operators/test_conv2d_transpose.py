@@ -146,5 +146,5 @@ def test_the_whole_result_is_stored_once() -> None:
 
 
 def test_wrong_shapes_are_named() -> None:
-    with pytest.raises(OperatorError, match="the result is 0 x 3: pad less"):
+    with pytest.raises(OperatorError, match="the result is 0 x 5: pad less"):
         Conv2dTranspose(height=2, width=5, pad_top=4, pad_bottom=0)
