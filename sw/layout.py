@@ -21,7 +21,7 @@ import numpy as np
 from vta.hw.errors import VtaError
 from vta.sw.arrange import ARRANGEMENTS, Arrangement, ArrangementError
 
-__all__ = ["LayoutError", "index_at", "pack", "packed_shape", "unpack"]
+__all__ = ["LayoutError", "index_arrays", "index_at", "pack", "packed_shape", "unpack"]
 
 
 ARRANGED = 4  # axes of a tensor that is arranged
@@ -174,3 +174,12 @@ def index_at(position: int, layout: str, shape: Sequence[int]) -> tuple[int, ...
             index[letter] = index[letter] * part + n
     result = tuple(index[axis] for axis in parsed.axes)
     return result if all(n < size for n, size in zip(result, shape, strict=True)) else None
+
+
+def index_arrays(layout: str, shape: Sequence[int]) -> np.ndarray:
+    """Logical indices of all packed values, in their order: int64 (axes, n), -1 for filling. An
+    empty layout is that of `shape` itself.
+    """
+    packed = (_numbers(layout, shape) if layout else np.arange(1, int(np.prod(shape)) + 1)) - 1
+    indices = np.array(np.unravel_index(np.maximum(packed, 0), tuple(shape)))
+    return np.where(packed >= 0, indices, -1)
