@@ -25,16 +25,28 @@ class Window(Product):
     kernel_height: int = attribute("rows of the kernel", 3, minimum=1)
     kernel_width: int = attribute("columns of the kernel", 3, minimum=1)
     stride: int = attribute("stride in both directions", 1, unit="pixels", minimum=1)
-    stride_height: int | None = attribute("down (none: stride)", None, unit="pixels", minimum=1)
-    stride_width: int | None = attribute("right (none: stride)", None, unit="pixels", minimum=1)
+    stride_height: int | None = attribute(
+        "stride down (none: stride)", None, unit="pixels", minimum=1
+    )
+    stride_width: int | None = attribute(
+        "stride right (none: stride)", None, unit="pixels", minimum=1
+    )
     padding: int = attribute("zeros on each side", 1, unit="pixels", minimum=0)
-    pad_top: int | None = attribute("zeros (none: padding)", None, unit="rows", minimum=0)
-    pad_left: int | None = attribute("zeros (none: padding)", None, unit="columns", minimum=0)
-    pad_bottom: int | None = attribute("zeros (none: padding)", None, unit="rows", minimum=0)
-    pad_right: int | None = attribute("zeros (none: padding)", None, unit="columns", minimum=0)
+    pad_top: int | None = attribute("zeros above (none: padding)", None, unit="rows", minimum=0)
+    pad_left: int | None = attribute(
+        "zeros on the left (none: padding)", None, unit="columns", minimum=0
+    )
+    pad_bottom: int | None = attribute("zeros below (none: padding)", None, unit="rows", minimum=0)
+    pad_right: int | None = attribute(
+        "zeros on the right (none: padding)", None, unit="columns", minimum=0
+    )
     dilation: int = attribute("distance of the kernel's places", 1, unit="pixels", minimum=1)
-    dilation_height: int | None = attribute("down (none: dilation)", None, unit="pixels", minimum=1)
-    dilation_width: int | None = attribute("right (none: dilation)", None, unit="pixels", minimum=1)
+    dilation_height: int | None = attribute(
+        "dilation down (none: dilation)", None, unit="pixels", minimum=1
+    )
+    dilation_width: int | None = attribute(
+        "dilation right (none: dilation)", None, unit="pixels", minimum=1
+    )
 
     def all_images(self, config: Config) -> int:
         return config.batch if self.images is None else self.images
