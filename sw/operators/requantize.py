@@ -172,7 +172,7 @@ class Epilogue:
         return value.astype(np.int8)
 
     def stages(
-        self, acc: Any, operands: Mapping[str, Any], names: list[str]
+        self, acc: Any, operands: Mapping[str, Any], names: list[str], suffix: str = ""
     ) -> tuple[Any, list[str]]:
         """TE stages after `acc`: the int8 output, and the names of the blocks to inline.
 
@@ -181,15 +181,16 @@ class Epilogue:
         acc: (images, channel blocks, ..., BATCH, BLOCK).
         operands: by name, (channel blocks, BATCH, BLOCK).
         names: of the axes.
+        suffix: of the blocks' names.
         """
         inlined: list[str] = []
         value = acc
         for n, step in enumerate(self.steps):
-            inlined.append(f"step{n}")
+            inlined.append(f"step{n}{suffix}")
             value = self._stage(step, inlined[-1], value, operands.get(step.operand), names)
         last = value
         cast = te.compute(
-            acc.shape, lambda *i: last[i].astype("int8"), name="out", varargs_names=names
+            acc.shape, lambda *i: last[i].astype("int8"), name=f"out{suffix}", varargs_names=names
         )
         return cast, inlined
 
