@@ -5,6 +5,9 @@ appearance in the logical shape or not; a number with a lower-case letter is an 
 that axis. ``NCHW1n16c`` packs (N, C, H, W) to (N/1, C/16, H, W, 1, 16); a part whose axis the
 tensor lacks (the n of a bias, ``C1n16c``) repeats the data. Axes that their parts do not divide
 are filled up with zeros.
+
+Before the axes there may stand an arrangement and a colon (`vta.sw.arrange`): the tensor becomes
+that first, and then blocks.
 """
 
 import re
@@ -16,8 +19,12 @@ from typing import Any
 import numpy as np
 
 from vta.hw.errors import VtaError
+from vta.sw.arrange import ARRANGEMENTS, Arrangement, ArrangementError
 
 __all__ = ["LayoutError", "index_arrays", "index_at", "pack", "packed_shape", "unpack"]
+
+
+ARRANGED = 4  # axes of a tensor that is arranged
 
 
 class LayoutError(VtaError, ValueError):
@@ -32,6 +39,16 @@ class _Layout:
 
     axes: tuple[str, ...]
     parts: tuple[tuple[str, int], ...]
+    arrangement: Arrangement | None = None
+
+    def arranged(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The shape that is cut in blocks."""
+        if self.arrangement is None or len(shape) != len(self.axes):
+            return tuple(shape)
+        try:
+            return self.arrangement.shape(tuple(shape))
+        except ArrangementError as error:
+            raise LayoutError(str(error)) from None
 
     def factor(self, axis: str) -> int:
         size = 1
@@ -42,13 +59,31 @@ class _Layout:
 
 @cache
 def _parse(layout: str) -> _Layout:
-    match = re.fullmatch(r"([A-Z]+)((?:[1-9][0-9]*[a-z])*)", layout)
+    named, colon, blocks = layout.rpartition(":")
+    arrangement = _arrangement(named) if colon else None
+    match = re.fullmatch(r"([A-Z]+)((?:[1-9][0-9]*[a-z])*)", blocks)
     if match is None or len(set(match[1])) != len(match[1]):
         raise LayoutError(
             f"layout {layout!r}: write distinct upper-case axes, then parts such as 1n16c"
         )
+    if arrangement is not None and len(match[1]) != ARRANGED:
+        raise LayoutError(f"layout {layout!r}: {named} is of tensors of {ARRANGED} axes")
     parts = tuple((name.upper(), int(n)) for n, name in re.findall(r"([0-9]+)([a-z])", match[2]))
-    return _Layout(tuple(match[1]), parts)
+    return _Layout(tuple(match[1]), parts, arrangement)
+
+
+def _arrangement(text: str) -> Arrangement:
+    match = re.fullmatch(r"([a-z]+)\(((?:[0-9]{1,9}(?:,[0-9]{1,9})*)?)\)", text)
+    if match is None or match[1] not in ARRANGEMENTS:
+        raise LayoutError(
+            f"arrangement {text!r}: write {', '.join(ARRANGEMENTS)}, with numbers in brackets"
+        )
+    try:
+        return ARRANGEMENTS[match[1]](*map(int, filter(None, match[2].split(","))))
+    except TypeError:
+        raise LayoutError(f"arrangement {text!r}: not as many numbers as it takes") from None
+    except ArrangementError as error:
+        raise LayoutError(str(error)) from None
 
 
 def _checked(layout: str, shape: Sequence[int]) -> _Layout:
@@ -63,20 +98,30 @@ def _checked(layout: str, shape: Sequence[int]) -> _Layout:
 def packed_shape(shape: Sequence[int], layout: str) -> tuple[int, ...]:
     """Shape of a tensor of logical `shape` (axes in the layout's order) once packed."""
     parsed = _checked(layout, shape)
+    shape = parsed.arranged(shape)
     outer = (-(-n // parsed.factor(axis)) for n, axis in zip(shape, parsed.axes, strict=True))
     return (*outer, *(size for _, size in parsed.parts))
 
 
 def padded_shape(shape: Sequence[int], layout: str) -> tuple[int, ...]:
-    """`shape` with every axis filled up to a multiple of its parts."""
+    """`shape` with every axis filled up to a multiple of its parts.
+
+    Of what is arranged only the axis that it says (`Arrangement.filled`).
+    """
     parsed = _checked(layout, shape)
     factors = [parsed.factor(axis) for axis in parsed.axes]
+    if parsed.arrangement is not None:
+        factors = [1] * len(shape)
+        factors[parsed.arrangement.filled] = parsed.factor(parsed.axes[0])
     return tuple(-(-n // factor) * factor for n, factor in zip(shape, factors, strict=True))
 
 
 def pack(array: np.ndarray, layout: str) -> np.ndarray:
     """`array` (logical) as it lies in DRAM, C order, zeros where an axis had to be filled up."""
     parsed = _checked(layout, array.shape)
+    if parsed.arrangement is not None:
+        parsed.arranged(array.shape)
+        return pack(parsed.arrangement.apply(array), layout.rpartition(":")[2])
     full = padded_shape(array.shape, layout)
     array = np.pad(array, [(0, n - m) for n, m in zip(full, array.shape, strict=True)])
     split: list[int] = []
@@ -99,21 +144,28 @@ def pack(array: np.ndarray, layout: str) -> np.ndarray:
 
 def unpack(packed: np.ndarray, layout: str, shape: Sequence[int]) -> np.ndarray:
     """The tensor of logical `shape` from `packed` (any shape of the right size): undoes `pack`."""
-    indices = np.arange(int(np.prod(shape))).reshape(shape) + 1
-    where = pack(indices, layout).ravel()
+    where = _numbers(layout, shape)
     values = np.asarray(packed).ravel()
     if len(values) != len(where):
         raise LayoutError(
             f"{len(values)} packed values; {list(shape)} in layout {layout!r} has {len(where)}"
         )
-    array = np.zeros(indices.size + 1, values.dtype)
+    array = np.zeros(int(np.prod(shape)) + 1, values.dtype)
     array[where] = values
     return array[1:].reshape(shape)
+
+
+def _numbers(layout: str, shape: Sequence[int]) -> np.ndarray:
+    """Which value lies where: the values' numbers, from 1 on, packed; 0 is filling."""
+    return pack(np.arange(1, int(np.prod(shape)) + 1).reshape(shape), layout).ravel()
 
 
 def index_at(position: int, layout: str, shape: Sequence[int]) -> tuple[int, ...] | None:
     """Logical index of the packed value number `position`; None where it is filling."""
     parsed = _checked(layout, shape)
+    if parsed.arrangement is not None:
+        first = int(_numbers(layout, shape)[position])
+        return tuple(int(n) for n in np.unravel_index(first - 1, shape)) if first else None
     packed = packed_shape(shape, layout)
     where = [int(n) for n in np.unravel_index(position, packed)]
     index = dict(zip(parsed.axes, where, strict=False))
@@ -128,7 +180,6 @@ def index_arrays(layout: str, shape: Sequence[int]) -> np.ndarray:
     """Logical indices of all packed values, in their order: int64 (axes, n), -1 for filling. An
     empty layout is that of `shape` itself.
     """
-    numbers = np.arange(int(np.prod(shape))).reshape(shape)
-    packed = (pack(numbers + 1, layout) if layout else numbers + 1).ravel() - 1
+    packed = (_numbers(layout, shape) if layout else np.arange(1, int(np.prod(shape)) + 1)) - 1
     indices = np.array(np.unravel_index(np.maximum(packed, 0), tuple(shape)))
     return np.where(packed >= 0, indices, -1)

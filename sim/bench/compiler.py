@@ -43,6 +43,7 @@ WORK = (StageState.BUSY,)
 def resnet18(runs: Runs, *, quick: bool) -> Iterator[Figure]:
     """ResNet-18's 19 convolutions and 8 residuals in one program; quick: its second stage alone."""
     from vta.sw.models import resnet18 as model  # here, because TVM takes seconds to load
+    from vta.sw.models.random_weights import random_tensors
 
     group = QUICK_GROUP if quick else GROUP
     runs.device(CONFIG).start()
@@ -53,7 +54,7 @@ def resnet18(runs: Runs, *, quick: bool) -> Iterator[Figure]:
     seconds = time.monotonic() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     runs.progress.note(f"{group}: golden")
-    program = network.program(model.resnet18_tensors(network, 1), module)
+    program = network.program(random_tensors(network, 1), module)
     if warnings := checked(program).warnings:
         raise BenchError(f"{group}: the checker warns: {warnings[0]}")
     result = runs.run(program, RunOptions(events=True))

@@ -15,6 +15,7 @@ from vta.sim.bench.pages import DIGITS, SEED
 from vta.sim.bench.targets import LAYERS, RESNET18, SPEED, STREAMS, NetworkLayer
 from vta.sim.documents.claim import Claim
 from vta.sim.documents.constants import constants
+from vta.sim.documents.convolutions import convolutions
 
 if TYPE_CHECKING:
     from vta.sw.operators import Conv2d
@@ -64,6 +65,7 @@ def claims() -> list[Claim]:
         *_linked(),
         *_streams(),
         *_operators(),
+        *convolutions(),
         *_seed(),
         *_digits(),
         *_fpga(),

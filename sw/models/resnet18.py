@@ -7,31 +7,21 @@ of 56 x 56 on. Nodes are called as in torchvision's model. Scales are powers of 
 
 from collections.abc import Sequence
 from functools import lru_cache
-from math import log2
-
-import numpy as np
 
 from vta.hw.config import Config
+from vta.sw.models.random_weights import shift_for
 from vta.sw.operators import Conv2d, Kernel
 from vta.sw.operators.network import Network
 
-__all__ = ["resnet18", "resnet18_tensors"]
+__all__ = ["resnet18"]
 
 STAGES = ((56, 64), (28, 128), (14, 256), (7, 512))  # rows and columns of the result, channels
-WEIGHTS, LARGEST = 12.0, 60.0  # standard deviation of the weights; of the data, about their largest
 RELU, SIGNED = (0, 127), (-128, 127)
 
 
 @lru_cache(maxsize=64)
 def _kernel(convolution: Conv2d, config: Config) -> Kernel:
     return convolution.bind(config)
-
-
-def _shift(depth: int) -> int:
-    """Bits after which sums of `depth` products of such data and weights have about 40 as their
-    standard deviation.
-    """
-    return round(log2(WEIGHTS * LARGEST / 2 * depth**0.5 / 40))
 
 
 def resnet18(
@@ -54,7 +44,7 @@ def resnet18(
         clip: tuple[int, int] = RELU,
         residual: str | None = None,
     ) -> str:
-        shift = _shift(channels[0] * kernel * kernel)
+        shift = shift_for(channels[0] * kernel * kernel)
         built = _kernel(
             Conv2d(
                 height=size * stride,
@@ -100,25 +90,3 @@ def resnet18(
             )
             before, stride, wider = channels, 1, False
     return network
-
-
-def resnet18_tensors(network: Network, seed: int) -> dict[str, np.ndarray]:
-    """Random values for the input, weights and biases: few results are clipped, none is constant.
-
-    Weights are normally distributed, as trained ones about are.
-    """
-    rng = np.random.default_rng(seed)
-    found = {}
-    for node in network.nodes:
-        for own, tensor in node.kernel.tensors.items():
-            name = node.tensors[own]
-            if own == "weight":
-                values = np.clip(np.rint(rng.normal(0, WEIGHTS, tensor.shape)), -128, 127)
-            elif own == "bias":
-                values = rng.integers(-1000, 1000, tensor.shape)
-            elif name == "input":
-                values = rng.integers(0, int(LARGEST) + 1, tensor.shape)
-            else:
-                continue
-            found[name] = values.astype(tensor.dtype)
-    return found

@@ -6,6 +6,7 @@
 
 from vta.sw.operators.attribute import Attribute, OperatorError, attribute
 from vta.sw.operators.conv2d import Conv2d
+from vta.sw.operators.conv2d_transpose import Conv2dTranspose
 from vta.sw.operators.elementwise import ELEMENTWISE
 from vta.sw.operators.file import ScheduleFileError, compile_file
 from vta.sw.operators.kernel import Kernel
@@ -19,6 +20,7 @@ __all__ = [
     "OPERATORS",
     "Attribute",
     "Conv2d",
+    "Conv2dTranspose",
     "Kernel",
     "Matmul",
     "Operator",
@@ -33,7 +35,8 @@ __all__ = [
 ]
 
 OPERATORS: dict[str, type[Operator]] = {
-    entry.name: entry for entry in (Matmul, Conv2d, *ELEMENTWISE, *QUANTIZED, SimpleMatmul)
+    entry.name: entry
+    for entry in (Matmul, Conv2d, Conv2dTranspose, *ELEMENTWISE, *QUANTIZED, SimpleMatmul)
 }
 
 

@@ -1,102 +1,174 @@
-"""2-D convolution with padding, stride, residual, bias, shift and clip; tiles by search.
+"""2-D convolution, by groups too, with residual, bias, shift and clip; tiles by search.
 
-Data is (images, channels, height, width) in layout NCHW{b}n{k}c, weights are (outputs, channels,
-kernel height, kernel width) in OIHW{k}o{k}i.
+Data is (images, channels, height, width) in layout NCHW{b}n{k}c, weights are (outputs, channels of
+a group, kernel height, kernel width) in OIHW{k}o{k}i. Groups that are no whole blocks become
+block-diagonal weights: a depthwise convolution is one of groups of BLOCK, with diagonal ones.
+Data of few channels can be packed by windows (im2col). The layouts say both (`vta.sw.arrange`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from vta.hw.config import Config
+from vta.sw.arrange import Arrangement, Diagonal, Flat, Windows
 from vta.sw.operators.attribute import OperatorError, attribute
-from vta.sw.operators.expression import Geometry
-from vta.sw.operators.product import Product
-from vta.sw.operators.shape import Tiling
+from vta.sw.operators.border import Edge
+from vta.sw.operators.geometry import Geometry
+from vta.sw.operators.window import Window
+from vta.sw.tensor import Tensor
 
 __all__ = ["Conv2d"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conv2d(Product):
-    """A convolution; strides and pads are the same in both directions."""
+class Conv2d(Window):
+    """A convolution."""
 
     name: ClassVar[str] = "conv2d"
-    help: ClassVar[str] = "2-D convolution with padding, stride, residual, bias, shift and clip"
+    help: ClassVar[str] = (
+        "2-D convolution, also depthwise and by groups, with padding, stride, dilation, residual, "
+        "bias, shift and clip"
+    )
 
-    images: int | None = attribute("images (none: BATCH)", None, minimum=1)
-    height: int = attribute("rows of the data", 14, minimum=1)
-    width: int = attribute("columns of the data", 14, minimum=1)
-    channels: int = attribute("channels of the data", 256, minimum=1)
-    outputs: int = attribute("channels of the result", 256, minimum=1)
-    kernel_height: int = attribute("rows of the kernel", 3, minimum=1)
-    kernel_width: int = attribute("columns of the kernel", 3, minimum=1)
-    stride: int = attribute("stride in both directions", 1, unit="pixels", minimum=1)
-    padding: int = attribute("zeros on each side", 1, unit="pixels", minimum=0)
+    groups: int = attribute(
+        "parts of the channels that are convolved each by itself; as many as channels: depthwise, "
+        "with outputs / channels as multiplier",
+        1,
+        minimum=1,
+    )
+    im2col: bool = attribute(
+        "pack the data by windows on the host: for few channels, whose blocks would be empty", False
+    )
 
     def check(self) -> None:
-        padded = [size + 2 * self.padding for size in (self.height, self.width)]
-        if self.kernel_height > padded[0] or self.kernel_width > padded[1]:
+        for name in ("channels", "outputs"):
+            if getattr(self, name) % self.groups:
+                raise OperatorError(
+                    f"conv2d: {name} is {getattr(self, name)}, which {self.groups} groups do not "
+                    "divide: each group has as many"
+                )
+        if self.im2col and self.groups > 1:
             raise OperatorError(
-                f"conv2d: a kernel of {self.kernel_height} x {self.kernel_width} is larger than "
-                f"the padded data, {padded[0]} x {padded[1]}"
+                f"conv2d: im2col packs one group, there are {self.groups}: leave out one of them"
             )
-        if self.stride > max(padded):
+        padded = [n + sum(pads) for n, pads in zip(self.size, self.pads, strict=True)]
+        if any(span > n for span, n in zip(self.spans, padded, strict=True)):
+            dilated = f" and dilation {self.dilations}" if self.dilations != (1, 1) else ""
             raise OperatorError(
-                f"conv2d: stride is {self.stride}; more than the padded data, {max(padded)}, is no "
-                f"other convolution: write {max(padded)} or less"
+                f"conv2d: a kernel of {self.kernel_height} x {self.kernel_width}{dilated} is "
+                f"larger than the padded data, {padded[0]} x {padded[1]}"
+            )
+        if max(self.strides) > max(padded):
+            raise OperatorError(
+                f"conv2d: stride is {max(self.strides)}; more than the padded data, {max(padded)}, "
+                f"is no other convolution: write {max(padded)} or less"
             )
         super().check()
 
     @property
     def label(self) -> str:
         size = f"{self.height}x{self.width}x{self.channels}x{self.outputs}"
-        kernel = f"k{self.kernel_height}x{self.kernel_width}"
-        added = "_r" if self.residual else ""
-        return f"conv2d_{size}_{kernel}_s{self.stride}_p{self.padding}{added}"
+        groups = f"_g{self.groups}" if self.groups > 1 else ""
+        added = f"{'_im2col' if self.im2col else ''}{'_r' if self.residual else ''}"
+        return f"conv2d_{size}_{self.places}{groups}{added}"
 
     def describe(self, config: Config) -> str:
-        data = f"{self.geometry(config).images} x {self.channels} x {self.height} x {self.width}"
-        kernel = f"{self.kernel_height}x{self.kernel_width}"
-        return (
-            f"{data} -> {self.outputs} channels, {kernel}, stride {self.stride}, "
-            f"padding {self.padding}, {self.words}"
-        )
+        data = f"{self.all_images(config)} x {self.channels} x {self.height} x {self.width}"
+        groups = f"{self.groups} groups, " if self.groups > 1 else ""
+        packed = "im2col, " if self.im2col else ""
+        return f"{data} -> {self.outputs} channels, {groups}{packed}{self.described}, {self.words}"
 
     @property
     def depth(self) -> int:
-        return self.channels * self.kernel_height * self.kernel_width
+        return self.channels // self.groups * self.kernel_height * self.kernel_width
 
     def geometry(self, config: Config) -> Geometry:
+        """With im2col: that of the 1 x 1 convolution of the windows."""
+        whole = self._whole(config)
+        if not self.im2col:
+            return whole
         return Geometry(
-            images=config.batch if self.images is None else self.images,
-            inputs=self.channels,
+            images=whole.images,
+            inputs=self.depth,
             outputs=self.outputs,
-            size=(self.height, self.width),
-            kernel=(self.kernel_height, self.kernel_width),
-            stride=self.stride,
-            padding=self.padding,
+            size=whole.out,
+            kernel=(1, 1),
+            stride=(1, 1),
+            dilation=(1, 1),
+            pads=((0, 0), (0, 0)),
         )
 
-    def tile(self, tiling: Tiling) -> tuple[int, ...]:
-        return 1, tiling.height, tiling.width
+    def _whole(self, config: Config) -> Geometry:
+        """That of the convolution itself."""
+        return Geometry(
+            images=self.all_images(config),
+            inputs=self.channels,
+            outputs=self.outputs,
+            depth=self.channels // self.groups,
+            shared=self.outputs // self.groups,
+            size=self.size,
+            kernel=self.kernel_size,
+            stride=self.strides,
+            dilation=self.dilations,
+            pads=self.pads,
+        )
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """Of the convolution itself, whether its windows are packed or not."""
+        return self._whole(Config()).edges
+
+    def tensors(self, config: Config) -> dict[str, Tensor]:
+        """Data and weights as a network has them; the layouts say how they are packed."""
+        found = super().tensors(config)
+        merged = self.geometry(config).merged(config)
+        arranged: dict[str, Arrangement] = {}
+        if self.im2col:
+            down, right = self.pads
+            windows = Windows(*self.kernel_size, *self.strides, *self.dilations, *down, *right)
+            arranged = {"data": windows, "weight": Flat()}
+        elif merged > 1:
+            arranged = {"weight": Diagonal(self.outputs // self.groups, merged)}
+        shapes = {
+            "data": (self.all_images(config), self.channels, *self.size),
+            "weight": (self.outputs, self.channels // self.groups, *self.kernel_size),
+        }
+        for name, shape in shapes.items():
+            layout = found[name].layout
+            if name in arranged:
+                layout = f"{arranged[name]}:{layout}"
+            found[name] = replace(found[name], shape=shape, layout=layout, nbytes=-1)
+        return found
 
     def sums(self, data: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """int64 (n, o, oh, ow) from int8 data (n, c, h, w) and weight (o, c, kh, kw).
+        """int64 (n, o, oh, ow) from int8 data (n, c, h, w) and weight (o, c of a group, kh, kw).
 
-        One float64 product a tap; exact, since |sum| <= c * kh * kw * 2^14 < 2^53.
+        Channels behind those of the last group count nothing. One float64 product a tap; exact,
+        since |sum| <= c * kh * kw * 2^14 < 2^53.
         """
-        pads = ((0, 0), (0, 0), (self.padding, self.padding), (self.padding, self.padding))
-        padded, taps = np.pad(data, pads).astype(np.float64), weight.astype(np.float64)
-        stride, (kernel_height, kernel_width) = self.stride, weight.shape[2:]
-        height = (padded.shape[2] - kernel_height) // stride + 1
-        width = (padded.shape[3] - kernel_width) // stride + 1
-        acc = np.zeros((data.shape[0], weight.shape[0], height * width))
-        for y in range(kernel_height):
-            rows = slice(y, y + (height - 1) * stride + 1, stride)
-            for x in range(kernel_width):
-                columns = slice(x, x + (width - 1) * stride + 1, stride)
-                plane = padded[:, :, rows, columns].reshape(*padded.shape[:2], -1)
-                acc += taps[:, :, y, x] @ plane
-        return acc.astype(np.int64).reshape(*acc.shape[:2], height, width)
+        images, (filled, depth, *kernel) = len(data), weight.shape
+        groups, outputs = self.groups, filled if self.groups == 1 else self.outputs
+        data = data[:, : groups * depth]
+        padded = np.pad(data, ((0, 0), (0, 0), *self.pads)).astype(np.float64)
+        taps = weight[:outputs].reshape(groups, -1, *weight.shape[1:]).astype(np.float64)
+        spans = [(k - 1) * d + 1 for k, d in zip(kernel, self.dilations, strict=True)]
+        sizes = zip(padded.shape[2:], spans, self.strides, strict=True)
+        height, width = ((n - span) // stride + 1 for n, span, stride in sizes)
+        acc = np.zeros((images, groups, outputs // groups, height * width))
+        for y, x in np.ndindex(*kernel):
+            rows, columns = (
+                slice(first, first + (out - 1) * stride + 1, stride)
+                for first, out, stride in zip(
+                    (y * self.dilations[0], x * self.dilations[1]),
+                    (height, width),
+                    self.strides,
+                    strict=True,
+                )
+            )
+            plane = padded[:, :, rows, columns].reshape(images, groups, depth, -1)
+            acc += taps[..., y, x] @ plane
+        found = np.zeros((images, filled, height, width), np.int64)
+        found[:, :outputs] = acc.reshape(images, outputs, height, width)
+        return found

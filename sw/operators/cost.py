@@ -7,7 +7,7 @@ one more GEMM step for each vector, with a load of its own. How close it comes t
 ResNet's layers stands in docs/operators.md, which a test keeps true.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -73,11 +73,12 @@ def run_length(shape: GemmShape, tiling: Tiling, limits: tuple[int, int]) -> int
     The planner's answer (`vta.sw.compiler.passes.nest`) for the nest of one step of a tile.
     """
     columns, (kernel_height, kernel_width) = shape.columns(tiling.width), shape.kernel
+    down, right = shape.dilation
     plane = shape.rows(tiling.height) * columns
     dims = [
         Dim.of(tiling.outputs, tiling.height * tiling.width, 0, tiling.inputs * shape.taps),
-        Dim.of(kernel_height, 0, columns, kernel_width),
-        Dim.of(kernel_width, 0, 1, 1),
+        Dim.of(kernel_height, 0, down * columns, kernel_width),
+        Dim.of(kernel_width, 0, right, 1),
         Dim.of(tiling.inputs, 0, plane, shape.taps),
         Dim.of(tiling.height, tiling.width, shape.steps[0] * columns, 0),
         Dim.of(tiling.width, 1, shape.steps[1], 0),
@@ -218,11 +219,12 @@ def _tiles(shape: GemmShape, tiling: Tiling, config: Config) -> Iterator[tuple[b
                 yield n == 0, *costs(outputs, plane)
 
 
-def demand(shape: GemmShape, config: Config, *, input_elements: int) -> dict[str, int]:
+def demand(shapes: Sequence[GemmShape], config: Config, *, input_elements: int) -> dict[str, int]:
     """What the shape itself asks for, in cycles, and its bound; every tensor is moved once, whole.
 
     Arguments
     ---------
+    shapes: of the parts of the result.
     input_elements: INP elements of the whole input tensor.
 
     Returns
@@ -230,11 +232,11 @@ def demand(shape: GemmShape, config: Config, *, input_elements: int) -> dict[str
     Cycles by cause (gemm, alu, reads, writes), their `vta.sw.bound` ("bound"), and "with_alu": the
     same where the ALU passes and the loads of the compute stage do not hide beside GEMM.
     """
-    vectors = shape.vectors
-    gemm = shape.gemm
+    shape = shapes[0]
+    vectors, gemm = (sum(getattr(each, name) for each in shapes) for name in ("vectors", "gemm"))
     alu = vectors * shape.alu
     bias = shape.outputs * shape.bias * config.acc_bytes
-    weights = shape.outputs * shape.inputs * shape.taps * config.wgt_bytes
+    weights = sum(each.outputs * each.inputs * each.taps for each in shapes) * config.wgt_bytes
     residual = vectors * config.inp_bytes + config.wgt_bytes if shape.residual else 0
     reads = _beats(input_elements * config.inp_bytes + weights + bias + residual, config)
     writes = _beats(shape.planes * vectors * config.out_bytes, config)

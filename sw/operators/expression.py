@@ -4,17 +4,19 @@ The copy of the data in INP is a stage of its own: where there is padding, its `
 becomes the padding fields of LOAD.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from tvm import te, tirx
+import tvm_ffi
+from tvm import ir, te, tirx
 
 from vta.hw.config import Config
 from vta.sw.operators.border import Edge
+from vta.sw.operators.geometry import Geometry, Phase
 from vta.sw.operators.requantize import BORDER, Epilogue
 
-__all__ = ["PLANES", "Expression", "Geometry", "expression"]
+__all__ = ["PLANES", "Expression", "expression"]
 
 PLANES = "planes"
 """The tensor of shifts that bring a result's bytes down, where all four leave."""
@@ -23,170 +25,175 @@ AXES = ("n", "o", "h", "w")  # of the result: images, channel blocks, rows, colu
 TAPS = ("kh", "kw")  # of the kernel
 
 
-@dataclass(frozen=True, kw_only=True)
-class Geometry:
-    """Shapes of a convolution: `size` and `kernel` have an entry for each spatial axis.
-
-    Without spatial axes it is a matrix product. Strides and pads are the same in all directions.
-    """
-
-    images: int
-    inputs: int
-    outputs: int
-    size: tuple[int, ...] = ()
-    kernel: tuple[int, ...] = ()
-    stride: int = 1
-    padding: int = 0
-
-    @property
-    def out(self) -> tuple[int, ...]:
-        """Of the result, the spatial axes."""
-        pairs = zip(self.size, self.kernel, strict=True)
-        return tuple((size + 2 * self.padding - taps) // self.stride + 1 for size, taps in pairs)
-
-    @property
-    def skips(self) -> tuple[int, ...]:
-        """Where the kernel is one row high or one column wide, only each of so many is copied."""
-        return tuple(self.stride if taps == 1 else 1 for taps in self.kernel)
-
-    @property
-    def steps(self) -> tuple[int, ...]:
-        """Distance of neighbouring windows in what is copied."""
-        return tuple(1 if taps == 1 else self.stride for taps in self.kernel)
-
-    @property
-    def edges(self) -> tuple[Edge, ...]:
-        """Of the result, along each spatial axis."""
-        axes = zip(self.size, self.kernel, self.out, strict=True)
-        return tuple(
-            Edge.of(
-                size=size, starts=np.arange(out) * self.stride - self.padding, taps=np.arange(taps)
-            )
-            for size, taps, out in axes
-        )
-
-    @property
-    def copied(self) -> tuple[int, ...]:
-        """Of what is copied, the spatial axes."""
-        sizes = zip(self.out, self.steps, self.kernel, strict=True)
-        return tuple((out - 1) * step + taps for out, step, taps in sizes)
-
-    def blocked(self, config: Config) -> "Geometry":
-        """The same in elements: images in groups of BATCH, channels in blocks."""
-        return replace(
-            self,
-            images=-(-self.images // config.batch),
-            inputs=-(-self.inputs // config.block),
-            outputs=-(-self.outputs // config.block),
-        )
-
-
 @dataclass(frozen=True)
 class Expression:
     """A PrimFunc, and the names of its blocks.
 
     Members
     -------
-    reductions: the block that adds up products, and that of the residual.
-    inlined: the steps of the epilogue; `operands` are the tensors that they read.
-    staged: those of `BORDER`, which are blocks of their own, as they run over rectangles.
+    parts: for each phase, the suffix of its blocks' names, and those to be inlined.
+    staged: steps of `BORDER`, which are blocks of their own, as they run over rectangles.
+    operands: names of the epilogue's tensors.
     spatial: axes between the channel blocks and the element.
     """
 
     function: Any
     residual: bool
-    inlined: tuple[str, ...]
+    parts: tuple[tuple[str, tuple[str, ...]], ...]
     staged: tuple[str, ...]
     operands: tuple[str, ...]
     spatial: int
 
 
 def expression(
-    geometry: Geometry, epilogue: Epilogue, config: Config, *, residual: bool, planes: bool = False
+    phases: Sequence[Phase],
+    out: tuple[int, ...],
+    kernel: tuple[int, ...],
+    epilogue: Epilogue,
+    config: Config,
+    *,
+    residual: bool,
+    edges: tuple[Edge, ...] = (),
+    planes: bool = False,
 ) -> Expression:
-    """The product of `geometry`, in elements, with its epilogue; int32, where `planes` is set, as
-    four planes of bytes.
+    """The product with its epilogue, by phases, in elements.
 
-    Its blocks: inp (the copy of the data), acc, res (the residual's), out, and the inlined ones.
+    The blocks of a phase: inp (the copy of the data), acc, res (the residual's), out, and the
+    inlined ones, with its number where there are several.
+
+    Arguments
+    ---------
+    out, kernel: spatial axes of the whole result, and of the weights of all phases.
+    edges: of the whole result, where the epilogue has `BORDER`; with one phase only.
+    planes: int32 results, as four planes of bytes; with one phase only.
     """
-    spatial, element = len(geometry.size), (config.batch, config.block)
-    names = [*AXES[: 2 + spatial], "i", "j"]
-    sizes = geometry.images, geometry.outputs, *geometry.out, *element
+    geometry, element = phases[0].geometry, (config.batch, config.block)
+    names = [*AXES[: 2 + len(out)], "i", "j"]
+    sizes = geometry.images, geometry.outputs, *out, *element
     square = (config.block, config.block)
-    data: Any = te.placeholder(
-        (geometry.images, geometry.inputs, *geometry.size, *element), "int8", "data"
-    )
-    weight: Any = te.placeholder(
-        (geometry.outputs, geometry.inputs, *geometry.kernel, *square), "int8", "weight"
-    )
-    acc = value = _sums(geometry, _copy(geometry, data, names), weight, sizes, names)
-    classes = [edge.classes for edge in geometry.edges]
+    shape = geometry.images, geometry.inputs, *geometry.size, *element
+    data: Any = te.placeholder(shape, "int8", "data")
+    shape = geometry.outputs, geometry.depth, *kernel, *square
+    weight: Any = te.placeholder(shape, "int8", "weight")
     operands: dict[str, Any] = {}
     for name in epilogue.operands:
-        places = classes if name == BORDER else []
+        places = [edge.classes for edge in edges] if name == BORDER else []
         operands[name] = te.placeholder((geometry.outputs, *places, *element), "int32", name)
     extra: list[Any] = []
-    inlined: list[str] = []
     if residual:
-        added = te.placeholder(sizes, "int8", "residual")
-        identity = te.placeholder((1, 1, *square), "int8", "identity")
-        extra, res = [added, identity], _residual(added, identity, names)
-        value = te.compute(sizes, lambda *i: acc[i] + res[i], "sum", varargs_names=names)
-        inlined.append("sum")
-    given = tuple(operands)
-    shifts: Any = te.placeholder((4, *element), "int32", PLANES) if planes else None
+        extra.append(te.placeholder(sizes, "int8", "residual"))
+        extra.append(te.placeholder((1, 1, *square), "int8", "identity"))
+    given, shifts = tuple(operands), None
     if planes:
-        extra, given = [*extra, shifts], (*given, PLANES)
-    out, steps = epilogue.stages(value, operands, names, geometry.edges, shifts)
-    function = te.create_prim_func([data, weight, *operands.values(), *extra, out])
-    return Expression(function, residual, (*inlined, *steps), epilogue.staged, given, spatial)
+        shifts = te.placeholder((4, *element), "int32", PLANES)
+        given = (*given, PLANES)
+    made, parts = [], []
+    for n, phase in enumerate(phases):
+        suffix = str(n) if len(phases) > 1 else ""
+        acc = _sums(phase, _copy(phase.geometry, data, names, suffix), weight, names, suffix)
+        inlined = []
+        if residual:
+            acc = _with_residual(phase, acc, extra, names, suffix)
+            inlined.append(f"sum{suffix}")
+        stored, steps = epilogue.stages(acc, operands, names, suffix, edges, shifts)
+        made.append(stored)
+        parts.append((suffix, (*inlined, *steps)))
+    parameters = [data, weight, *operands.values(), *extra, *([shifts] if planes else []), *made]
+    if len(phases) == 1:
+        function = te.create_prim_func(parameters)
+    else:
+        whole = te.placeholder(sizes, "int8", "out")
+        function = _placed(te.create_prim_func([*parameters, whole]), phases)
+    return Expression(function, residual, tuple(parts), epilogue.staged, given, len(out))
 
 
-def _copy(geometry: Geometry, data: Any, names: list[str]) -> Any:
+def _placed(function: Any, phases: Sequence[Phase]) -> Any:
+    """The function with the results of all phases in its last parameter, instead of their own."""
+    *others, whole = function.params
+    kept, parts = others[: -len(phases)], others[-len(phases) :]
+
+    def phase_of(buffer: Any) -> Phase | None:
+        found = (p for part, p in zip(parts, phases, strict=True) if part.same_as(buffer))
+        return next(found, None)
+
+    def store(node: Any) -> Any:
+        phase = phase_of(node.buffer)
+        if phase is None:
+            return node
+        return tirx.BufferStore(whole, node.value, phase.place(list(node.indices)))
+
+    def region(node: Any) -> Any:
+        phase = phase_of(node.source)
+        if phase is None:
+            return node
+        places = phase.place([entry.min for entry in node.region])
+        return tirx.BufferRegion(whole, [ir.Range.from_min_extent(at, 1) for at in places])
+
+    handlers = ((tirx.BufferStore, store), (ir.TensorRegion, region))
+    body = tvm_ffi.structural_map(function.body, handlers)
+    return tirx.PrimFunc([*kept, whole], body, function.ret_type, function.attrs)
+
+
+def _copy(geometry: Geometry, data: Any, names: list[str], suffix: str) -> Any:
     """What a tile needs of the data, in INP."""
-    pad, zero = geometry.padding, tirx.const(0, "int8")
+    zero = tirx.const(0, "int8")
 
     def function(n: Any, c: Any, *rest: Any) -> Any:
         *place, i, k = rest
-        at = [p * skip - pad for p, skip in zip(place, geometry.skips, strict=True)]
+        sizes = zip(place, geometry.skips, geometry.pads, strict=True)
+        at = [p * skip - before for p, skip, (before, _) in sizes]
         value = data[(n, c, *at, i, k)]
-        if not pad:
-            return value
-        inside = [
-            side for p, size in zip(at, geometry.size, strict=True) for side in (p >= 0, p < size)
-        ]
-        return tirx.if_then_else(tirx.all(*inside), value, zero)
+        inside: list[Any] = []
+        for p, size, (before, behind) in zip(at, geometry.size, geometry.pads, strict=True):
+            inside += [p >= 0] if before > 0 else []
+            inside += [p < size] if behind > 0 else []
+        return tirx.if_then_else(tirx.all(*inside), value, zero) if inside else value
 
     *_, batch, block = data.shape
     shape = (geometry.images, geometry.inputs, *geometry.copied, batch, block)
-    return te.compute(shape, function, name="inp", varargs_names=[*names[2:-1], "k"])
+    return te.compute(shape, function, name=f"inp{suffix}", varargs_names=[*names[2:-1], "k"])
 
 
-def _sums(
-    geometry: Geometry, data: Any, weight: Any, sizes: tuple[int, ...], names: list[str]
-) -> Any:
+def _sums(phase: Phase, data: Any, weight: Any, names: list[str], suffix: str) -> Any:
     """The products' sums, over input channels and the places of the kernel."""
-    taps = [te.reduce_axis((0, n), name) for n, name in zip(geometry.kernel, TAPS, strict=False)]
-    co = te.reduce_axis((0, geometry.inputs), "co")
+    geometry, (*_, batch, block) = phase.geometry, data.shape
+    sizes = geometry.images, geometry.outputs, *geometry.out, batch, block
+    taps: list[Any] = [
+        te.reduce_axis((0, n), name) for n, name in zip(geometry.kernel, TAPS, strict=False)
+    ]
+    co: Any = te.reduce_axis((0, geometry.depth), "co")
     ci = te.reduce_axis((0, sizes[-1]), "ci")
 
     def function(n: Any, o: Any, *rest: Any) -> Any:
         *place, i, j = rest
-        at = [p * step + tap for p, step, tap in zip(place, geometry.steps, taps, strict=True)]
-        left = data[(n, co, *at, i, ci)].astype("int32")
-        right = weight[(o, co, *taps, j, ci)].astype("int32")
+        sizes = zip(place, geometry.steps, taps, geometry.dilation, strict=True)
+        at = [p * step + tap * dilation for p, step, tap, dilation in sizes]
+        first = 0 if geometry.depth == geometry.inputs else o // geometry.shared * geometry.depth
+        left = data[(n, first + co, *at, i, ci)].astype("int32")
+        places = [begin + tap for begin, tap in zip(phase.first, taps, strict=True)]
+        right = weight[(o, co, *places, j, ci)].astype("int32")
         return te.sum(left * right, axis=[co, *taps, ci])
 
-    return te.compute(sizes, function, name="acc", varargs_names=names[2:])
+    return te.compute(sizes, function, name=f"acc{suffix}", varargs_names=names[2:])
 
 
-def _residual(residual: Any, identity: Any, names: list[str]) -> Any:
-    """The residual times a diagonal matrix: what brings int8 into ACC beside other loads."""
+def _with_residual(
+    phase: Phase, acc: Any, operands: list[Any], names: list[str], suffix: str
+) -> Any:
+    """The sums and the residual times a diagonal matrix.
+
+    This is what brings int8 into ACC beside other loads.
+    """
+    residual, identity = operands
     ci = te.reduce_axis((0, identity.shape[-1]), "ci")
 
     def function(*index: Any) -> Any:
-        *place, j = index
+        *_, j = index
+        *place, _ = phase.place(index)
         left = residual[(*place, ci)].astype("int32")
         return te.sum(left * identity[0, 0, j, ci].astype("int32"), axis=[ci])
 
-    return te.compute(residual.shape, function, name="res", varargs_names=names)
+    res: Any = te.compute(acc.shape, function, name=f"res{suffix}", varargs_names=names)
+    return te.compute(
+        acc.shape, lambda *i: acc[i] + res[i], name=f"sum{suffix}", varargs_names=names
+    )

@@ -11,7 +11,7 @@ import numpy as np
 
 from vta.hw.config import Config
 from vta.sw.operators.attribute import attribute
-from vta.sw.operators.expression import Geometry
+from vta.sw.operators.geometry import Geometry
 from vta.sw.operators.product import Product
 from vta.sw.operators.shape import Tiling
 

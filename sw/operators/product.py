@@ -6,7 +6,7 @@ and the sums are requantised.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -18,7 +18,8 @@ from vta.hw.config import Config
 from vta.sw.operators.attribute import OperatorError, attribute
 from vta.sw.operators.border import Edge
 from vta.sw.operators.cost import demand
-from vta.sw.operators.expression import PLANES, Geometry, expression
+from vta.sw.operators.expression import PLANES, expression
+from vta.sw.operators.geometry import Geometry, Phase
 from vta.sw.operators.operator import Operator, Scheduled, named
 from vta.sw.operators.requantize import BORDER, Epilogue, check_depth
 from vta.sw.operators.shape import GemmShape, Tiling
@@ -122,22 +123,41 @@ class Product(Operator):
         assert self.epilogue is not None  # its steps check their constants
 
     # Shapes -------------------------------------------------------------------------------------
+    def result_size(self, config: Config) -> tuple[int, ...]:
+        """The result's spatial axes."""
+        return self.geometry(config).out
+
+    def phases(self, config: Config) -> list[Phase]:
+        """The parts that are computed each by itself, in elements of a configuration."""
+        return [Phase.whole(self.geometry(config).blocked(config))]
+
+    def shapes(self, config: Config) -> list[GemmShape]:
+        """The parts' shapes."""
+        return [self._shape(phase.geometry) for phase in self.phases(config)]
+
     def shape(self, config: Config) -> GemmShape:
-        """The same in elements of a configuration."""
-        geometry = self.geometry(config).blocked(config)
+        """That of the first part, the only one of most products."""
+        return self.shapes(config)[0]
+
+    def _shape(self, geometry: Geometry) -> GemmShape:
         rows, *plane = (geometry.images, *geometry.out)
         plane = plane or [1, rows]
-        kernel = geometry.kernel or (1, 1)
+        kernel, stride, dilation = (
+            (sizes[0], sizes[1]) if sizes else (1, 1)
+            for sizes in (geometry.kernel, geometry.stride, geometry.dilation)
+        )
         return GemmShape(
             images=rows if geometry.out else 1,
-            inputs=geometry.inputs,
+            inputs=geometry.depth,
             outputs=geometry.outputs,
+            shared=min(geometry.shared, geometry.outputs),
             height=plane[0],
             width=plane[1],
-            kernel=(kernel[0], kernel[1]),
-            stride=(geometry.stride, geometry.stride),
+            kernel=kernel,
+            stride=stride,
+            dilation=dilation,
             bias=sum(
-                prod(edge.classes for edge in geometry.edges) if name == BORDER else 1
+                prod(edge.classes for edge in self.edges) if name == BORDER else 1
                 for name in self.epilogue.operands
             ),
             alu=self.epilogue.passes + (7 if self.planes else 0),  # shifts, and copies for them
@@ -149,12 +169,12 @@ class Product(Operator):
         """Cycles that the product asks of a configuration's ports, and its bound."""
         geometry = self.geometry(config).blocked(config)
         elements = geometry.images * geometry.inputs * prod(geometry.size)
-        return demand(self.shape(config), config, input_elements=elements)
+        return demand(self.shapes(config), config, input_elements=elements)
 
     def macs(self, config: Config) -> int:
         """Multiply-accumulate operations, those with padding included, without the residual's."""
         geometry = self.geometry(config)
-        return geometry.images * geometry.outputs * prod(geometry.out) * self.depth
+        return geometry.images * geometry.outputs * prod(self.result_size(config)) * self.depth
 
     # Data ---------------------------------------------------------------------------------------
     def tensors(self, config: Config) -> dict[str, Tensor]:
@@ -162,7 +182,10 @@ class Product(Operator):
         rank = 2 + len(geometry.size)
         planes, vectors = f"{'NCHW'[:rank]}{config.batch}n{block}c", f"C{config.batch}n{block}c"
         weights, kernel = f"{block}o{block}i", (geometry.outputs, geometry.inputs, *geometry.kernel)
-        out = {"shape": (geometry.images, geometry.outputs, *geometry.out), "layout": planes}
+        out = {
+            "shape": (geometry.images, geometry.outputs, *self.result_size(config)),
+            "layout": planes,
+        }
         data = (geometry.images, geometry.inputs, *geometry.size)
         int8, int32 = {"dtype": "int8"}, {"dtype": "int32"}
         found: dict[str, dict[str, Any]] = {
@@ -177,7 +200,7 @@ class Product(Operator):
         for name in self.epilogue.operands:
             channels = {"shape": (geometry.outputs,), "layout": vectors}
             if name == BORDER:
-                classes = tuple(edge.classes for edge in geometry.edges)
+                classes = tuple(edge.classes for edge in self.edges)
                 shape, layout = (geometry.outputs, *classes), f"CHW{vectors[1:]}"
                 channels = {"shape": shape, "layout": layout}
             found[name] = {"role": "bias", **channels, **int32}
@@ -226,11 +249,36 @@ class Product(Operator):
 
     # Schedule -----------------------------------------------------------------------------------
     def space(self, config: Config) -> Iterable[Candidate]:
-        return tilings(self.shape(config), config)
+        """Tilings; of several parts tuples of them, for equal parts equal ones."""
+        shapes = self.shapes(config)
+        return tilings(shapes[0], config) if len(shapes) == 1 else _together(shapes, config)
 
-    def schedule(self, config: Config, tiling: Tiling) -> Scheduled:
-        geometry = self.geometry(config).blocked(config)
+    def schedule(self, config: Config, tiling: Tiling | tuple[Tiling, ...]) -> Scheduled:
         made = expression(
-            geometry, self.epilogue, config, residual=self.residual, planes=self.planes
+            self.phases(config),
+            self.result_size(config),
+            self.geometry(config).kernel,
+            self.epilogue,
+            config,
+            residual=self.residual,
+            edges=self.edges if BORDER in self.epilogue.operands else (),
+            planes=self.planes,
         )
-        return tiled(made, tiling, self.tile(tiling), config)
+        each = (tiling,) if isinstance(tiling, Tiling) else tiling
+        return tiled(made, [(one, self.tile(one)) for one in each], config)
+
+
+def _together(shapes: Sequence[GemmShape], config: Config) -> Iterator[Candidate]:
+    """The cheapest tilings of all parts, the next ones of all, until no part has another one."""
+    spaces = [iter(tilings(shape, config)) for shape in shapes]
+    found = [next(space) for space in spaces]
+    more = True
+    while more:
+        yield Candidate(
+            tuple(each.tiling for each in found),
+            sum(each.cost for each in found),
+            tuple(map(max, zip(*(each.needs for each in found), strict=True))),
+        )
+        following = [next(space, None) for space in spaces]
+        more = any(following)
+        found = [new or old for new, old in zip(following, found, strict=True)]

@@ -132,6 +132,7 @@ class Epilogue:
         acc: Any,
         operands: Mapping[str, Any],
         names: list[str],
+        suffix: str = "",
         edges: tuple[Edge, ...] = (),
         planes: Any = None,
     ) -> tuple[Any, list[str]]:
@@ -142,6 +143,7 @@ class Epilogue:
         acc: (images, channel blocks, ..., BATCH, BLOCK).
         operands: by name, (channel blocks, BATCH, BLOCK); `BORDER` has its classes in between.
         names: of the axes.
+        suffix: of the blocks' names.
         edges: of the spatial axes.
         planes: (4, BATCH, BLOCK), the shifts that bring each byte of a result down: the output has
             the four bytes as planes, an axis in front of the others. None: the lowest byte only.
@@ -149,9 +151,9 @@ class Epilogue:
         inlined: list[str] = []
         value = acc
         for n, step in enumerate(self.steps):
-            name = f"step{n}"
-            inlined += [] if name in self.staged else [name]
-            along = edges if name in self.staged else ()
+            staged, name = step.operand == BORDER, f"step{n}{suffix}"
+            inlined += [] if staged else [name]
+            along = edges if staged else ()
             value = self._stage(step, name, value, operands.get(step.operand), names, along)
         last = value
         if planes is not None:
@@ -159,10 +161,10 @@ class Epilogue:
             def byte(p: Any, *i: Any) -> Any:
                 return (last[i] >> planes[p, i[-2], i[-1]]).astype("int8")
 
-            wide = te.compute((4, *acc.shape), byte, name="out", varargs_names=names)
+            wide = te.compute((4, *acc.shape), byte, name=f"out{suffix}", varargs_names=names)
             return wide, inlined
         cast = te.compute(
-            acc.shape, lambda *i: last[i].astype("int8"), name="out", varargs_names=names
+            acc.shape, lambda *i: last[i].astype("int8"), name=f"out{suffix}", varargs_names=names
         )
         return cast, inlined
 

@@ -13,6 +13,7 @@ class GemmShape:
     A matrix product is one with a 1 x 1 kernel, height 1 and width = groups of rows. Where the
     kernel is 1 high (or wide), only the rows (or columns) that the stride hits are copied.
 
+    `inputs` are those of a sum; `shared`: outputs whose sums go over the same inputs (0: all).
     bias: elements of ACC that the epilogue's tensors have for each block of outputs.
     alu: passes of the epilogue. planes: bytes of a result.
     """
@@ -28,6 +29,13 @@ class GemmShape:
     alu: int = 1
     planes: int = 1
     residual: bool = False
+    dilation: tuple[int, int] = (1, 1)
+    shared: int = 0
+
+    @property
+    def grouped(self) -> bool:
+        """Not all outputs need the same inputs."""
+        return 0 < self.shared < self.outputs
 
     @property
     def gemm(self) -> int:
@@ -48,10 +56,10 @@ class GemmShape:
 
     def rows(self, height: int) -> int:
         """Rows of a copy that `height` output rows need."""
-        return (height - 1) * self.steps[0] + self.kernel[0]
+        return (height - 1) * self.steps[0] + (self.kernel[0] - 1) * self.dilation[0] + 1
 
     def columns(self, width: int) -> int:
-        return (width - 1) * self.steps[1] + self.kernel[1]
+        return (width - 1) * self.steps[1] + (self.kernel[1] - 1) * self.dilation[1] + 1
 
     @property
     def sparse(self) -> bool:

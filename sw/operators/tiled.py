@@ -1,6 +1,6 @@
 """The tiled, double-buffered schedule of a convolution or matrix product."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tvm import s_tir
@@ -15,29 +15,41 @@ from vta.sw.operators.shape import Tiling
 __all__ = ["tiled"]
 
 
-def tiled(made: Expression, tiling: Tiling, tile: tuple[int, ...], config: Config) -> Scheduled:
-    """The schedule with a tiling.
+def tiled(
+    made: Expression, tilings: Sequence[tuple[Tiling, tuple[int, ...]]], config: Config
+) -> Scheduled:
+    """The schedule with a tiling for each phase.
 
     Arguments
     ---------
-    tile: sizes of a tile along the images and each spatial axis.
+    tilings: with the sizes of a tile along the images and each spatial axis.
     """
     sch = s_tir.Schedule(made.function)
-    for name in made.inlined:
-        sch.compute_inline(name)
-    acc, out, inp = (sch.get_sblock(name) for name in ("acc", "out", "inp"))
+    products: list[tuple[str, Any]] = []
+    for (suffix, inlined), (tiling, tile) in zip(made.parts, tilings, strict=True):
+        for name in inlined:
+            sch.compute_inline(name)
+        products += _tile(sch, made, suffix, tiling, tile)
+    return _tensorized(sch, products, config)
+
+
+def _tile(
+    sch: s_tir.Schedule, made: Expression, suffix: str, tiling: Tiling, tile: tuple[int, ...]
+) -> list[tuple[str, Any]]:
+    """Schedule one phase; what multiplies in it is returned, with the blocks that reset."""
+    acc, out, inp = (sch.get_sblock(f"{name}{suffix}") for name in ("acc", "out", "inp"))
     sch.set_scope(acc, 0, "local.acc")
     sch.set_scope(inp, 0, "local.inp")
-    weight = sch.cache_read(acc, 1, "local.wgt")
+    weight = sch.cache_read(acc, 1, "local.wgt", consumer_blocks=[acc])
     for copy in (inp, weight):
         sch.transform_layout(copy, ("write", 0), _by_step(tiling.inputs))
-    staged = [sch.get_sblock(name) for name in made.staged]
+    staged = [sch.get_sblock(f"{name}{suffix}") for name in made.staged]
     for block in staged:
         sch.set_scope(block, 0, "local.acc")
-        sch.cache_read(block, BORDER, "local.acc")
+        sch.cache_read(block, BORDER, "local.acc", consumer_blocks=[block])
     for name in made.operands:
         if name != BORDER:
-            sch.cache_read(out, name, "local.acc")
+            sch.cache_read(out, name, "local.acc", consumer_blocks=[out])
     planes, channels = _split(sch, out, tiling, tile)
     outer = [*planes, channels] if tiling.keep == "inputs" else [channels, *planes]
     for block in (*reversed(staged), acc):
@@ -49,12 +61,13 @@ def tiled(made: Expression, tiling: Tiling, tile: tuple[int, ...], config: Confi
     if tiling.keep:
         copy = inp if tiling.keep == "inputs" else weight
         _split_copy(sch, copy, 4 + made.spatial, tiling.inputs)
-    products = [("acc", sch.decompose_reduction(acc, step))]
+    products = [(f"acc{suffix}", sch.decompose_reduction(acc, step))]
     if made.residual:
-        products.append(("res", _add_residual(sch, outer[-1], made.spatial)))
+        residual = _add_residual(sch, f"res{suffix}", outer[-1], made.spatial)
+        products.append((f"res{suffix}", residual))
     for loop in (channels, planes[-1], step):
         sch.annotate(loop, SLOTS, 2)
-    return _tensorized(sch, products, config)
+    return products
 
 
 def _by_step(inputs: int) -> Callable[..., tuple[Any, ...]]:
@@ -111,12 +124,12 @@ def _split_copy(sch: s_tir.Schedule, copy: Any, axes: int, inputs: int) -> None:
     sch.unroll(outer)
 
 
-def _add_residual(sch: s_tir.Schedule, loop: Any, spatial: int) -> Any:
+def _add_residual(sch: s_tir.Schedule, name: str, loop: Any, spatial: int) -> Any:
     """Compute the residual's part of a tile at `loop`; its reset block is returned."""
-    res = sch.get_sblock("res")
+    res = sch.get_sblock(name)
     sch.set_scope(res, 0, "local.acc")
-    data = sch.cache_read(res, 0, "local.inp")
-    sch.cache_read(res, 1, "local.wgt")  # one element, loaded once
+    data = sch.cache_read(res, 0, "local.inp", consumer_blocks=[res])
+    sch.cache_read(res, 1, "local.wgt", consumer_blocks=[res])  # one element, loaded once
     sch.compute_at(res, loop, preserve_unit_loops=True)
     sch.compute_at(data, loop, preserve_unit_loops=True)
     return sch.decompose_reduction(res, sch.get_loops(res)[-(5 + spatial)])

@@ -79,9 +79,11 @@ def _divisors(extent: int) -> list[int]:
 
 def _every(shape: GemmShape, widths: Sequence[int], config: Config) -> Iterator[Tiling]:
     """Every tiling of these widths that may fit."""
-    for width, outputs, height, inputs, keep in product(
-        widths, _sizes(shape.outputs), _sizes(shape.height), _divisors(shape.inputs), KEEP
-    ):
+    outputs, kept = _sizes(shape.outputs), KEEP
+    if shape.grouped:  # a tile has outputs that need the same inputs; none other does
+        outputs, kept = _divisors(shape.shared), KEEP[:2]
+    sizes = outputs, _sizes(shape.height), _divisors(shape.inputs), kept
+    for width, outputs, height, inputs, keep in product(widths, *sizes):
         tiling = Tiling(outputs, height, width, inputs, keep)
         if may_fit(shape, tiling, config):
             yield tiling
@@ -137,6 +139,7 @@ def tilings(shape: GemmShape, config: Config) -> Remembered:
     if next(iter(found), None) is None:
         raise CompileError(
             f"no tile of {shape} fits INP {config.inp_depth}, WGT {config.wgt_depth}, ACC "
-            f"{config.acc_depth} entries: enlarge LOG_*_BUFF_SIZE or shrink the kernel"
+            f"{config.acc_depth} entries: enlarge LOG_*_BUFF_SIZE or shrink the kernel or its "
+            "dilation"
         )
     return found

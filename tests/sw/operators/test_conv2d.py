@@ -1,18 +1,15 @@
 """Convolution: the issue's layers, every configuration, random shapes, tiles that do not divide."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from tests.sw.operators.convolutions import cases, plain_sums
 from tests.sw.operators.support import assert_right
 from vta.hw.config import Config
 from vta.hw.isa import Load, Store
 from vta.sw.operators import Conv2d, Kernel, OperatorError
 from vta.sw.operators.shape import Tiling
-from vta.sw.operators.tiles import KEEP, may_fit
 
 REQUANTISE = {"bias": True, "shift": 8, "low": -128, "high": 127}
 LAYERS = {
@@ -45,18 +42,24 @@ def layer(name: str, config: Config) -> Kernel:
     )
 
 
-def test_golden_against_plain_loops() -> None:
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"stride": 2},
+        {"stride_height": 2, "padding": 0, "pad_left": 2},
+        {"stride_width": 3, "pad_top": 0, "pad_bottom": 3},
+        {"dilation": 2, "pad_right": 3},
+        {"dilation_height": 2, "dilation_width": 3, "stride": 2, "pad_top": 4},
+    ],
+)
+def test_golden_against_plain_loops(values: dict[str, int]) -> None:
     rng = np.random.default_rng(4)
     data = rng.integers(-128, 128, (2, 3, 5, 6)).astype(np.int8)
     weight = rng.integers(-128, 128, (4, 3, 3, 2)).astype(np.int8)
-    stride, padding = 2, 1
-    padded = np.pad(data, ((0, 0), (0, 0), (1, 1), (1, 1))).astype(int)
-    wanted = np.zeros((2, 4, 3, 4), int)
-    for n, o, y, x in np.ndindex(wanted.shape):
-        window = padded[n, :, y * stride : y * stride + 3, x * stride : x * stride + 2]
-        wanted[n, o, y, x] = (window * weight[o].astype(int)).sum()
-    conv = Conv2d(stride=stride, padding=padding)
+    conv = Conv2d(height=5, width=6, kernel_width=2, **values)
+    wanted = plain_sums(conv, data, weight)
     np.testing.assert_array_equal(conv.sums(data, weight), wanted)
+    assert conv.geometry(Config()).out == wanted.shape[2:]
 
 
 @pytest.mark.parametrize("name", ["C2", "C4", "C8", "C11"])
@@ -81,38 +84,7 @@ def test_every_configuration(preset: str) -> None:
     assert_right(kernel, 7)
 
 
-@st.composite
-def cases(draw: st.DrawFn) -> tuple[Kernel, int]:
-    config = Config.preset(draw(st.sampled_from(("1x16", "2x16", "4x8", "1x4", "2x32", "1x8"))))
-    kernel = draw(st.integers(1, 5)), draw(st.integers(1, 4))
-    values: dict[str, Any] = {
-        "images": draw(st.integers(1, 2 * config.batch)),
-        "height": draw(st.integers(kernel[0], 12)),
-        "width": draw(st.integers(kernel[1], 12)),
-        "channels": draw(st.integers(1, 36)),
-        "outputs": draw(st.integers(1, 36)),
-        "kernel_height": kernel[0],
-        "kernel_width": kernel[1],
-        "stride": draw(st.integers(1, 3)),
-        "padding": draw(st.integers(0, 3)),
-    }
-    values["bias"] = draw(st.booleans())
-    values["shift"] = draw(st.integers(0, 9))
-    values["low"] = draw(st.sampled_from((None, -128, 0)))
-    values["high"] = draw(st.sampled_from((None, 127)))
-    conv = Conv2d(**values)
-    shape = conv.shape(config)
-    steps = [n for n in range(1, shape.inputs + 1) if shape.inputs % n == 0]
-    tiling = Tiling(
-        *(draw(st.integers(1, n)) for n in (shape.outputs, shape.height, shape.width)),
-        draw(st.sampled_from(steps)),
-        draw(st.sampled_from(KEEP)),
-    )
-    kernel = conv.bind(config, tiling if may_fit(shape, tiling, config) else None)
-    return kernel, draw(st.integers(0, 99))
-
-
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(cases())
 def test_random_shapes_and_tiles(case: tuple[Kernel, int]) -> None:
     assert_right(*case)
@@ -136,6 +108,13 @@ def test_padding_costs_no_reads_and_rows_leave_in_long_bursts() -> None:
     assert max(i.x_size for i in stores) >= 56 * tiling.height
 
 
+@pytest.mark.parametrize("padding", [16, 18])
+def test_pads_beyond_those_of_a_load(padding: int) -> None:
+    """A LOAD pads 15 at most: the tiles are such that none needs more."""
+    conv = Conv2d(height=20, width=20, channels=16, outputs=16, padding=padding, shift=6)
+    assert_right(conv.bind(Config()), 9)
+
+
 def test_a_plane_of_padding_is_a_load_without_data() -> None:
     """A 1 x 1 kernel with padding 1: output row 0 sees zeros only."""
     conv = Conv2d(
@@ -151,5 +130,7 @@ def test_a_plane_of_padding_is_a_load_without_data() -> None:
 def test_wrong_shapes_are_named() -> None:
     with pytest.raises(OperatorError, match="larger than the padded data, 2 x 2"):
         Conv2d(height=2, width=2, channels=1, outputs=1, padding=0)
+    with pytest.raises(OperatorError, match=r"3 x 3 and dilation \(2, 1\) is larger than"):
+        Conv2d(height=2, width=2, channels=1, outputs=1, dilation_height=2)
     with pytest.raises(OperatorError, match="stride is 9; more than the padded data, 4"):
         Conv2d(height=2, width=2, channels=1, outputs=1, padding=1, stride=9)

@@ -194,7 +194,7 @@ def test_a_residual_of_a_single_tile_takes_the_entries_of_the_data() -> None:
 def test_bound_of_c2() -> None:
     """451,584 GEMM uops and 12,544 vectors: mappings.md's figures for C2."""
     shape = GemmShape(1, 4, 4, 56, 56, (3, 3), (1, 1), bias=True)
-    figures = demand(shape, Config(), input_elements=4 * 56 * 56)
+    figures = demand([shape], Config(), input_elements=4 * 56 * 56)
     assert (figures["gemm"], figures["alu"]) == (451584, 12544)
     assert figures["reads"] == 4 * 56 * 56 * 2 + 144 * 32 + 4 * 8
     assert figures["writes"] == 25088

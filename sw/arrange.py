@@ -1,0 +1,191 @@
+"""Arrangements: what a tensor becomes before it is cut in blocks, as a layout names it.
+
+``windows(...):NCHW1n16c`` is a convolution's data by windows (im2col), ``flat():OIHW16o16i`` its
+weights with all places of the kernel along the input channels, ``diagonal(1,16):OIHW16o16i`` the
+weights of a group convolution as block-diagonal matrices, ``transposed(...):OIHW16o16i`` those of
+a transposed convolution by phases. The first axis comes from one axis as it is.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import astuple, dataclass, fields
+from itertools import chain
+from typing import ClassVar
+
+import numpy as np
+
+from vta.hw.errors import VtaError
+
+__all__ = [
+    "ARRANGEMENTS",
+    "ArrangementError",
+    "Arrangement",
+    "Diagonal",
+    "Flat",
+    "Transposed",
+    "Windows",
+    "phase_taps",
+]
+
+Shape = tuple[int, ...]
+
+
+LARGEST = 1 << 16  # number in the brackets
+
+
+class ArrangementError(VtaError, ValueError):
+    """An arrangement that is unknown, or that does not fit the tensor."""
+
+
+@dataclass(frozen=True)
+class Arrangement(ABC):
+    """One of them; its fields are the numbers in the brackets, in order.
+
+    `filled`: the axis that becomes the first; it may be filled up to whole blocks.
+    """
+
+    filled: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        for field, value in zip(fields(self), astuple(self), strict=True):
+            least = 0 if field.default == 0 else 1
+            if not least <= value <= LARGEST:
+                raise ArrangementError(f"{self}: {field.name} must be {least} to {LARGEST}")
+
+    @abstractmethod
+    def shape(self, shape: Shape) -> Shape:
+        """Of what `apply` makes of an array of this shape, of four axes."""
+
+    @abstractmethod
+    def apply(self, array: np.ndarray) -> np.ndarray:
+        """The array arranged; values may be there more than once, or zeros in addition."""
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__.lower()}({','.join(map(str, astuple(self)))})"
+
+
+@dataclass(frozen=True)
+class Windows(Arrangement):
+    """(n, c, h, w) to (n, c * kernel places, rows of windows, columns of windows).
+
+    What lies in no window is lost."""
+
+    kernel_height: int
+    kernel_width: int
+    down: int
+    right: int
+    dilation_height: int
+    dilation_width: int
+    pad_top: int = 0
+    pad_bottom: int = 0
+    pad_left: int = 0
+    pad_right: int = 0
+
+    def shape(self, shape: Shape) -> Shape:
+        images, channels, height, width = shape
+        height += self.pad_top + self.pad_bottom - (self.kernel_height - 1) * self.dilation_height
+        width += self.pad_left + self.pad_right - (self.kernel_width - 1) * self.dilation_width
+        if min(height, width) < 1:
+            raise ArrangementError(f"{self}: {list(shape)} is smaller than a window")
+        places = self.kernel_height * self.kernel_width
+        return images, channels * places, -(-height // self.down), -(-width // self.right)
+
+    def apply(self, array: np.ndarray) -> np.ndarray:
+        images, windows, rows, columns = self.shape(array.shape)
+        pads = ((self.pad_top, self.pad_bottom), (self.pad_left, self.pad_right))
+        padded = np.pad(array, ((0, 0), (0, 0), *pads))
+        places = self.kernel_height * self.kernel_width
+        found = np.empty((images, array.shape[1], places, rows, columns), array.dtype)
+        for place, (y, x) in enumerate(np.ndindex(self.kernel_height, self.kernel_width)):
+            top, left = y * self.dilation_height, x * self.dilation_width
+            found[:, :, place] = padded[
+                :,
+                :,
+                top : top + (rows - 1) * self.down + 1 : self.down,
+                left : left + (columns - 1) * self.right + 1 : self.right,
+            ]
+        return found.reshape(images, windows, rows, columns)
+
+
+@dataclass(frozen=True)
+class Flat(Arrangement):
+    """Weights for `Windows`: (o, c, kh, kw) to (o, c * kh * kw, 1, 1)."""
+
+    def shape(self, shape: Shape) -> Shape:
+        outputs, channels, height, width = shape
+        return outputs, channels * height * width, 1, 1
+
+    def apply(self, array: np.ndarray) -> np.ndarray:
+        return array.reshape(self.shape(array.shape))
+
+
+@dataclass(frozen=True)
+class Diagonal(Arrangement):
+    """Weights of a group convolution, (o, c of a group, kh, kw), with zeros for other groups.
+
+    `outputs` of a group; `groups` that are computed together, on `groups` times as many channels.
+    """
+
+    outputs: int
+    groups: int
+
+    def shape(self, shape: Shape) -> Shape:
+        outputs, channels, height, width = shape
+        return outputs, channels * self.groups, height, width
+
+    def apply(self, array: np.ndarray) -> np.ndarray:
+        outputs, channels, *kernel = array.shape
+        found = np.zeros((outputs, self.groups, channels, *kernel), array.dtype)
+        each = np.arange(outputs)
+        found[each, each // self.outputs % self.groups] = array
+        return found.reshape(self.shape(array.shape))
+
+
+def phase_taps(places: int, stride: int, pad: int, dilation: int) -> list[list[int]]:
+    """For each row of a transposed convolution's result modulo `stride`: which rows of the kernel
+    meet data, in the order in which they do. [-1] where none does: zeros.
+    """
+    turned = range(places - 1, -1, -1)
+    return [
+        [tap for tap in turned if (row + pad - tap * dilation) % stride == 0] or [-1]
+        for row in range(stride)
+    ]
+
+
+@dataclass(frozen=True)
+class Transposed(Arrangement):
+    """Weights of a transposed convolution, (i, o, kh, kw), to (o, i, rows, columns), by phases.
+
+    Each phase of the result, its rows and columns modulo the strides, has its part of the kernel
+    in one piece (`phase_taps`).
+    """
+
+    filled: ClassVar[int] = 1
+
+    down: int
+    right: int
+    dilation_height: int
+    dilation_width: int
+    pad_top: int = 0
+    pad_left: int = 0
+
+    def _taps(self, height: int, width: int) -> list[list[int]]:
+        phases = (
+            phase_taps(height, self.down, self.pad_top, self.dilation_height),
+            phase_taps(width, self.right, self.pad_left, self.dilation_width),
+        )
+        return [list(chain.from_iterable(taps)) for taps in phases]
+
+    def shape(self, shape: Shape) -> Shape:
+        inputs, outputs, height, width = shape
+        rows, columns = self._taps(height, width)
+        return outputs, inputs, len(rows), len(columns)
+
+    def apply(self, array: np.ndarray) -> np.ndarray:
+        zeros = np.pad(array, ((0, 0), (0, 0), (0, 1), (0, 1)))  # what -1 means
+        rows, columns = self._taps(*array.shape[2:])
+        return zeros[:, :, rows][..., columns].swapaxes(0, 1)
+
+
+ARRANGEMENTS: dict[str, type[Arrangement]] = {
+    kind.__name__.lower(): kind for kind in (Windows, Flat, Diagonal, Transposed)
+}

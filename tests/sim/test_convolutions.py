@@ -1,0 +1,41 @@
+"""Convolutions on the core, with latencies and stalls: small ones of every kind."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.sim.programs import run_and_compare
+from tests.sim.test_core import CONFIGS, random_options
+from vta.hw.config import Config
+from vta.sim.device import RtlDevice
+from vta.sw.operators import Conv2d, Conv2dTranspose, Operator
+
+Devices = Callable[[Config], RtlDevice]
+
+SMALL: dict[str, Any] = {"height": 6, "width": 5, "bias": True, "shift": 6, "low": 0, "high": 127}
+OPERATORS: dict[str, Operator] = {
+    "directions": Conv2d(
+        channels=20, outputs=18, stride_width=2, pad_top=0, pad_right=3, dilation=2, **SMALL
+    ),
+    "padded 1x1": Conv2d(channels=9, outputs=9, kernel_height=1, kernel_width=1, **SMALL),
+    "depthwise": Conv2d(channels=20, outputs=40, groups=20, **SMALL),
+    "groups": Conv2d(channels=48, outputs=24, groups=6, residual=True, **SMALL),
+    "windows": Conv2d(
+        channels=3, outputs=20, kernel_height=5, kernel_width=4, stride=2, im2col=True, **SMALL
+    ),
+    "transposed": Conv2dTranspose(
+        channels=20, outputs=18, stride=2, output_padding=1, residual=True, **SMALL
+    ),
+    "transposed 4x4": Conv2dTranspose(
+        channels=9, outputs=9, kernel_height=4, kernel_width=4, stride=2, **SMALL
+    ),
+}
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("name", OPERATORS)
+def test_convolutions_on_the_core(rtl: Devices, name: str, config: str) -> None:
+    seed = 3 * list(OPERATORS).index(name) + list(CONFIGS).index(config)
+    program = OPERATORS[name].bind(CONFIGS[config]).program(seed=seed)
+    run_and_compare(rtl(CONFIGS[config]), program, random_options(seed))
