@@ -104,7 +104,7 @@ class Conv2dTranspose(Window):
         """
         raise OperatorError(
             f"conv2d_transpose: {BORDER} is no tensor of its steps, and its data can have no zero "
-            "point other than 0: rescale the data first (vta compile --list: rescale)"
+            "point other than 0: bring the data to zero point 0 first (rescale)"
         )
 
     @property

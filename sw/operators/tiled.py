@@ -9,7 +9,6 @@ from vta.hw.config import Config
 from vta.sw.compiler import SLOTS, register, tensorize
 from vta.sw.operators.expression import Expression
 from vta.sw.operators.operator import Scheduled
-from vta.sw.operators.requantize import BORDER
 from vta.sw.operators.shape import Tiling
 
 __all__ = ["tiled"]
@@ -46,10 +45,9 @@ def _tile(
     staged = [sch.get_sblock(f"{name}{suffix}") for name in made.staged]
     for block in staged:
         sch.set_scope(block, 0, "local.acc")
-        sch.cache_read(block, BORDER, "local.acc", consumer_blocks=[block])
     for name in made.operands:
-        if name != BORDER:
-            sch.cache_read(out, name, "local.acc", consumer_blocks=[out])
+        readers = [block for block in (*staged, out) if name in _read(sch, block)]
+        sch.cache_read(readers[0], name, "local.acc", consumer_blocks=readers)
     planes, channels = _split(sch, out, tiling, tile)
     outer = [*planes, channels] if tiling.keep == "inputs" else [channels, *planes]
     for block in (*reversed(staged), acc):
@@ -68,6 +66,12 @@ def _tile(
     for loop in (channels, planes[-1], step):
         sch.annotate(loop, SLOTS, 2)
     return products
+
+
+def _read(sch: s_tir.Schedule, block: Any) -> list[str]:
+    """Names of what a block reads."""
+    found: Any = sch.get(block)
+    return [region.source.name for region in found.reads]
 
 
 def _by_step(inputs: int) -> Callable[..., tuple[Any, ...]]:
