@@ -6,7 +6,7 @@ interval arithmetic over all x shows it. Floors of floors are floors, so a divis
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from vta.sw.compiler.passes.alu import IMM
@@ -95,5 +95,9 @@ def division(count: int, low: int, high: int) -> Division:
             f"({IMM.start} to {IMM.stop - 1}): choose a kernel whose size has smaller factors, or "
             "pool in two steps"
         )
-    shift = (Floor(1, 0, twos),) if twos else ()
-    return Division(first, (*shift, *odd))
+    if twos:
+        return Division(first, (Floor(1, 0, twos), *odd))
+    if odd and odd[0].addend + first * odd[0].multiplier in IMM:  # one pass less
+        addend = odd[0].addend + first * odd[0].multiplier
+        return Division(0, (replace(odd[0], addend=addend), *odd[1:]))
+    return Division(first, odd)

@@ -1,10 +1,9 @@
 """Maximum and average over windows of int8 maps; tiles by search (`vta.sw.operators.maps`)."""
 
-from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby, product
+from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,15 +11,13 @@ from tvm import te, tirx
 
 from vta.hw.config import Config
 from vta.sw.operators.attribute import OperatorError, attribute
-from vta.sw.operators.division import Division, division
 from vta.sw.operators.maps import Here, MapOperator, MapTile, Work
 from vta.sw.operators.window import Axis
 from vta.sw.operators.written import Range
 
-__all__ = ["AveragePool", "GlobalAveragePool", "MaxPool"]
+__all__ = ["MaxPool", "Pool"]
 
 LEAST = -128  # of int8: what a window's maximum begins with where its first tap is padding
-MOST_PADDING = 15  # zeros of a LOAD on a side
 
 
 @dataclass(frozen=True, kw_only=True)
