@@ -108,7 +108,7 @@ class AveragePool(Pool):
                 inp,
                 (b, y * rows.step + v * rows.dilation, x * columns.step + u * columns.dilation),
             ),
-            lambda *_: (here.identity, ()),
+            lambda *_: (here.weights, (0,)),
             sums=2,
             ranges=lambda b, y, x, v, u: here.within(b, y, x),
         )

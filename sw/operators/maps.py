@@ -6,7 +6,7 @@ last tile still computes (ACC_8BIT would hold the compute stage, and keep the or
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -23,7 +23,7 @@ from vta.sw.operators.space import Candidate
 from vta.sw.operators.written import Range, Writer, scheduled
 from vta.sw.tensor import Tensor
 
-__all__ = ["Here", "MapOperator", "MapTile", "Work"]
+__all__ = ["Here", "MapOperator", "MapTile", "TiledMap", "Work"]
 
 TILE_CYCLES = 40  # what a tile costs beyond its data: round trips, instructions
 
@@ -55,7 +55,7 @@ class Here:
     writer: Writer
     tile: MapTile
     at: tuple[Any, ...]
-    identity: Any
+    weights: Any
 
     @property
     def out(self) -> Any:
@@ -84,9 +84,12 @@ class Here:
         target: Callable[..., tuple[Any, Sequence[Any]]],
         data: Callable[..., tuple[Any, Sequence[Any]]],
         ranges: Callable[..., Sequence[Range]],
+        which: int = 0,
     ) -> None:
-        """Data in INP to accumulators that are zero."""
-        self.writer.multiply(extents, target, data, lambda *_: (self.identity, ()), ranges=ranges)
+        """Data in INP, times one of the weights, added to accumulators."""
+        self.writer.multiply(
+            extents, target, data, lambda *_: (self.weights, (which,)), ranges=ranges
+        )
 
     def store(self, source: Callable[..., tuple[Any, Sequence[Any]]]) -> None:
         """The tile of the result, int8, from accumulators: of block, row and column."""
@@ -101,11 +104,10 @@ class Here:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MapOperator(Operator):
-    """One map in, one map out, channel by channel."""
+class TiledMap(Operator):
+    """One map out of maps of the same size, channel by channel."""
 
     images: int | None = attribute("images (none: BATCH)", None, minimum=1)
-    channels: int = attribute("channels of the data", 64, minimum=1)
     height: int = attribute("rows of the data", 56, minimum=1)
     width: int = attribute("columns of the data", 56, minimum=1)
 
@@ -114,6 +116,19 @@ class MapOperator(Operator):
     @abstractmethod
     def out(self) -> tuple[int, int]:
         """Rows and columns of the result."""
+
+    @property
+    @abstractmethod
+    def result_channels(self) -> int:
+        """Channels of the result."""
+
+    @abstractmethod
+    def sources(self) -> Mapping[str, int]:
+        """The tensors that are read, and the channels of each."""
+
+    def matrices(self, block: int) -> np.ndarray:
+        """int8 (number, block, block): the weights of the GEMM that moves data."""
+        return np.eye(block, dtype=np.int8)[None]
 
     @property
     def tiled(self) -> tuple[int, int]:
@@ -130,32 +145,33 @@ class MapOperator(Operator):
 
     # Data -------------------------------------------------------------------------------------
     def tensors(self, config: Config) -> dict[str, Tensor]:
-        images = self.groups(config)[0] * config.batch if self.images is None else self.images
+        images = config.batch if self.images is None else self.images
         layout = f"NCHW{config.batch}n{config.block}c"
-        data = (images, self.channels, self.height, self.width)
-        shape = (images, self.channels, *self.out)
-        square = {"shape": (config.block,) * 2, "layout": f"OI{config.block}o{config.block}i"}
-        return named(
-            {
-                "data": {"role": "input", "dtype": "int8", "shape": data, "layout": layout},
-                "identity": {"role": "weight", "dtype": "int8", **square},
-                "out": {"role": "output", "dtype": "int8", "shape": shape, "layout": layout},
-            }
-        )
+        int8, found = {"dtype": "int8"}, {}
+        for name, channels in self.sources().items():
+            shape = (images, channels, self.height, self.width)
+            found[name] = {"role": "input", "shape": shape, "layout": layout, **int8}
+        rows, columns, _ = self.matrices(config.block).shape
+        square = {"shape": (rows * columns, columns), "layout": f"OI{columns}o{columns}i"}
+        found["identity"] = {"role": "weight", **square, **int8}
+        shape = (images, self.result_channels, *self.out)
+        found["out"] = {"role": "output", "shape": shape, "layout": layout, **int8}
+        return named(found)
 
     def constants(self, config: Config) -> dict[str, np.ndarray]:
-        return {"identity": np.eye(config.block, dtype=np.int8)}
+        return {"identity": self.matrices(config.block).reshape(-1, config.block)}
 
     def groups(self, config: Config) -> tuple[int, int]:
         """Groups of BATCH images, and blocks of channels."""
         images = config.batch if self.images is None else self.images
-        return -(-images // config.batch), -(-self.channels // config.block)
+        return -(-images // config.batch), -(-self.result_channels // config.block)
 
     def demand(self, config: Config) -> dict[str, int]:
         """Cycles that the operator asks of a configuration's ports, and their bound."""
         images, blocks = self.groups(config)
         whole, maps = self.work(MapTile(1, *self.tiled)), images * blocks
-        reads = maps * self.height * self.width * config.inp_bytes + config.wgt_bytes
+        read = sum(-(-channels // config.block) for channels in self.sources().values())
+        reads = images * read * self.height * self.width * config.inp_bytes + config.wgt_bytes
         asked = {
             "gemm": maps * whole.gemm,
             "passes": maps * whole.alu,
@@ -175,12 +191,13 @@ class MapOperator(Operator):
         counts = images, block, row, column
 
         def write(writer: Writer) -> None:
-            identity = writer.buffer("identity_wgt", "local.wgt")
+            identity = writer.tensors["identity"]
+            weights = writer.buffer("weights", "local.wgt", int(identity.shape[0]))
             writer.element_wise(
-                (), lambda: (identity, ()), lambda read: read(writer.tensors["identity"], 0, 0)
+                weights.shape[:1], lambda n: (weights, (n,)), lambda n, read: read(identity, n, 0)
             )
             with writer.tiles(image=counts[0], block=block, row=row, column=column) as at:
-                self.write(Here(writer, tiling, tuple(at), identity))
+                self.write(Here(writer, tiling, tuple(at), weights))
 
         return scheduled(self.tensors(config), config, write)
 
@@ -195,13 +212,27 @@ class MapOperator(Operator):
                 yield MapTile(1, height, width)
 
 
+@dataclass(frozen=True, kw_only=True)
+class MapOperator(TiledMap):
+    """One map out of one map with as many channels."""
+
+    channels: int = attribute("channels of the data", 64, minimum=1)
+
+    @property
+    def result_channels(self) -> int:
+        return self.channels
+
+    def sources(self) -> Mapping[str, int]:
+        return {"data": self.channels}
+
+
 def _parts(extent: int) -> list[int]:
     """Smallest part for each number of parts, largest first."""
     return sorted({-(-extent // n) for n in range(1, extent + 1)}, reverse=True)
 
 
 @lru_cache(maxsize=32)
-def _space(operator: MapOperator, config: Config) -> list[Candidate]:
+def _space(operator: TiledMap, config: Config) -> list[Candidate]:
     """The tiles that may fit, the cheapest first.
 
     Raises
