@@ -38,8 +38,7 @@ class Outcome:
     `findings` are what the program was warned of before the run; `details` are further lines:
     where a mismatch is, or how stages wait. `estimated` are the cycles of `vta.sw.estimate`.
     `events` are those of the run, where they were asked for (`vta.sim.timeline.EVENT`); `launched`
-    is the simulator's cycle of the launch; `marks` are cycles of the run by name, to be marked in
-    waves, what to look at first the last; `explanation` says where the cycles went, where that was
+    is the simulator's cycle of the launch; `explanation` says where the cycles went, where that was
     asked for.
     """
 
@@ -52,7 +51,6 @@ class Outcome:
     estimated: int | None = None
     events: np.ndarray | None = None
     launched: int | None = None
-    marks: dict[str, int] = field(default_factory=dict)
     explanation: Explanation | None = None
 
     @property

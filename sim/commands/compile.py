@@ -103,7 +103,8 @@ def _compiled(
         "name": program.name,
         "file": str(output),
         "instructions": program.registers.insn_count,
-        "estimated": {"cycles": cycles, "latency": LATENCY},
+        "estimated_cycles": cycles,
+        "latency": LATENCY,
         "seconds": instruments.seconds,
         "tiling": tiling,
         "bytes": {name: segment.nbytes for name, segment in program.segments.items()},
@@ -111,10 +112,9 @@ def _compiled(
 
 
 def _lines(result: dict[str, Any], *, seconds: bool) -> Iterator[str]:
-    estimated = result["estimated"]
     yield (
         f"{result['file']}: {result['instructions']} instructions, estimated "
-        f"{estimated['cycles']} cycles at a latency of {estimated['latency']}"
+        f"{result['estimated_cycles']} cycles at a latency of {result['latency']}"
     )
     if seconds:
         width = max(map(len, result["seconds"]))

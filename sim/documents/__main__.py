@@ -4,6 +4,8 @@ import sys
 
 from vta.sim.build import ROOT
 from vta.sim.documents import PAGES, claims, rewritten
+from vta.sim.documents.compiler_page import PAGE as COMPILER
+from vta.sim.documents.compiler_page import blocks, with_blocks
 
 
 def main() -> int:
@@ -12,6 +14,8 @@ def main() -> int:
         path = ROOT / page
         before = path.read_text(encoding="utf-8")
         after = rewritten(before, [claim for claim in found if claim.page == page])
+        if page == COMPILER:
+            after = with_blocks(after, blocks())
         if after != before:
             path.write_text(after, encoding="utf-8")
             print(f"{page}: written")

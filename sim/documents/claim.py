@@ -11,8 +11,8 @@ __all__ = ["Claim", "ClaimError", "differences", "rewritten", "unclaimed"]
 NUMBER = r"(\d+(?:,\d{3})*(?:\.\d+)?%?)"
 FIGURE = re.compile(r"(?<![\w.,/-])\d{1,3}(?:,\d{3})+(?!\w)|(?<![\w.,])\d+\.\d+%?(?![\w.])|\b\d+%")
 """What looks measured: numbers with thousands, with a point, or in percent."""
-LISTING = re.compile(r"^```(?:python|output)\n.*?^```$", re.DOTALL | re.MULTILINE)
-"""What the tests run, and what they compare with the output of a command."""
+LISTING = re.compile(r"^```(?:python|output|mermaid)\n.*?^```$", re.DOTALL | re.MULTILINE)
+"""What the tests run, and what they compare with the output of a command or of a pass."""
 
 
 class ClaimError(VtaError, ValueError):

@@ -26,6 +26,7 @@ PAGES = (
         f"docs/{name}.md"
         for name in (
             "architecture",
+            "compiler",
             "core",
             "debugging",
             "digits",

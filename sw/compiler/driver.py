@@ -6,7 +6,7 @@ from typing import Any
 from vta.hw.config import Config
 from vta.sw.compiler.errors import CompileError
 from vta.sw.compiler.frontend.descriptions import check_descriptions
-from vta.sw.compiler.frontend.lower import Lowered, lower
+from vta.sw.compiler.frontend.lower import Lowered, lower, single_function
 from vta.sw.compiler.frontend.nests import nests
 from vta.sw.compiler.frontend.walk import Walk, walk
 from vta.sw.compiler.ir import Stream
@@ -78,7 +78,7 @@ def translate(
 
     def described(schedule: Any) -> Any:
         check_descriptions(schedule, config)
-        return schedule
+        return single_function(schedule)
 
     def walked(lowered: Lowered) -> Walk:
         found = walk(lowered)

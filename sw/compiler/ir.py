@@ -216,11 +216,12 @@ class Nest:
         )
 
     def _place(self, n: int, operand: Operand) -> str:
-        terms = [str(operand.offset + self.base[n])]
+        first = operand.offset + self.base[n]
+        terms = [str(first)] if first else []
         for m, dim in enumerate(self.dims):
             if dim.extent > 1 and dim.strides[n]:
                 terms.append(f"{dim.strides[n]}*i{m}" if dim.strides[n] != 1 else f"i{m}")
-        return f"{_name(operand)}[{' + '.join(terms)}]"
+        return f"{_name(operand)}[{' + '.join(terms) or 0}]"
 
 
 def _name(operand: Operand) -> str:

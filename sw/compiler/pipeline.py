@@ -1,22 +1,37 @@
 """Passes in a row: run, timed, and on request written down, one file each.
 
-What goes from pass to pass prints (`str`): a schedule and its lowered form as TIR, everything
-after them as the stream IR (`vta.sw.compiler.ir`).
+What goes from pass to pass prints: a schedule and its lowered form as TIR, everything after them as
+the stream IR (`vta.sw.compiler.ir`), and what is encoded as assembly.
 """
 
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
 from vta.hw.errors import OptionError
+from vta.sw.assembler import format_instruction
+from vta.sw.program import Program
 from vta.sw.progress import Progress, quiet
 
-__all__ = ["Instruments", "Pass"]
+__all__ = ["Instruments", "Pass", "printed"]
 
 Pass = tuple[str, Callable[[Any], Any]]
 """A name, and a function from a program to a program."""
+
+
+@singledispatch
+def printed(program: Any) -> str:
+    """A program between two passes, for a reader."""
+    return str(program)
+
+
+@printed.register
+def _(program: Program) -> str:
+    lines = (format_instruction(i, program.config) for i in program.instructions())
+    return "".join(f"{n:6}: {line}\n" for n, line in enumerate(lines))
 
 
 @dataclass
@@ -53,6 +68,6 @@ class Instruments:
         try:
             self.dump.mkdir(parents=True, exist_ok=True)
             file = self.dump / f"{self._count:02}-{name.replace(' ', '-')}.txt"
-            file.write_text(str(program))
+            file.write_text(printed(program))
         except OSError as error:
             raise OptionError(f"cannot write to {self.dump}: {error.strerror or error}") from error

@@ -11,9 +11,9 @@ import numpy as np
 
 from vta.hw.config import Config
 from vta.sw.operators.attribute import OperatorError, attribute
-from vta.sw.operators.cost import Tiling
 from vta.sw.operators.expression import Geometry
 from vta.sw.operators.product import Product
+from vta.sw.operators.shape import Tiling
 
 __all__ = ["Conv2d"]
 

@@ -9,7 +9,7 @@ ResNet's layers stands in docs/operators.md, which a test keeps true.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import product
 
 from vta.hw.config import Config
@@ -17,99 +17,13 @@ from vta.hw.isa import INSTRUCTION_BYTES
 from vta.sw.bound import bound
 from vta.sw.compiler.ir import Dim
 from vta.sw.compiler.passes.nest import limits, plan
+from vta.sw.operators.shape import Counts, GemmShape, Tiling
 
-__all__ = ["GemmShape", "Tiling", "demand", "estimate", "lower_bound", "run_length"]
+__all__ = ["demand", "estimate", "lower_bound", "run_length"]
 
 ISSUE = 1  # cycles an instruction of the compute stage costs beyond its uops
 STEP = 4  # cycles between dependent instructions of different stages (a token round trip)
 LATENCY = 16  # cycles of a first read
-
-
-@dataclass(frozen=True)
-class GemmShape:
-    """A convolution in elements: channels in blocks, images in groups of BATCH.
-
-    A matrix product is one with a 1 x 1 kernel, height 1 and width = groups of rows. Where the
-    kernel is 1 high (or wide), only the rows (or columns) that the stride hits are copied.
-    """
-
-    images: int
-    inputs: int
-    outputs: int
-    height: int
-    width: int
-    kernel: tuple[int, int] = (1, 1)
-    stride: tuple[int, int] = (1, 1)
-    bias: bool = False
-    alu: bool = True
-    residual: bool = False
-
-    @property
-    def gemm(self) -> int:
-        """GEMM steps: those of the product, and one a vector for the residual."""
-        return self.vectors * (self.inputs * self.taps + self.residual)
-
-    @property
-    def vectors(self) -> int:
-        """Elements of the result."""
-        return self.images * self.outputs * self.height * self.width
-
-    @cached_property
-    def steps(self) -> tuple[int, int]:
-        """Distance of neighbouring windows in the copied rows, and columns."""
-        pairs = zip(self.kernel, self.stride, strict=True)
-        height, width = (1 if kernel == 1 else stride for kernel, stride in pairs)
-        return height, width
-
-    def rows(self, height: int) -> int:
-        """Rows of a copy that `height` output rows need."""
-        return (height - 1) * self.steps[0] + self.kernel[0]
-
-    def columns(self, width: int) -> int:
-        return (width - 1) * self.steps[1] + self.kernel[1]
-
-    @property
-    def sparse(self) -> bool:
-        """Single columns are copied: each is a burst of its own, each row a LOAD."""
-        return self.kernel[1] == 1 and self.stride[1] > 1
-
-    @property
-    def taps(self) -> int:
-        return self.kernel[0] * self.kernel[1]
-
-
-@dataclass(frozen=True)
-class Tiling:
-    """Blocks of output channels, rows and columns of an output tile; input blocks of a step.
-
-    `keep` is "weights" (those of an output-channel tile stay for all its planes), "inputs" (those
-    of a plane stay for all its output channels), or "" (both are loaded for every tile).
-    """
-
-    outputs: int
-    height: int
-    width: int
-    inputs: int
-    keep: str = ""
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How often what happens: tiles of output channels, of planes, in all; steps in a tile."""
-
-    channels: int
-    planes: int
-    steps: int
-
-    @property
-    def tiles(self) -> int:
-        return self.channels * self.planes
-
-    @classmethod
-    def of(cls, shape: GemmShape, tiling: Tiling) -> "Counts":
-        planes = -(-shape.height // tiling.height) * -(-shape.width // tiling.width)
-        channels = -(-shape.outputs // tiling.outputs)
-        return cls(channels, planes * shape.images, -(-shape.inputs // tiling.inputs))
 
 
 @dataclass(frozen=True)
@@ -169,7 +83,8 @@ def run_length(shape: GemmShape, tiling: Tiling, limits: tuple[int, int]) -> int
         Dim.of(tiling.width, 1, shape.steps[1], 0),
     ]
     max_iter, max_uops = limits
-    return next(plan(dims, (0, 0, 0), max_iter=max_iter, max_uops=max_uops)).run
+    pieces = plan(dims, (0, 0, 0), max_iter=max_iter, max_uops=max_uops, adds=True)
+    return next(pieces).run
 
 
 def _start(shape: GemmShape, tiling: Tiling, config: Config) -> int:
@@ -258,13 +173,14 @@ def _turns(alu: int, run: int) -> tuple[int, int]:
     """Cycles that an ALU pass takes from the GEMM beside it, and cycles that the pass takes.
 
     An ALU step with a tensor operand needs a cycle in which GEMM does not read ACC, and one of the
-    write port: in a run of n GEMM steps there are n - 1, of which the last delays GEMM's write.
+    write port: in a run of n GEMM steps there are n - 1, of which the last delays GEMM's write,
+    unless the next run has room for it: about every second time.
     A GEMM that reads and writes in every step waits; so does, in all, one with runs of two.
     """
     if run == 1:
         return alu + STEP, alu
-    taken = -(-alu // (run - 1))
-    return taken + (STEP if run == 2 else 0), alu + taken
+    taken = alu if run == 2 else -(-alu // (2 * (run - 1)))
+    return taken + STEP, alu + taken
 
 
 def _edges(extent: int, tile: int) -> list[int]:

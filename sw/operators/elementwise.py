@@ -16,83 +16,15 @@ from tvm import s_tir, te, tirx
 from vta.hw.config import Config
 from vta.sw.compiler import SLOTS
 from vta.sw.operators.attribute import OperatorError, attribute
+from vta.sw.operators.functions import FUNCTIONS, RANGES, Function, Steps, random_range
 from vta.sw.operators.operator import Operator, Scheduled, named
 from vta.sw.operators.requantize import check_immediate
 from vta.sw.operators.space import Candidate
 from vta.sw.tensor import Tensor
 
-__all__ = ["ELEMENTWISE", "FUNCTIONS", "Elementwise", "Tile"]
-
-UNCLIPPED = 128  # values beyond the one bound of an operand, about
-RANGES = {"int8": (-128, 127), "int32": (-(1 << 30), (1 << 30) - 1)}
+__all__ = ["ELEMENTWISE", "Elementwise", "Tile"]
 
 
-# Functions ----------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class _Function:
-    """An operation on int32: as TE expression, as NumPy, and how to describe it.
-
-    `right` is the range of a random int32 second operand.
-    """
-
-    name: str
-    help: str
-    expression: Callable[[Any, Any], Any]
-    numpy: Callable[[np.ndarray, Any], np.ndarray]
-    right: tuple[int, int] = RANGES["int32"]
-
-
-def _shift(value: Any, amount: Any) -> Any:
-    number = getattr(amount, "value", None)
-    if isinstance(number, int) and number < 0:
-        return value << tirx.const(-number, "int32")
-    return value >> amount
-
-
-def _numpy_shift(value: np.ndarray, amount: Any) -> np.ndarray:
-    wide = value.astype(np.int64)
-    amount = np.asarray(amount, np.int64)
-    right = wide >> np.clip(amount, 0, 31)
-    return np.where(amount < 0, wide << np.clip(-amount, 0, 32), right)
-
-
-FUNCTIONS = {
-    function.name: function
-    for function in (
-        _Function("add", "sum", lambda a, b: a + b, np.add),
-        _Function("multiply", "product", lambda a, b: a * b, np.multiply, (-128, 127)),
-        _Function("minimum", "smaller value", lambda a, b: te.min(a, b), np.minimum),
-        _Function("maximum", "larger value", lambda a, b: te.max(a, b), np.maximum),
-        _Function(
-            "shift_right",
-            "arithmetic shift by 0 to 31 (a negative constant shifts left)",
-            _shift,
-            _numpy_shift,
-            (0, 31),
-        ),
-    )
-}
-
-
-Steps = list[tuple[_Function, int]]
-"""Functions of a value and a constant, one after the other."""
-
-
-def _range(dtype: str, steps: Steps) -> tuple[int, int]:
-    """The range of a random operand: where constants clip, most of it between or behind them."""
-    lowest, highest = RANGES[dtype]
-    bounds = {function.name: number for function, number in steps}
-    low, high = bounds.get("maximum"), bounds.get("minimum")
-    if low is None and high is None:
-        return lowest, highest
-    low = high - UNCLIPPED if low is None and high is not None else low
-    high = low + UNCLIPPED if high is None and low is not None else high
-    assert low is not None and high is not None
-    beyond = (high - low) // 4
-    return max(lowest, min(low - beyond, highest)), min(highest, max(high + beyond, lowest))
-
-
-# Operators ----------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Tile:
     """Elements of a tile: contiguous in DRAM."""
@@ -105,7 +37,7 @@ class Tile:
 class Elementwise(Operator):
     """``out = int8(function(a))``, or of a and b; all of one shape."""
 
-    function: ClassVar[_Function | None] = None
+    function: ClassVar[Function | None] = None
 
     rows: int = attribute("rows of the tensors", 1, minimum=1)
     columns: int = attribute("columns of the tensors", 1024, minimum=1)
@@ -146,7 +78,7 @@ class Elementwise(Operator):
         return named({**found, "out": {"role": "output", "dtype": "int8", **alike}})
 
     def ranges(self) -> dict[str, tuple[int, int]]:
-        found = {"a": _range(self.dtype, self.steps)}
+        found = {"a": random_range(self.dtype, self.steps)}
         if self.function is not None and not self.steps:
             least, most = RANGES[self.dtype]
             low, high = self.function.right
@@ -219,7 +151,7 @@ class Elementwise(Operator):
         return te.create_prim_func([*tensors, out]), inlined
 
 
-def _with_constant(function: _Function, number: int) -> Callable[[Any], Any]:
+def _with_constant(function: Function, number: int) -> Callable[[Any], Any]:
     constant = tirx.const(number, "int32")
     return lambda value: function.expression(value, constant)
 
@@ -240,7 +172,7 @@ class Binary(Elementwise):
         return "_tensor" if self.constant is None else "_imm"
 
 
-def _help(function: _Function) -> str:
+def _help(function: Function) -> str:
     return f"element-wise {function.help}, cast to int8"
 
 

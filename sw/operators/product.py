@@ -16,10 +16,11 @@ import numpy as np
 
 from vta.hw.config import Config
 from vta.sw.operators.attribute import OperatorError, attribute
-from vta.sw.operators.cost import GemmShape, Tiling, demand
+from vta.sw.operators.cost import demand
 from vta.sw.operators.expression import Geometry, expression
 from vta.sw.operators.operator import Operator, Scheduled, named
 from vta.sw.operators.requantize import Epilogue, check_depth
+from vta.sw.operators.shape import GemmShape, Tiling
 from vta.sw.operators.space import Candidate
 from vta.sw.operators.tiled import tiled
 from vta.sw.operators.tiles import tilings

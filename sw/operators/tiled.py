@@ -7,9 +7,9 @@ from tvm import s_tir
 
 from vta.hw.config import Config
 from vta.sw.compiler import SLOTS, register, tensorize
-from vta.sw.operators.cost import Tiling
 from vta.sw.operators.expression import Expression
 from vta.sw.operators.operator import Scheduled
+from vta.sw.operators.shape import Tiling
 
 __all__ = ["tiled"]
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from vta.hw.config import Config
 from vta.sw.compiler import CompileError
-from vta.sw.operators.cost import Counts, GemmShape, Tiling, estimate, lower_bound
+from vta.sw.operators.cost import estimate, lower_bound
+from vta.sw.operators.shape import Counts, GemmShape, Tiling
 from vta.sw.operators.space import Candidate, Remembered
 
 __all__ = ["KEEP", "NARROW_GAIN", "may_fit", "needs", "tilings"]
@@ -37,8 +38,8 @@ class Entry(NamedTuple):
 def needs(shape: GemmShape, tiling: Tiling) -> tuple[int, int, int]:
     """Entries of INP, WGT and ACC that a schedule with this tiling needs at least.
 
-    A buffer that is used more than once has two slots. Beside a product in one step the residual
-    may take the entries of what that step has read, and it may be added up where the product is.
+    A buffer that is used more than once has two slots. In a single tile the residual may take the
+    entries of what the product has read; it is added up where the product is.
     """
     counts = Counts.of(shape, tiling)
     steps = counts.tiles * counts.steps
@@ -52,7 +53,7 @@ def needs(shape: GemmShape, tiling: Tiling) -> tuple[int, int, int]:
     wgt = tiling.outputs * shape.taps * weights * weight_slots
     acc = tiling.outputs * tiling.height * tiling.width * min(2, counts.tiles)
     if shape.residual:
-        inp, wgt = (max(inp, acc), wgt) if steps == 1 else (inp + acc, wgt + 1)
+        inp, wgt = (max(inp, acc) if counts.tiles == 1 else inp + acc), wgt + 1
     return inp, wgt, acc + (shape.outputs if shape.bias else 0)
 
 

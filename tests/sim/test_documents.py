@@ -9,7 +9,7 @@ import pytest
 
 from vta.sim.build import ROOT
 from vta.sim.cli import main
-from vta.sim.documents import PAGES, Claim, claims, differences, rewritten, unclaimed
+from vta.sim.documents import PAGES, Claim, claims, compiler_page, differences, rewritten, unclaimed
 from vta.sim.documents.claim import ClaimError
 
 GENERATED = {"docs/isa.md"}
@@ -44,6 +44,12 @@ def test_the_figures_of_a_page_are_right(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_figure_of_a_page_has_a_source(page: str) -> None:
     assert unclaimed(text(page), found(page)) == []
+
+
+def test_the_dumps_of_the_compilers_page_are_real() -> None:
+    content = text(compiler_page.PAGE)
+    wanted = compiler_page.with_blocks(content, compiler_page.blocks())
+    assert content == wanted, "python -m vta.sim.documents writes them"
 
 
 # How claims work ----------------------------------------------------------------------------------
@@ -114,7 +120,7 @@ def test_the_long_commands_of_a_page_are_understood(
         assert end.value.code == 0, f"{command}: {capsys.readouterr().err}"
 
 
-@pytest.mark.parametrize("page", ["docs/debugging.md", "docs/digits.md"])
+@pytest.mark.parametrize("page", ["docs/compiler.md", "docs/debugging.md", "docs/digits.md"])
 def test_the_listings_of_a_page_run(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

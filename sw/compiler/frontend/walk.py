@@ -100,6 +100,16 @@ class Walk:
     leaves: dict[Any, Leaf | None] = field(default_factory=dict)
     unrolled: dict[Any, str] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        lines = [
+            f"{self.names[a.buffer]}: {a.scope}, {a.size} values" for a in self.allocations.values()
+        ]
+        for step in self.steps:
+            loops = ", ".join(f"{v.name} = {value}" for v, value in step.env.items()) or "once"
+            nest = " x ".join(f"{v.name} {extent}" for v, extent in step.leaf.nest) or "no loop"
+            lines.append(f"{loops}: {text(step.leaf.statement)} over {nest}")
+        return "\n".join(lines) + "\n"
+
     def buffers(self, config: Config) -> dict[str, Buffer]:
         """The allocations as buffers of the stream IR."""
         found = {}

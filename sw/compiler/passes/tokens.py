@@ -9,13 +9,12 @@ it, and no token is spent on what follows from others.
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
-from vta.hw.config import Config
 from vta.hw.isa import Stage
-from vta.sw.compiler.errors import CompileError
 from vta.sw.compiler.ir import Operation, Stream, Tokens
 from vta.sw.compiler.passes.hazards import NEIGHBOURS, Clock, Hazards, joined
+from vta.sw.stages import StageNetwork
 
 __all__ = ["Links", "outstanding", "tokens"]
 
@@ -26,25 +25,42 @@ def tokens(stream: Stream) -> Stream:
     """The stream with the flags of every operation.
 
     The last operation, FINISH, waits for the last load and the last store: done means that
-    everything is stored.
-
-    Raises
-    ------
-    CompileError
-        where more tokens than TOKEN_CAPACITY may be outstanding (the stream could deadlock).
+    everything is stored. Where counters of TOKEN_CAPACITY tokens are too small for waiting as
+    little as may be, each wait is for the latest operation before: then no counter has to hold
+    more than one.
     """
-    links = Links(stream)
+    flagged, most = _flagged(stream, late=False)
+    if most > stream.config.token_capacity and _stands_still(flagged):
+        flagged, most = _flagged(stream, late=True)
+        assert most <= 1, f"{most} tokens at once, though each is taken before the next is pushed"
+    return flagged
+
+
+def _flagged(stream: Stream, *, late: bool) -> tuple[Stream, int]:
+    """The stream with flags, and the most tokens that a counter may have to hold."""
+    links = Links(stream, late=late)
     for operation in stream.operations:
         links.enter(operation)
     links.finish()
-    _check_capacity(links.pairs, stream.config)
     flags = [dict[str, int]() for _ in stream.operations]
     for (own, other), pairs in links.pairs.items():
         pop, push = ("pop_prev", "push_next") if other < own else ("pop_next", "push_prev")
         for pusher, popper in pairs:
             flags[popper][pop] = flags[pusher][push] = 1
     operations = zip(stream.operations, flags, strict=True)
-    return stream.of(operations=tuple(replace(o, tokens=Tokens(**f)) for o, f in operations))
+    flagged = stream.of(operations=tuple(replace(o, tokens=Tokens(**f)) for o, f in operations))
+    return flagged, max(map(outstanding, links.pairs.values()))
+
+
+def _stands_still(stream: Stream) -> bool:
+    """Does a full counter hold back a push that others wait for?
+
+    It does not where no more tokens than its capacity are outstanding in program order; where more
+    are, the stages are run to see. (Whether all end depends on no order that hardware may choose:
+    `vta.sw.stages`.)
+    """
+    instructions = [replace(o.code.instruction, **asdict(o.tokens)) for o in stream.operations]
+    return StageNetwork(stream.config, instructions, lambda *_: None).run() is not None
 
 
 class Links:
@@ -53,10 +69,14 @@ class Links:
     Members
     -------
     pairs: by (waiting stage, other stage), positions of (who pushes, who pops), both rising.
+
+    Arguments
+    ---------
+    late: wait for the latest operation of the other stage rather than the one that is needed.
     """
 
-    def __init__(self, stream: Stream) -> None:
-        self.hazards = Hazards(stream)
+    def __init__(self, stream: Stream, *, late: bool = False) -> None:
+        self.hazards, self.late = Hazards(stream), late
         self.pairs: dict[Pair, list[tuple[int, int]]] = {
             (own, other): [] for own, others in NEIGHBOURS.items() for other in others
         }
@@ -101,6 +121,7 @@ class Links:
 
     def _wait(self, index: int, own: Stage, other: Stage, until: int) -> None:
         if not self.knows(own, other, until):
+            until = self._last[other] if self.late else until
             self.pairs[own, other].append((until, index))
             self._known[own] = joined([self._known[own], self._clocks[until]])
 
@@ -113,13 +134,3 @@ def outstanding(pairs: Sequence[tuple[int, int]]) -> int:
         level += change
         most = max(most, level)
     return most
-
-
-def _check_capacity(pairs: dict[Pair, list[tuple[int, int]]], config: Config) -> None:
-    for (own, other), links in pairs.items():
-        most = outstanding(links)
-        if most > config.token_capacity:
-            raise CompileError(
-                f"{most} tokens from {other.name} to {own.name} may be outstanding; TOKEN_CAPACITY "
-                f"is {config.token_capacity}: use fewer slots or larger tiles"
-            )

@@ -48,6 +48,12 @@ def _convolution(
         kernel = 1
     stride = int(rng.integers(1, 3)) if min(height, width) > 1 else 1
     outputs = int(rng.integers(1, 70))
+    size = [(extent + 2 * padding - kernel) // stride + 1 for extent in (height, width)]
+    others = [key for key, shape in shapes.items() if shape[:2] == tuple(size)]
+    added: dict[str, str] = {}
+    if others and rng.random() < 0.6:
+        added["residual"] = str(rng.choice(others))
+        outputs = shapes[added["residual"]][2]
     built = operator("conv2d").kernel(
         network.config,
         height=height,
@@ -59,13 +65,14 @@ def _convolution(
         stride=stride,
         padding=padding,
         bias=bool(rng.integers(2)),
+        residual=bool(added),
+        residual_shift=int(rng.integers(7)) if added else 0,
         shift=int(rng.integers(3, 8)),
         low=-128,
         high=127,
     )
-    network.add(f"conv_{made}", built, data=source, out=made)
-    _, _, rows, columns = network.tensors[made].shape
-    return rows, columns, outputs
+    network.add(f"conv_{made}", built, data=source, out=made, **added)
+    return size[0], size[1], outputs
 
 
 def _elementwise(

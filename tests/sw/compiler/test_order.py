@@ -11,7 +11,7 @@ from vta.hw.isa import Gemm, Load, MemoryType, Stage
 from vta.sw.compiler.ir import Buffer, Code, Operand, Operation, Source, Statement, Stream, Touch
 from vta.sw.compiler.passes.order import just_in_time
 from vta.sw.operators import Conv2d
-from vta.sw.operators.cost import Tiling
+from vta.sw.operators.shape import Tiling
 
 CONFIG = Config(log_inp_buff_size=8, log_wgt_buff_size=12)  # 16 entries each
 BUFFERS = {name: Buffer(MemoryType[name], 16, 1, base=0) for name in ("INP", "WGT")}

@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.sw.compiler.random_networks import random_inputs, random_network
 from vta.hw.config import Config
 from vta.hw.isa import Finish, Instruction, Load, Stage, Store
 from vta.sw.check import check
 from vta.sw.codec import encode_all
-from vta.sw.compiler import CompileError
 from vta.sw.compiler.passes.tokens import outstanding
 from vta.sw.golden import GoldenDevice
 from vta.sw.operators import Conv2d, Kernel
-from vta.sw.operators.cost import Tiling
+from vta.sw.operators.shape import Tiling
 from vta.sw.program import Program
 from vta.sw.rules import stage_of
 
@@ -130,8 +130,20 @@ def test_outstanding_tokens() -> None:
     assert outstanding([]) == 0
     assert outstanding([(0, 5), (1, 6), (2, 3)]) == 3
     assert outstanding([(0, 1), (1, 2), (2, 3)]) == 1
-    with pytest.raises(CompileError, match=r"2 tokens from .* may be outstanding; TOKEN_CAPACITY"):
-        _ = small_conv(Config(token_capacity=1)).compiled
+
+
+@pytest.mark.parametrize("capacity", [1, 2])
+@pytest.mark.parametrize("depth", [1, 2, 8])
+def test_counters_that_hold_little(capacity: int, depth: int) -> None:
+    """Nothing stands still: where it would, waits are for later operations."""
+    config = Config(token_capacity=capacity, queue_depth=depth)
+    for seed in range(4):
+        network = random_network(seed, config)
+        program = network.program(random_inputs(network, seed))
+        report = check(program)
+        assert (report.errors, report.warnings) == ([], [])
+        result = GoldenDevice(seed=seed).run(program)
+        assert program.first_mismatch(result.memory) is None
 
 
 def test_results_do_not_depend_on_old_scratchpad_contents() -> None:

@@ -11,7 +11,7 @@ from tests.sw.operators.support import assert_right
 from vta.hw.config import Config
 from vta.hw.isa import Load, Store
 from vta.sw.operators import Conv2d, Kernel, OperatorError
-from vta.sw.operators.cost import Tiling
+from vta.sw.operators.shape import Tiling
 from vta.sw.operators.tiles import KEEP, may_fit
 
 REQUANTISE = {"bias": True, "shift": 8, "low": -128, "high": 127}

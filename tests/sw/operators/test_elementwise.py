@@ -9,7 +9,8 @@ from vta.hw.isa import Alu, Load, MemoryType
 from vta.sw.compiler import CompileError
 from vta.sw.golden import GoldenDevice
 from vta.sw.operators import OPERATORS, operator
-from vta.sw.operators.elementwise import ELEMENTWISE, FUNCTIONS
+from vta.sw.operators.elementwise import ELEMENTWISE
+from vta.sw.operators.functions import FUNCTIONS
 
 SHAPES = ((1, 1024), (7, 700), (300, 5))
 CASES = [

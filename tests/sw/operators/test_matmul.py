@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.sw.operators.support import assert_right
 from vta.hw.config import Config
 from vta.sw.operators import Matmul, OperatorError
-from vta.sw.operators.cost import Tiling
+from vta.sw.operators.shape import Tiling
 from vta.sw.operators.tiles import KEEP, may_fit
 
 CONFIGS = ("1x16", "2x16", "4x16", "1x8", "4x8", "2x4", "2x32")

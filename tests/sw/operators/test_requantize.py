@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tvm import te
 
@@ -35,6 +35,7 @@ def by_llvm(epilogue: Epilogue, acc: np.ndarray, bias: np.ndarray) -> np.ndarray
 
 
 @settings(max_examples=40, deadline=None)
+@example([Shift(31)], [1 << 30, -1, *[0] * 14], 0)
 @given(st.lists(STEPS, max_size=5), st.lists(INT32, min_size=16, max_size=16), INT32)
 def test_golden_is_what_the_stages_compute(steps: list[Step], values: list[int], bias: int) -> None:
     """Steps of one kind may come more than once; sums wrap."""

@@ -1,9 +1,12 @@
 """Tile search: fits what it says, finds the model's best, and says why it finds none."""
 
+import re
 from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vta.hw.config import ZERO_FLAGS, Config
 from vta.hw.isa import Gemm
@@ -11,9 +14,10 @@ from vta.sw.codec import decode_all, unpack_uops
 from vta.sw.compiler import CompileError
 from vta.sw.compiler.passes.nest import limits
 from vta.sw.operators import Conv2d, Kernel, Matmul
-from vta.sw.operators.cost import GemmShape, Tiling, demand, estimate, lower_bound, run_length
 from vta.sw.operators.cost import _costs as costs
-from vta.sw.operators.tiles import KEEP, may_fit, tilings
+from vta.sw.operators.cost import demand, estimate, lower_bound, run_length
+from vta.sw.operators.shape import GemmShape, Tiling
+from vta.sw.operators.tiles import KEEP, may_fit, needs, tilings
 
 SHAPES = (
     GemmShape(1, 4, 4, 14, 14, (3, 3), (1, 1), bias=True),
@@ -58,13 +62,13 @@ def runs(kernel: Kernel) -> list[int]:
     ("tiling", "kernel", "stride", "run"),
     [
         (Tiling(4, 2, 6, 4), 1, 2, 4),
-        (Tiling(2, 2, 6, 4), 1, 1, 1),
+        (Tiling(2, 2, 6, 4), 1, 1, 4),
         (Tiling(1, 2, 6, 4), 1, 1, 4),
         (Tiling(4, 6, 6, 1), 1, 1, 1),
-        (Tiling(4, 3, 6, 1), 3, 1, 1),
+        (Tiling(4, 3, 6, 1), 3, 1, 9),
         (Tiling(4, 6, 6, 2), 3, 1, 18),
-        (Tiling(1, 6, 3, 1), 3, 1, 1),
-        (Tiling(1, 2, 6, 1), 3, 1, 1),
+        (Tiling(1, 6, 3, 1), 3, 1, 9),
+        (Tiling(1, 2, 6, 1), 3, 1, 9),
     ],
 )
 def test_runs_of_the_model_are_those_of_the_stream(
@@ -89,7 +93,7 @@ def test_runs_of_the_model_are_those_of_the_stream(
 
 
 @pytest.mark.parametrize(
-    ("tiling", "run"), [(Tiling(4, 1, 8, 4), 4), (Tiling(2, 1, 8, 4), 1), (Tiling(4, 1, 8, 2), 2)]
+    ("tiling", "run"), [(Tiling(4, 1, 8, 4), 4), (Tiling(2, 1, 8, 4), 4), (Tiling(4, 1, 8, 2), 2)]
 )
 def test_runs_of_a_matrix_product(tiling: Tiling, run: int) -> None:
     product, config = Matmul(rows=8, inner=64, columns=64, shift=8), Config()
@@ -127,6 +131,64 @@ def test_narrow_tiles_where_full_width_does_not_fit() -> None:
     tiling = next(iter(tilings(shape, Config()))).tiling
     assert tiling.width < 600
     assert may_fit(shape, tiling, Config())
+
+
+SMALL = Config(log_inp_buff_size=9, log_wgt_buff_size=13, log_acc_buff_size=11)
+"""32 entries of INP, WGT and ACC."""
+
+
+@st.composite
+def tiled(draw: st.DrawFn) -> tuple[Conv2d, Tiling]:
+    """A small convolution, and any tiling of it."""
+    taps = draw(st.sampled_from((1, 2, 3)))
+    conv = Conv2d(
+        height=draw(st.integers(3, 8)),
+        width=draw(st.integers(3, 8)),
+        channels=draw(st.sampled_from((16, 32, 64))),
+        outputs=draw(st.integers(1, 64)),
+        kernel_height=taps,
+        kernel_width=taps,
+        padding=taps // 2,
+        bias=draw(st.booleans()),
+        residual=draw(st.booleans()),
+    )
+    shape = conv.shape(SMALL)
+    sizes = (draw(st.integers(1, n)) for n in (shape.outputs, shape.height, shape.width))
+    inputs = draw(st.sampled_from([n for n in (1, 2, 4) if shape.inputs % n == 0]))
+    return conv, Tiling(*sizes, inputs, draw(st.sampled_from(KEEP)))
+
+
+def compiles(conv: Conv2d, tiling: Tiling) -> bool:
+    """The compiler's answer; nothing but entries keeps one of these from compiling."""
+    try:
+        conv.bind(SMALL, tiling).stream()
+    except CompileError as error:
+        assert re.match(r"(INP|WGT|ACC) has 32 entries, the schedule needs ", str(error))
+        return False
+    return True
+
+
+@settings(max_examples=40, deadline=None)
+@given(tiled())
+def test_what_compiles_may_fit(case: tuple[Conv2d, Tiling]) -> None:
+    """No tiling is passed over that the compiler would take; without a residual none is tried in
+    vain.
+    """
+    conv, tiling = case
+    possible = may_fit(conv.shape(SMALL), tiling, SMALL)
+    if compiles(conv, tiling):
+        assert possible
+    else:
+        assert conv.residual or not possible
+
+
+def test_a_residual_of_a_single_tile_takes_the_entries_of_the_data() -> None:
+    """Two slots of four by four pixels fill INP; the residual comes when they are used up."""
+    size = {"height": 4, "width": 4, "channels": 32, "outputs": 16}
+    conv = Conv2d(**size, kernel_height=1, kernel_width=1, padding=0, residual=True)
+    tiling = Tiling(1, 4, 4, 1)
+    assert needs(conv.shape(SMALL), tiling)[0] == SMALL.inp_depth
+    assert compiles(conv, tiling)
 
 
 def test_bound_of_c2() -> None:

@@ -1,0 +1,93 @@
+"""The shape of a convolution or matrix product in elements, and its tilings."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+__all__ = ["Counts", "GemmShape", "Tiling"]
+
+
+@dataclass(frozen=True)
+class GemmShape:
+    """A convolution in elements: channels in blocks, images in groups of BATCH.
+
+    A matrix product is one with a 1 x 1 kernel, height 1 and width = groups of rows. Where the
+    kernel is 1 high (or wide), only the rows (or columns) that the stride hits are copied.
+    """
+
+    images: int
+    inputs: int
+    outputs: int
+    height: int
+    width: int
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    bias: bool = False
+    alu: bool = True
+    residual: bool = False
+
+    @property
+    def gemm(self) -> int:
+        """GEMM steps: those of the product, and one a vector for the residual."""
+        return self.vectors * (self.inputs * self.taps + self.residual)
+
+    @property
+    def vectors(self) -> int:
+        """Elements of the result."""
+        return self.images * self.outputs * self.height * self.width
+
+    @cached_property
+    def steps(self) -> tuple[int, int]:
+        """Distance of neighbouring windows in the copied rows, and columns."""
+        pairs = zip(self.kernel, self.stride, strict=True)
+        height, width = (1 if kernel == 1 else stride for kernel, stride in pairs)
+        return height, width
+
+    def rows(self, height: int) -> int:
+        """Rows of a copy that `height` output rows need."""
+        return (height - 1) * self.steps[0] + self.kernel[0]
+
+    def columns(self, width: int) -> int:
+        return (width - 1) * self.steps[1] + self.kernel[1]
+
+    @property
+    def sparse(self) -> bool:
+        """Single columns are copied: each is a burst of its own, each row a LOAD."""
+        return self.kernel[1] == 1 and self.stride[1] > 1
+
+    @property
+    def taps(self) -> int:
+        return self.kernel[0] * self.kernel[1]
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Blocks of output channels, rows and columns of an output tile; input blocks of a step.
+
+    `keep` is "weights" (those of an output-channel tile stay for all its planes), "inputs" (those
+    of a plane stay for all its output channels), or "" (both are loaded for every tile).
+    """
+
+    outputs: int
+    height: int
+    width: int
+    inputs: int
+    keep: str = ""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How often what happens: tiles of output channels, of planes, in all; steps in a tile."""
+
+    channels: int
+    planes: int
+    steps: int
+
+    @property
+    def tiles(self) -> int:
+        return self.channels * self.planes
+
+    @classmethod
+    def of(cls, shape: GemmShape, tiling: Tiling) -> "Counts":
+        planes = -(-shape.height // tiling.height) * -(-shape.width // tiling.width)
+        channels = -(-shape.outputs // tiling.outputs)
+        return cls(channels, planes * shape.images, -(-shape.inputs // tiling.inputs))
