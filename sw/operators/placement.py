@@ -106,17 +106,15 @@ class Placement(TiledMap):
             channels = self.result_channels
         shape = (images, channels, *self.out)
         out = np.full(shape, self.fill, np.int8)
-        rows, columns = (
-            slice(max(0, shift), min(size, shift + out))
-            for shift, size, out in zip(
-                self.shift, (self.height, self.width), self.out, strict=True
-            )
-        )
+        spans = zip(self.shift, (self.height, self.width), self.out, strict=True)
+        rows, columns = (range(max(0, first), min(size, first + n)) for first, size, n in spans)
+        y, x = rows.start - self.shift[0], columns.start - self.shift[1]
+        inside = out[:, :, y : y + len(rows), x : x + len(columns)]
+        inside[:] = 0
         for part in self.moved():
-            data = inputs[part.tensor][:, part.first : part.first + part.count, rows, columns]
-            y, x = rows.start - self.shift[0], columns.start - self.shift[1]
-            height, width = data.shape[2:]
-            out[:, part.at : part.at + part.count, y : y + height, x : x + width] = data
+            data = inputs[part.tensor][:, part.first : part.first + part.count]
+            data = data[:, :, rows.start : rows.stop, columns.start : columns.stop]
+            inside[:, part.at : part.at + part.count] = data
         return {"out": out}
 
     def work(self, tile: MapTile) -> Work:
