@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, product
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -87,13 +88,22 @@ class AveragePool(Pool):
     def work(self, tile: MapTile) -> Work:
         spans, out = self.spans(tile), tile.rows * tile.columns
         n, taps = tile.blocks, self.kernel_height * self.kernel_width
-        passes = max(len(_statements(part.division)) for part in self.parts)
         return Work(
             inp=n * spans[0] * spans[1],
             acc=n * out,
             stored=n * out,
             gemm=n * out * taps,
-            alu=n * out * passes,
+            alu=n * -(-out * self._passes // prod(self.out)),
+        )
+
+    @cached_property
+    def _passes(self) -> int:
+        """ALU uops of one whole map."""
+        return sum(
+            (part.rows[1] - part.rows[0])
+            * (part.columns[1] - part.columns[0])
+            * len(_statements(part.division))
+            for part in self.parts
         )
 
     def write(self, here: Here) -> None:

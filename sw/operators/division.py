@@ -2,7 +2,7 @@
 
 The nearest integer of x / n, half up, is floor((x + n // 2) / n). Of a power of two in n a shift
 gives the floor itself; of another factor m, ``(x * multiplier + addend) >> shift`` does, where
-interval arithmetic over all x shows it. Floors of floors are floors, so a divisor may be taken apart.
+interval arithmetic over all x shows it. Floors of floors are floors: a divisor may be taken apart.
 """
 
 from collections.abc import Iterator

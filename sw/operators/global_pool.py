@@ -10,7 +10,8 @@ import numpy as np
 from vta.hw.config import Config
 from vta.sw.operators.average import AveragePool
 from vta.sw.operators.maps import Here, MapOperator, MapTile, Work
-from vta.sw.operators.pool import MaxPool, Pool
+from vta.sw.operators.max_pool import MaxPool
+from vta.sw.operators.pool import Pool
 
 __all__ = ["GlobalAveragePool", "GlobalMaxPool"]
 

@@ -130,6 +130,11 @@ class TiledMap(Operator):
         """int8 (number, block, block): the weights of the GEMM that moves data."""
         return np.eye(block, dtype=np.int8)[None]
 
+    def elements(self, block: int) -> int:
+        """Elements that are read for a group of images, each once."""
+        blocks = sum(-(-channels // block) for channels in self.sources().values())
+        return blocks * self.height * self.width
+
     @property
     def tiled(self) -> tuple[int, int]:
         """Rows and columns that tiles are parts of; the result's."""
@@ -170,8 +175,8 @@ class TiledMap(Operator):
         """Cycles that the operator asks of a configuration's ports, and their bound."""
         images, blocks = self.groups(config)
         whole, maps = self.work(MapTile(1, *self.tiled)), images * blocks
-        read = sum(-(-channels // config.block) for channels in self.sources().values())
-        reads = images * read * self.height * self.width * config.inp_bytes + config.wgt_bytes
+        weights = len(self.matrices(config.block)) * config.wgt_bytes
+        reads = images * self.elements(config.block) * config.inp_bytes + weights
         asked = {
             "gemm": maps * whole.gemm,
             "passes": maps * whole.alu,

@@ -24,7 +24,7 @@ SMALLEST_BLOCK = 4
 
 @dataclass(frozen=True)
 class Channels:
-    """`count` channels of a tensor, from `first` on, that become those of the result from `at` on."""
+    """`count` channels of a tensor, from `first` on, that come to channel `at` of the result."""
 
     tensor: str
     first: int
@@ -81,7 +81,7 @@ def _matrix(part: Channels, b: int, delta: int, block: int) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class Placement(TiledMap):
-    """``out[at + c, y, x] = data[first + c, y + shift, x + shift]``, `value` where there is none."""
+    """``out[at + c, y, x] = data[first + c, y + shift, x + shift]``, `fill` where there is none."""
 
     @abstractmethod
     def moved(self) -> tuple[Channels, ...]:
@@ -99,6 +99,12 @@ class Placement(TiledMap):
 
     def matrices(self, block: int) -> np.ndarray:
         return _runs(self.moved(), block)[1]
+
+    def elements(self, block: int) -> int:
+        sizes = zip(self.shift, (self.height, self.width), self.out, strict=True)
+        rows, columns = (min(size, first + out) - max(0, first) for first, size, out in sizes)
+        ends = [(part.first, part.first + part.count) for part in self.moved()]
+        return rows * columns * sum(-(-end // block) - first // block for first, end in ends)
 
     def golden(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         images, channels = next(iter(inputs.values())).shape[:2]
@@ -142,10 +148,7 @@ class Placement(TiledMap):
     def _source(self, here: Here, y: Any, x: Any) -> list[Range]:
         """Row and column of the data, and their ranges."""
         _, row, column = here.place(0, y, x)
-        return [
-            (row + self.shift[0], 0, self.height),
-            (column + self.shift[1], 0, self.width),
-        ]
+        return [(row + self.shift[0], 0, self.height), (column + self.shift[1], 0, self.width)]
 
     def _part(self, here: Here, acc: Any, n: int, runs: Sequence[Run]) -> None:
         """The products with one tensor: its blocks in INP, then each run's."""

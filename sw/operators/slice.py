@@ -42,7 +42,9 @@ class Slice(Placement):
 
     @property
     def result_channels(self) -> int:
-        return self.channels - self.first_channel if self.out_channels is None else self.out_channels
+        return (
+            self.channels - self.first_channel if self.out_channels is None else self.out_channels
+        )
 
     def moved(self) -> tuple[Channels, ...]:
         return (Channels("data", self.first_channel, self.result_channels, 0),)

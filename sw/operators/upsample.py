@@ -51,32 +51,34 @@ class Upsample(MapOperator):
     def work(self, tile: MapTile) -> Work:
         data = tile.blocks * tile.rows * tile.columns
         repeated = data * self.factor_width
-        return Work(
-            inp=data, acc=repeated, stored=repeated * self.factor_height, gemm=repeated
-        )
+        return Work(inp=data, acc=repeated, stored=repeated * self.factor_height, gemm=repeated)
 
     def write(self, here: Here) -> None:
-        tile, times = here.tile, self.factor_width
-        blocks = here.place
-
-        def ranges(b: Any, y: Any, x: Any, *_: Any) -> list[Range]:
-            places = blocks(b, y, x)
-            sizes = (int(here.out.shape[1]), self.height, self.width)
-            return [(place, 0, size) for place, size in zip(places, sizes, strict=True)]
+        times = self.factor_width
 
         inp = here.writer.buffer("inp", "local.inp", *here.sizes)
         data = here.writer.tensors["data"]
         here.writer.element_wise(
             here.sizes,
             lambda *e: (inp, e),
-            lambda *e: e[-1](data, here.at[0], *blocks(*e[:-1])),
-            ranges,
+            lambda *e: e[-1](data, here.at[0], *here.place(*e[:-1])),
+            lambda b, y, x, *_: self._inside(here, b, y, x),
         )
         acc = here.writer.buffer("acc", "local.acc", *here.sizes, times)
         here.writer.reset(acc)
-        here.copy((*here.sizes, times), lambda *e: (acc, e), lambda *e: (inp, e[:3]), ranges)
+        here.copy(
+            (*here.sizes, times),
+            lambda *e: (acc, e),
+            lambda *e: (inp, e[:3]),
+            lambda b, y, x, *_: self._inside(here, b, y, x),
+        )
         for again in range(self.factor_height):
             self._store(here, acc, again)
+
+    def _inside(self, here: Here, *offsets: Any) -> list[Range]:
+        """That block, row and column of the tile are those of the data."""
+        sizes = (int(here.out.shape[1]), self.height, self.width)
+        return [(n, 0, size) for n, size in zip(here.place(*offsets), sizes, strict=True)]
 
     def _store(self, here: Here, acc: Any, again: int) -> None:
         def target(b: Any, y: Any, x: Any, repeated: Any) -> tuple[Any, list[Any]]:
@@ -84,17 +86,9 @@ class Upsample(MapOperator):
             row, column = row * self.factor_height + again, column * self.factor_width + repeated
             return here.out, [here.at[0], block, row, column]
 
-        def ranges(b: Any, y: Any, x: Any, _: Any) -> list[Range]:
-            block, row, column = here.place(b, y, x)
-            return [
-                (block, 0, int(here.out.shape[1])),
-                (row, 0, self.height),
-                (column, 0, self.width),
-            ]
-
         here.writer.element_wise(
             (*here.sizes, self.factor_width),
             target,
             lambda *e: e[-1](acc, *e[:-1]).astype("int8"),
-            ranges,
+            lambda b, y, x, *_: self._inside(here, b, y, x),
         )

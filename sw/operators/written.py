@@ -168,7 +168,9 @@ def scheduled(
     with IRBuilder() as builder, T.prim_func(s_tir=True):
         T.func_name("main")
         handles = {
-            name: T.arg(name, tirx.decl_buffer(tensor.packed_shape, tensor.dtype, name, layout=None))
+            name: T.arg(
+                name, tirx.decl_buffer(tensor.packed_shape, tensor.dtype, name, layout=None)
+            )
             for name, tensor in tensors.items()
         }
         writer = Writer(config, handles)
