@@ -1,6 +1,6 @@
 """Averages over windows of int8 maps: GEMM adds up, the ALU divides, exactly half up."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, product
@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from vta.hw.config import Config
 from vta.sw.operators.attribute import OperatorError, attribute
 from vta.sw.operators.division import Division, division
 from vta.sw.operators.maps import Here, MapTile, Work
@@ -86,7 +87,7 @@ class AveragePool(Pool):
         return {"out": np.floor_divide(2 * total + count, 2 * count).astype(np.int8)}
 
     def work(self, tile: MapTile) -> Work:
-        spans, out = self.spans(tile), tile.rows * tile.columns
+        spans, out = self._spans(tile), tile.rows * tile.columns
         n, taps = tile.blocks, self.kernel_height * self.kernel_width
         return Work(
             inp=n * spans[0] * spans[1],
@@ -107,12 +108,36 @@ class AveragePool(Pool):
         )
 
     def write(self, here: Here) -> None:
-        inp = self.load(here, zeros=True)
         acc = here.writer.buffer("acc", "local.acc", *here.sizes)
         here.writer.reset(acc)
+        with here.writer.tiles(here.tile.slots, step=here.tile.steps) as (step,):
+            self._add(here, acc, step)
+        for part in self.parts:
+            self._divide(here, acc, part)
+        here.store(lambda *e: (acc, e))
+
+    def tilings(self, config: Config) -> Iterator[MapTile]:
+        """Also those whose windows come in parts, a few rows at a time."""
+        yield from super().tilings(config)
+        for steps, slots in product(range(2, self.kernel_height + 1), (2, 1)):
+            yield MapTile(1, 1, 1, slots, steps)
+
+    def _taps(self, tile: MapTile) -> int:
+        """Rows of the kernel in a step."""
+        return -(-self.kernel_height // tile.steps)
+
+    def _spans(self, tile: MapTile) -> tuple[int, int]:
+        """Rows and columns of the data in a step."""
         rows, columns = self.axes
+        reach = (self._taps(tile) - 1) * rows.dilation + 1
+        return (tile.rows - 1) * rows.step + reach, columns.span(tile.columns)
+
+    def _add(self, here: Here, acc: Any, step: Any) -> None:
+        """The taps of some rows of the kernel."""
+        (rows, columns), taps = self.axes, self._taps(here.tile)
+        inp = self.load(here, self._spans(here.tile), step * taps * rows.dilation, zeros=True)
         here.writer.multiply(
-            (*here.sizes, rows.kernel, columns.kernel),
+            (*here.sizes, taps, columns.kernel),
             lambda b, y, x, v, u: (acc, (b, y, x)),
             lambda b, y, x, v, u: (
                 inp,
@@ -120,11 +145,8 @@ class AveragePool(Pool):
             ),
             lambda *_: (here.weights, (0,)),
             sums=2,
-            ranges=lambda b, y, x, v, u: here.within(b, y, x),
+            ranges=lambda b, y, x, v, u: [*here.within(b, y, x), (step * taps + v, 0, rows.kernel)],
         )
-        for part in self.parts:
-            self._divide(here, acc, part)
-        here.store(lambda *e: (acc, e))
 
     def _divide(self, here: Here, acc: Any, part: Part) -> None:
         """The part of the tile that has this divisor, in place.

@@ -1,6 +1,6 @@
 """Maximum and average over whole maps: pools whose window is the map."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -50,6 +50,9 @@ class GlobalPool(MapOperator):
 
     def golden(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return self.pool.golden(inputs)
+
+    def tilings(self, config: Config) -> Iterator[MapTile]:
+        return self.pool.tilings(config)
 
     def work(self, tile: MapTile) -> Work:
         return self.pool.work(tile)

@@ -30,16 +30,21 @@ TILE_CYCLES = 40  # what a tile costs beyond its data: round trips, instructions
 
 @dataclass(frozen=True)
 class MapTile:
-    """Channel blocks, and rows and columns of what is tiled."""
+    """Channel blocks, and rows and columns of what is tiled.
+
+    `slots` are those that buffers take turns in; `steps` the parts in which a tile's data comes.
+    """
 
     blocks: int
     rows: int
     columns: int
+    slots: int = 2
+    steps: int = 1
 
 
 @dataclass(frozen=True)
 class Work:
-    """Of a tile: elements of INP and ACC, those loaded and stored; uops of GEMM and of the ALU."""
+    """Of a tile: elements of INP (in a step) and ACC, those stored; uops of GEMM and of the ALU."""
 
     inp: int
     acc: int
@@ -193,7 +198,6 @@ class TiledMap(Operator):
         images, blocks = self.groups(config)
         sizes = (blocks, *self.tiled), (tiling.blocks, tiling.rows, tiling.columns)
         block, row, column = (-(-n // size) for n, size in zip(*sizes, strict=True))
-        counts = images, block, row, column
 
         def write(writer: Writer) -> None:
             identity = writer.tensors["identity"]
@@ -201,20 +205,22 @@ class TiledMap(Operator):
             writer.element_wise(
                 weights.shape[:1], lambda n: (weights, (n,)), lambda n, read: read(identity, n, 0)
             )
-            with writer.tiles(image=counts[0], block=block, row=row, column=column) as at:
+            counts = {"image": images, "block": block, "row": row, "column": column}
+            with writer.tiles(tiling.slots, **counts) as at:
                 self.write(Here(writer, tiling, tuple(at), weights))
 
         return scheduled(self.tensors(config), config, write)
 
-    def _tiles(self, config: Config) -> Iterator[MapTile]:
+    def tilings(self, config: Config) -> Iterator[MapTile]:
         """Whole maps, several at a time; else parts of one, of the full width where that fits."""
         _, blocks = self.groups(config)
         rows, columns = self.tiled
-        for n in range(blocks, 0, -1):
-            yield MapTile(n, rows, columns)
-        for width, height in product(_parts(columns), _parts(rows)):
-            if (height, width) != (rows, columns):
-                yield MapTile(1, height, width)
+        for slots in (2, 1):
+            for n in range(blocks, 0, -1):
+                yield MapTile(n, rows, columns, slots)
+            for width, height in product(_parts(columns), _parts(rows)):
+                if (height, width) != (rows, columns):
+                    yield MapTile(1, height, width, slots)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,27 +253,30 @@ def _space(operator: TiledMap, config: Config) -> list[Candidate]:
     """
     images, blocks = operator.groups(config)
     found = []
-    for tile in operator._tiles(config):
+    for tile in operator.tilings(config):
         rows, columns = operator.tiled
         counts = -(-blocks // tile.blocks), -(-rows // tile.rows), -(-columns // tile.columns)
         count = images * counts[0] * counts[1] * counts[2]
-        work, slots = operator.work(tile), min(2, count)
-        if work.inp * slots > config.inp_depth or work.acc * slots > config.acc_depth:
+        work, slots = operator.work(tile), min(tile.slots, count)
+        inp = work.inp * min(tile.slots, count * tile.steps)
+        if inp > config.inp_depth or work.acc * slots > config.acc_depth:
             continue
-        read = -(-work.inp * config.inp_bytes // config.beat_bytes)
+        read = tile.steps * -(-work.inp * config.inp_bytes // config.beat_bytes)
         write = -(-work.stored * config.out_bytes // config.beat_bytes)
         compute = work.gemm + work.alu
+        parts = sorted((read, write, compute))
+        longest = sum(parts) if slots == 1 else parts[-1]
         # A last tile that is cut off costs as much less as it is smaller.
         share = blocks * rows * columns * images
         share /= tile.blocks * tile.rows * tile.columns
-        cost = share * max(read, write, compute) + count * TILE_CYCLES
-        cost += min(read, write, compute) + sorted((read, write, compute))[1]
-        found.append(Candidate(tile, cost, (work.inp * slots, work.acc * slots)))
+        cost = share * longest + count * tile.steps * TILE_CYCLES + parts[0] + parts[1]
+        found.append(Candidate(tile, cost, (inp, work.acc * slots)))
     if not found:
-        least = operator.work(MapTile(1, 1, 1))
+        least = [operator.work(tile) for tile in operator.tilings(config)]
+        inp, acc = min(work.inp for work in least), min(work.acc for work in least)
         raise CompileError(
-            f"{operator.label}: one value of the result needs INP {least.inp} and ACC {least.acc} "
-            f"entries, twice; there are {config.inp_depth} and {config.acc_depth}: enlarge "
+            f"{operator.label}: one value of the result needs INP {inp} and ACC {acc} "
+            f"entries; there are {config.inp_depth} and {config.acc_depth}: enlarge "
             "LOG_*_BUFF_SIZE, or choose a smaller kernel"
         )
     return sorted(found, key=lambda candidate: candidate.cost)

@@ -61,7 +61,7 @@ class MaxPool(Pool):
         return tuple(sorted({axis.phase(t) for t in range(axis.kernel) if t != axis.main}))
 
     def write(self, here: Here) -> None:
-        inp = self.load(here, zeros=False)
+        inp = self.load(here, self.spans(here.tile), 0, zeros=False)
         line = self._pool_columns(here, inp)
         best, at = self._pool_rows(here, line)
         here.store(lambda b, y, x: (best, (b, *at(y), x)))

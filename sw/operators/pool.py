@@ -89,7 +89,7 @@ class Pool(MapOperator):
         )
 
     def taps(self, data: np.ndarray, fill: int) -> Iterator[np.ndarray]:
-        """For each tap, int64 (images, channels, *out): its value in all windows; `fill` outside."""
+        """For each tap, int64 (images, channels, *out): its values in windows, `fill` outside."""
         rows, columns = self.axes
         behind = [max(0, a.span(a.out) - a.before - a.size) for a in self.axes]
         pads = ((0, 0), (0, 0), (rows.before, behind[0]), (columns.before, behind[1]))
@@ -113,13 +113,18 @@ class Pool(MapOperator):
         axis = self.axes[1]
         return here.at[3] * here.tile.columns * axis.step + offset - axis.before
 
-    def load(self, here: Here, *, zeros: bool) -> Any:
-        """What a tile's windows reach over, in INP: clipped at the edges, or padded with zeros."""
-        extents = (here.tile.blocks, *self.spans(here.tile))
+    def load(self, here: Here, spans: tuple[int, int], first: Any, *, zeros: bool) -> Any:
+        """Data in INP, clipped at the edges, or padded with zeros.
+
+        Arguments
+        ---------
+        spans: rows and columns, from the tile's first ones on; rows from `first` further on.
+        """
+        extents = (here.tile.blocks, *spans)
         inp, data = (here.writer.buffer("inp", "local.inp", *extents), here.writer.tensors["data"])
 
         def value(b: Any, y: Any, x: Any, read: Any) -> Any:
-            row, column = self.rows(here, y), self.columns(here, x)
+            row, column = self.rows(here, first + y), self.columns(here, x)
             found = read(data, here.at[0], here.place(b, 0, 0)[0], row, column)
             inside = [(row, 0, self.height), (column, 0, self.width)]
             return here.writer.padded(found, inside) if zeros else found
@@ -127,7 +132,7 @@ class Pool(MapOperator):
         def ranges(b: Any, y: Any, x: Any) -> list[Range]:
             found = [here.block(b)]
             for index, axis in zip(
-                (self.rows(here, y), self.columns(here, x)), self.axes, strict=True
+                (self.rows(here, first + y), self.columns(here, x)), self.axes, strict=True
             ):
                 end = axis.span(axis.out) - axis.before
                 found.append((index, -axis.before, end) if zeros else (index, 0, axis.size))

@@ -15,7 +15,7 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
 from vta.hw.config import Config
-from vta.sw.compiler import register, tensorize
+from vta.sw.compiler import SLOTS, register, tensorize
 from vta.sw.operators.operator import Scheduled
 from vta.sw.tensor import Tensor
 
@@ -42,10 +42,10 @@ class Writer:
 
     # Loops --------------------------------------------------------------------------------------
     @contextmanager
-    def tiles(self, **counts: int) -> Iterator[list[Any]]:
-        """Loops round everything that belongs to a tile; the compiler unrolls them."""
+    def tiles(self, slots: int, **counts: int) -> Iterator[list[Any]]:
+        """Loops round all that belongs to a tile, whose buffers take turns in so many slots."""
         with ExitStack() as stack:
-            yield [_loop(stack, name, count) for name, count in counts.items()]
+            yield [_loop(stack, name, count, {SLOTS: slots}) for name, count in counts.items()]
 
     def buffer(self, name: str, scope: str, *shape: int) -> Any:
         """A buffer of `shape` elements in local.inp, local.acc or local.wgt."""
@@ -147,8 +147,10 @@ class Writer:
         self.products.append(name)
 
 
-def _loop(stack: ExitStack, name: str, extent: int) -> Any:
-    loop = stack.enter_context(T.serial(extent))
+def _loop(
+    stack: ExitStack, name: str, extent: int, annotations: dict[str, Any] | None = None
+) -> Any:
+    loop = stack.enter_context(T.serial(extent, annotations=annotations))
     IRBuilder.name(name, loop)
     return loop
 

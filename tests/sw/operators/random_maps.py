@@ -187,7 +187,7 @@ def _places(
     found = []
     start, end = -pads[0], size + pads[1]
     reach = (kernel - 1) * dilation + 1
-    while start + reach <= end or (ceil and start < size and start + reach < end + stride):
+    while start < size and start + reach < end + stride if ceil else start + reach <= end:
         taps = [start + n * dilation for n in range(kernel)]
         found.append(([n for n in taps if 0 <= n < size], sum(n < end for n in taps)))
         start += stride

@@ -106,9 +106,7 @@ def test_main_taps_in_the_padding(pads: tuple[int, int, int, int], stride: int) 
 
 
 def test_a_window_without_data_is_refused() -> None:
-    with pytest.raises(
-        OperatorError, match=r"window 0 of the rows has no tap on the data: the pad"
-    ):
+    with pytest.raises(OperatorError, match=r"window 0 of the rows has no tap on the data: the "):
         MaxPool(pad_top=2)
     with pytest.raises(OperatorError, match=r"reaches over 5 columns; data and padding have 4: "):
         MaxPool(width=4, kernel_width=3, dilation_width=2)
@@ -211,9 +209,7 @@ def test_parts_that_are_none(parts: str) -> None:
 
 
 def test_slices_outside_of_the_data_are_refused() -> None:
-    with pytest.raises(
-        OperatorError, match=r"slice: 10 rows from 50 on; the data has 56: choose a"
-    ):
+    with pytest.raises(OperatorError, match=r"slice: 10 rows from 50 on; the data has 56: choose "):
         Slice(first_row=50, out_height=10)
 
 
@@ -224,7 +220,7 @@ def test_channels_of_a_value_are_refused() -> None:
 
 def test_buffers_that_are_too_small() -> None:
     config = Config(log_inp_buff_size=6, log_acc_buff_size=8)
-    with pytest.raises(CompileError, match=r"one value of the result needs INP 9 and ACC 9 ent"):
+    with pytest.raises(CompileError, match=r"one value of the result needs INP 9 and ACC 12 ent"):
         MaxPool(**THREE).bind(config)
 
 
@@ -250,3 +246,11 @@ def test_cycles_beside_the_bound(made: TiledMap, share: float) -> None:
 
 def test_the_configurations_differ() -> None:
     assert len({config.name for config in CONFIGS}) == len(CONFIGS) - 1  # one has small buffers
+
+
+@pytest.mark.parametrize("steps", [2, 3, 7])
+def test_windows_that_come_in_steps(steps: int) -> None:
+    made = AveragePool(height=9, width=8, channels=20, kernel_height=7, kernel_width=3, **AROUND)
+    assert_computes(made, Config(), 5, MapTile(1, 1, 1, 2, steps), llvm=True)
+    kernel = GlobalAveragePool(height=56, width=56, channels=16).bind(Config())
+    assert kernel.tiling.steps > 1, "a map of 3136 elements is more than INP holds"
