@@ -18,7 +18,7 @@ from pathlib import Path
 
 from vta.hw.config import Config
 from vta.hw.places import build_directory
-from vta.sim import decoder
+from vta.sim import decoder, probes
 from vta.sim.cache import Progress, building, content_key, find
 from vta.sim.toolchain import (
     BuildError,
@@ -96,6 +96,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "waves_all": (*WAVES_FLAGS, "--trace-fst"),
     "waves_vcd": (*WAVES_FLAGS, "--trace-vcd", *CONTROL_FLAGS),
     "waves_all_vcd": (*WAVES_FLAGS, "--trace-vcd"),
+    # Keep digests of what each instruction writes (see divergence/).
+    "traced": (*COCOTB_FLAGS, "+define+VTA_TRACE"),
     # Registers and memories begin with random values: finds what a reset forgets.
     "random": (*COCOTB_FLAGS, "--assert", "--x-assign", "unique", "--x-initial", "unique"),
     # A plain C++ loop without cocotb: what the others' speed is compared with.
@@ -229,7 +231,11 @@ def _compiler_key() -> str:
 
 
 def _extra_sources(config: Config, variant: str, source: Path) -> dict[str, str]:
-    """Generated sources by file name: of waves the decoder, and the core with its names alone."""
+    """Generated sources by file name: of waves the decoder, and the core with its names alone; of a
+    simulator that traces the probes.
+    """
+    if variant == "traced":
+        return {probes.FILE_NAME: probes.probes(config)}
     if not variant.startswith("waves"):
         return {}
     core = decoder.named_only(source.read_text())
@@ -251,13 +257,13 @@ def _compile(
     for name, target in links.items():
         (work / name).symlink_to(target)
     flags = [*COMMON_FLAGS, *VARIANTS[variant], f"-GBITS={config.axi_data_bits}"]
-    models = ["memory.cpp", "checker.cpp", "monitor.cpp"]
+    models = ["memory.cpp", "checker.cpp", "monitor.cpp", "trace.cpp", "scratchpads.cpp"]
     if variant == "bare":
         models.append(BARE_LOOP)
     else:
         # What starts it says where these libraries are: a checkout may move.
         flags += ["-LDFLAGS", "-rdynamic -Lcocotb -Wl,-rpath-link,cocotb -lcocotbvpi_verilator"]
-        models += ["main.cpp", "scratchpads.cpp"]
+        models.append("main.cpp")
     env = os.environ | {"VERILATOR_ROOT": "verilator"}
     env.pop("CXXFLAGS", None)
     env.pop("MAKEFLAGS", None)

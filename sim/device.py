@@ -8,18 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from vta.hw.config import KEYS, Config
-from vta.hw.errors import check_range
+from vta.hw.errors import OptionError, check_range
 from vta.hw.isa import MEMORIES, ErrorClass, MemoryType
 from vta.hw.registers import COUNTERS, address_of
 from vta.sim.build import build_simulator
 from vta.sim.cache import Progress
 from vta.sim.diagnosis import diagnose, explain_early_finish, explain_error
+from vta.sim.divergence.trace import UNITS, VARIANT, Trace, read_trace
 from vta.sim.limits import cycle_limit
 from vta.sim.monitors import Wake
 from vta.sim.options import RunOptions, messages
 from vta.sim.poison import poison_program
 from vta.sim.process import SimulationError, SimulatorProcess
 from vta.sim.timeline.events import ends, read_events
+from vta.sim.violations import describe
 from vta.sw.program import MAX_CYCLES, BundleError, DeviceError, Program, Result
 
 __all__ = ["Hang", "ProtocolViolation", "RtlDevice", "RtlResult"]
@@ -70,6 +72,7 @@ class RtlResult(Result):
     registers: dict[str, int] = field(default_factory=dict)
     events: np.ndarray | None = None
     launched: int | None = None
+    trace: Trace | None = None
     details: list[str] = field(default_factory=list)
 
 
@@ -155,7 +158,7 @@ class RtlDevice:
         BundleError
             where the program was made for another architecture.
         OptionError
-            where `max_cycles` is below 1.
+            where `max_cycles` is below 1, or `trace` is asked for that this device has not.
         Hang, ProtocolViolation, SimulatorCrash
             see there. The next run works again.
         """
@@ -163,6 +166,10 @@ class RtlDevice:
         if max_cycles is not None:
             check_range("max_cycles", max_cycles, 1, MAX_CYCLES)
         options = options or self.options
+        if options.trace and self._variant != VARIANT:
+            raise OptionError(
+                f"trace is {options.trace}: it takes a device of the variant {VARIANT}"
+            )
         with self._lock:
             if options.poison_seed is not None:
                 poison = poison_program(self.config, options.poison_seed)
@@ -212,6 +219,13 @@ class RtlDevice:
             "actions": [[c, address_of(name), value] for c, name, value in options.actions],
             "reads": [address_of(name) for name in READS],
             "events": None if events is None else str(events),
+            "trace": {
+                "prefix": str(process.directory / "trace"),
+                "units": len(UNITS),
+                "wanted": options.trace_values,
+            }
+            if options.trace
+            else None,
         }
         self._clean = False
         try:
@@ -224,14 +238,20 @@ class RtlDevice:
             self.close()
             raise
         recorded = None if events is None else read_events(events, reply["launched"])
+        trace = None
+        if options.trace:
+            trace = read_trace(process.directory / "trace", reply["launched"])
         try:
             result = self._result(program, options, process, reply)
         except SimulationError as error:
             error.events, error.launched = recorded, reply["launched"]
+            error.trace = trace
             raise
         result.events, result.launched = recorded, reply["launched"]
         if recorded is not None:
             result.ends = ends(recorded, program.registers.insn_count)
+        if trace is not None:
+            result.trace = replace(trace, ended=result.error is None)
         return result
 
     def _result(
@@ -326,7 +346,9 @@ def _ask_with_progress(
 def _violations(program: Program, reply: dict) -> str:
     count = reply["violation_count"]
     lines = [f"{program.name}: {count} AXI protocol violations; the first:"]
-    return "\n".join([*lines, *(f"  {text}" for text in reply["violations"])])
+    for violation in reply["violations"]:
+        lines += [f"  {text}" for text in describe(program, violation, reply["launched"])]
+    return "\n".join(lines)
 
 
 def _hang(program: Program, options: RunOptions, reply: dict, values: dict[str, int]) -> str:

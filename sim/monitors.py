@@ -13,7 +13,8 @@ from typing import Any
 __all__ = ["CHANNELS", "Monitor", "Wake"]
 
 CHANNELS = ("ar", "r", "aw", "w", "b")
-VIOLATION_LIMIT = 20  # texts that the simulator keeps
+VIOLATION_LIMIT = 20  # that the simulator keeps
+VIOLATION_FACTS = 8  # numbers that it tells of each
 
 
 class Wake(enum.IntEnum):
@@ -44,9 +45,12 @@ class Monitor:
             ctypes.c_int,
             ctypes.c_uint64,
         )
-        lib.vta_violation.argtypes = (ctypes.c_uint64,)
+        lib.vta_violation.argtypes = (ctypes.c_uint64, ctypes.POINTER(ctypes.c_int64))
         lib.vta_violation.restype = ctypes.c_char_p
         lib.vta_write_events.argtypes = (ctypes.c_char_p,)
+        lib.vta_trace_wanted.argtypes = (ctypes.c_uint, *[ctypes.c_uint64] * 3)
+        lib.vta_write_passes.argtypes = (ctypes.c_uint, ctypes.c_char_p)
+        lib.vta_write_records.argtypes = (ctypes.c_char_p,)
         lib.vta_clear_scratchpads.restype = ctypes.c_uint64
 
     def map(self, fd: int, nbytes: int) -> None:
@@ -105,14 +109,32 @@ class Monitor:
     def wake(self) -> Wake:
         return Wake(self.get("wake"))
 
-    def violations(self) -> list[str]:
-        """Texts of the first protocol violations of the run."""
-        count = min(self.get("violations"), VIOLATION_LIMIT)
-        return [self._lib.vta_violation(n).decode() for n in range(count)]
+    def violations(self) -> list[dict[str, Any]]:
+        """The first protocol violations of the run, as `vta.sim.violations.describe` takes them."""
+        found = []
+        for n in range(min(self.get("violations"), VIOLATION_LIMIT)):
+            facts = (ctypes.c_int64 * VIOLATION_FACTS)()
+            text = self._lib.vta_violation(n, facts).decode()
+            cycle, address, *stages = facts
+            found.append({"text": text, "cycle": cycle, "address": address, "stages": stages})
+        return found
 
     def write_events(self, path: str) -> None:
         """Write the recorded events: see timeline.EVENT for the format."""
         _check(self._lib.vta_write_events(os.fsencode(path)), f"writing {path}")
+
+    def want(self, wanted: Iterable[Iterable[int]]) -> None:
+        """Say which values a traced run keeps: unit, first instruction, first write, writes."""
+        for each in wanted:
+            self._lib.vta_trace_wanted(*each)
+
+    def write_trace(self, prefix: str, units: int) -> None:
+        """Write what was traced: see vta.sim.divergence.trace."""
+        for unit in range(units):
+            path = f"{prefix}.{unit}"
+            _check(self._lib.vta_write_passes(unit, os.fsencode(path)), f"writing {path}")
+        path = f"{prefix}.values"
+        _check(self._lib.vta_write_records(os.fsencode(path)), f"writing {path}")
 
 
 def _check(error: int, what: str) -> None:

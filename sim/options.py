@@ -78,6 +78,12 @@ class RunOptions:
         fill all scratchpads with bytes from this seed before the run, instead of zeros.
     events
         record when instructions start and retire and what the stages do: `RtlResult.events`.
+    trace
+        keep digests of what each instruction writes: `RtlResult.trace`, or that of the error where
+        there is no result. It takes a device of the variant "traced".
+    trace_values
+        keep the values of these writes as well: (unit, first instruction of that unit, first write,
+        number of writes), as vta.sim.divergence.trace numbers them.
     window
         of the waves, where they are written (waves.py): the first and the last cycle, from the
         launch; None: the end. None instead of both: everything from the simulator's start.
@@ -99,6 +105,8 @@ class RunOptions:
     events: bool = False
     actions: tuple[tuple[int, str, int], ...] = field(default=())
     window: tuple[int, int | None] | None = None
+    trace: bool = False
+    trace_values: tuple[tuple[int, int, int, int], ...] = ()
 
     def __post_init__(self) -> None:
         for name, value, low, high in (
@@ -129,6 +137,8 @@ class RunOptions:
             "out_of_order": int(self.out_of_order),
             "check": int(self.check_protocol),
             "record": int(self.events),
+            "trace": int(self.trace),
+            "trace_values": int(bool(self.trace_values)),
             "from_cycle": from_cycle,
             "to_cycle": to_cycle,
             "no_progress": self.no_progress + 4 * self.latency,

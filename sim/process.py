@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from cocotb_tools import config as cocotb_config
@@ -21,6 +21,9 @@ from vta.sim.build import ROOT, Simulator
 from vta.sim.messages import receive, send
 from vta.sim.rundirs import RunDirectory
 from vta.sim.toolchain import cocotb_libraries, libpython
+
+if TYPE_CHECKING:
+    from vta.sim.divergence.trace import Trace
 
 __all__ = ["SimulationError", "SimulatorCrash", "SimulatorProcess", "cocotb_environment"]
 
@@ -35,11 +38,13 @@ SHARE_WORDS = 2
 class SimulationError(VtaError, RuntimeError):
     """A run on the RTL that gave no result. The first line says why; more lines may say where.
 
-    `events`, `launched`: what is known of the run, as in `vta.sim.device.RtlResult`; or None.
+    `events`, `launched`, `trace`: what is known of the run, as in `vta.sim.device.RtlResult`; or
+    None.
     """
 
     events: np.ndarray | None = None
     launched: int | None = None
+    trace: "Trace | None" = None
 
 
 class SimulatorCrash(SimulationError):

@@ -38,8 +38,10 @@ class Outcome:
     `findings` are what the program was warned of before the run; `details` are further lines:
     where a mismatch is, or how stages wait. `estimated` are the cycles of `vta.sw.estimate`.
     `events` are those of the run, where they were asked for (`vta.sim.timeline.EVENT`); `launched`
-    is the simulator's cycle of the launch; `explanation` says where the cycles went, where that was
-    asked for.
+    is the simulator's cycle of the launch; `marks` are cycles of the run by name, to be marked in
+    waves, what to look at first the last; `explanation` says where the cycles went, where that was
+    asked for. `divergence` is the JSON of the first instruction that wrote something else than the
+    golden model, where it was looked for and there is one.
     """
 
     program: Program
@@ -49,8 +51,10 @@ class Outcome:
     details: list[str] = field(default_factory=list)
     findings: list[Warning] = field(default_factory=list)
     estimated: int | None = None
+    divergence: dict[str, Any] | None = None
     events: np.ndarray | None = None
     launched: int | None = None
+    marks: dict[str, int] = field(default_factory=dict)
     explanation: Explanation | None = None
 
     @property
@@ -113,6 +117,7 @@ class Outcome:
             if not result
             else None,
             "details": self.details,
+            "first_divergence": self.divergence,
             "explanation": self.explanation.to_dict() if self.explanation else None,
         }
 

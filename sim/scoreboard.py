@@ -12,7 +12,18 @@ from vta.sw.layout import LayoutError, index_at
 from vta.sw.program import Mismatch, Program
 from vta.sw.tensor import Tensor
 
-__all__ = ["explain_leftovers", "explain_mismatch", "place"]
+__all__ = ["device_is_wrong", "explain_leftovers", "explain_mismatch", "place"]
+
+
+def device_is_wrong(program: Program, memory: np.ndarray, warnings: Sequence[Warning]) -> bool:
+    """Whether a run left other bytes than expected, the golden model leaves those expected, and no
+    other device may differ.
+    """
+    mismatch = program.first_mismatch(memory)
+    if mismatch is None or undefined(warnings):
+        return False
+    golden = GoldenDevice().run(program)
+    return golden.error is None and program.first_mismatch(golden.memory) is None
 
 
 def explain_mismatch(

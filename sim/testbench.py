@@ -84,12 +84,14 @@ class Testbench:
         actions: list[list[int]],
         reads: list[int],
         events: str | None,
+        trace: dict[str, Any] | None,
     ) -> dict[str, Any]:
         """Launch a program and wait for its end.
 
         `clear` fills the scratchpads with zeros first: they take `cleared` bytes in the model.
         `writes` (address, value) end with the launch; `actions` (cycle after it, address, value)
-        are made during the run; `reads` afterwards, and `events` is the file for the events.
+        are made during the run; `reads` afterwards. `events` is the file for the events, `trace`
+        says where what is traced goes, and which values are wanted.
         """
         if reset:
             await self.command_reset()
@@ -97,6 +99,8 @@ class Testbench:
         cleared = monitor.clear_scratchpads() if clear else None
         monitor.configure(options)
         monitor.set_faults(faults)
+        if trace is not None:
+            monitor.want(trace["wanted"])
         monitor.begin()
         *setup, launch = writes
         for address, value in setup:
@@ -111,6 +115,8 @@ class Testbench:
         values = [await self.driver.read(address) for address in reads]
         if events is not None:
             monitor.write_events(events)
+        if trace is not None:
+            monitor.write_trace(trace["prefix"], trace["units"])
         return {
             "cleared": cleared,
             "wake": int(monitor.wake),

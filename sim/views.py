@@ -36,7 +36,7 @@ def write_run_views(
         outcome.explanation = explain_cycles(history)
     if waves is None:
         return ()
-    marks = _marks(history)
+    marks = _marks(history) | outcome.marks
     around = list(marks.values())[-1]
     if window is not None and not window[0] <= around <= (window[1] or history.end):
         around = window[0]

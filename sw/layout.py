@@ -17,7 +17,7 @@ import numpy as np
 
 from vta.hw.errors import VtaError
 
-__all__ = ["LayoutError", "index_at", "pack", "packed_shape", "unpack"]
+__all__ = ["LayoutError", "index_arrays", "index_at", "pack", "packed_shape", "unpack"]
 
 
 class LayoutError(VtaError, ValueError):
@@ -122,3 +122,13 @@ def index_at(position: int, layout: str, shape: Sequence[int]) -> tuple[int, ...
             index[letter] = index[letter] * part + n
     result = tuple(index[axis] for axis in parsed.axes)
     return result if all(n < size for n, size in zip(result, shape, strict=True)) else None
+
+
+def index_arrays(layout: str, shape: Sequence[int]) -> np.ndarray:
+    """Logical indices of all packed values, in their order: int64 (axes, n), -1 for filling. An
+    empty layout is that of `shape` itself.
+    """
+    numbers = np.arange(int(np.prod(shape))).reshape(shape)
+    packed = (pack(numbers + 1, layout) if layout else numbers + 1).ravel() - 1
+    indices = np.array(np.unravel_index(np.maximum(packed, 0), tuple(shape)))
+    return np.where(packed >= 0, indices, -1)

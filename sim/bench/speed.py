@@ -20,6 +20,7 @@ from vta.sim.bench.runs import CONFIG, Runs, check, cycles_of
 from vta.sim.bench.targets import SPEED
 from vta.sim.build import ROOT, build_simulator
 from vta.sim.device import RtlDevice, load
+from vta.sim.divergence.trace import VARIANT
 from vta.sim.options import RunOptions
 from vta.sim.process import SimulatorProcess
 from vta.sw.program import Program, Registers
@@ -80,6 +81,18 @@ def rates(runs: Runs) -> Iterator[Figure]:
         f"pairs; the plain loop runs {statistics.median(loops):.3f}",
     )
     yield _rate("stalls and checker", stalled, what)
+    yield _rate("digests over none", _digests(runs, device, program), f"pairs; {STREAM}")
+
+
+def _digests(runs: Runs, device: RtlDevice, program: Program) -> list[float]:
+    """Speed with digests of all writes (vta.sim.divergence) over that without, in pairs."""
+    plain, traced = RunOptions(), RunOptions(trace=True)
+    with RtlDevice(CONFIG, variant=VARIANT, progress=runs.progress.step) as tracing:
+        tracing.run(program, options=traced)
+        return [
+            measure(tracing, program, traced) / measure(device, program, plain)
+            for _ in range(PAIRS)
+        ]
 
 
 def lacks_fst() -> str:

@@ -3,12 +3,15 @@
 import argparse
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from vta.hw.config import Config
 from vta.hw.errors import OptionError, check_range
 from vta.sim.commands.common import add_json_argument, result_console
 from vta.sim.device import Hang, RtlDevice, RtlResult
+from vta.sim.divergence.finder import Finder
 from vta.sim.exit import Exit
 from vta.sim.findings import undefined, warnings_of
 from vta.sim.options import RunOptions
@@ -26,12 +29,14 @@ from vta.sw.program import MAX_CYCLES, Device, DeviceError, Program
 
 HELP = "run stream bundles and compare every expected byte"
 CONTROL, ALL = "control", "all"
+CYCLES_BEFORE, CYCLES_AFTER = 300, 100  # of the waves around a first divergence
 CORE_WRONG = ": is the core wrong?"
 WARNINGS_SHOWN = 5  # of each stream; the JSON has all
 EXAMPLES = (
     "vta run tests/streams/*.npz",
     "vta run conv.npz --latency 64 --stall 7 --split",
     "vta run conv.npz --device golden --json result.json",
+    "vta run conv.npz --first-divergence",
     "vta run conv.npz --timeline conv.json   # open it at ui.perfetto.dev",
     "vta run conv.npz --explain-cycles",
     "vta run conv.npz --html conv.html       # the same as a page by itself",
@@ -53,6 +58,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--bus-bits", type=int, metavar="N", help="AXI data width (default: the bundle's)")
     add("--stall", type=int, metavar="SEED", help="let the bus's channels stall at random")
+    add(
+        "--stall-rate", type=float, metavar="P", help=f"how often (default {RunOptions.stall_rate})"
+    )
+    add(
+        "--stall-length",
+        type=int,
+        metavar="N",
+        help=f"how long (default {RunOptions.stall_length})",
+    )
     add("--poison", type=int, metavar="SEED", help="random bytes in the scratchpads, not zeros")
     add(
         "--allow-unchecked",
@@ -61,6 +75,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--max-cycles", type=int, metavar="N", help="stop a run after N cycles")
     add("--split", action="store_true", help="show what each stage did in the cycles")
+    add(
+        "--first-divergence",
+        action="store_true",
+        help="name the first instruction that wrote something else than the golden model (done by "
+        "itself after a mismatch where the device is wrong)",
+    )
     add(
         "--explain-cycles",
         action="store_true",
@@ -88,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
         "--waves": args.waves,
         "--stall": args.stall,
         "--poison": args.poison,
+        "--first-divergence": args.first_divergence,
     }
     for name, value in rtl_only.items():
         if args.device == "golden" and value is not None and value is not False:
@@ -102,6 +123,7 @@ def run(args: argparse.Namespace) -> int:
     options = RunOptions(
         latency=args.latency,
         stall_seed=args.stall,
+        **_stalls(args),
         poison_seed=args.poison,
         events=bool(args.timeline or args.html or args.waves or args.explain_cycles),
         window=_window(args),
@@ -109,18 +131,23 @@ def run(args: argparse.Namespace) -> int:
     programs = [_load(path, args.bus_bits) for path in args.files]
     with Progress() as progress, contextlib.ExitStack() as stack:
         devices: dict[Config, Device] = {}
+        finder = stack.enter_context(Finder(progress.step))
         outcomes = []
         for program, name in zip(programs, file_names([p.name for p in programs]), strict=True):
-            waves = None
+            waves, chosen = None, options
             if args.waves:
                 whole = args.waves == ALL
                 waves = waves_path(name, program.config, whole=whole)
-                outcome = run_waves(program, waves, options, args.max_cycles, progress, whole)
+                if args.first_divergence:
+                    chosen = _around_divergence(finder, program, options, args.max_cycles)
+                outcome = run_waves(program, waves, chosen, args.max_cycles, progress, whole)
             else:
                 if program.config not in devices:
                     devices[program.config] = _device(args.device, program, stack, progress)
                 device = devices[program.config]
                 outcome = run_one(device, args.device, program, options, args.max_cycles, progress)
+            if args.device == "rtl":
+                finder.look(outcome, options, args.max_cycles, always=args.first_divergence)
             outcomes.append(outcome)
             if options.events:
                 written = write_run_views(
@@ -128,7 +155,7 @@ def run(args: argparse.Namespace) -> int:
                     timeline=args.timeline,
                     html=args.html,
                     waves=waves,
-                    window=options.window,
+                    window=chosen.window,
                     explain=args.explain_cycles,
                 )
                 _say_how_to_open(progress, written)
@@ -268,6 +295,17 @@ def _second_opinion(outcome: Outcome, error: DeviceError) -> list[str]:
     return [f"the static checker says:{where} {found[0].reason}"]
 
 
+def _stalls(args: argparse.Namespace) -> dict[str, Any]:
+    """How often and how long the bus stalls, where that is said."""
+    said = {"stall_rate": args.stall_rate, "stall_length": args.stall_length}
+    chosen = {name: value for name, value in said.items() if value is not None}
+    if chosen and args.stall is None:
+        raise OptionError(
+            "--stall-rate and --stall-length need --stall SEED: they say how it stalls"
+        )
+    return chosen
+
+
 def _window(args: argparse.Namespace) -> tuple[int, int | None] | None:
     """The cycles to have in the waves; None: all."""
     if (args.from_cycle, args.to_cycle) == (None, None):
@@ -275,6 +313,20 @@ def _window(args: argparse.Namespace) -> tuple[int, int | None] | None:
     if not args.waves:
         raise OptionError("--from-cycle and --to-cycle need --waves: they say what it writes")
     return args.from_cycle or 0, args.to_cycle
+
+
+def _around_divergence(
+    finder: Finder, program: Program, options: RunOptions, max_cycles: int | None
+) -> RunOptions:
+    """The options with a window of waves around the first divergence, unless one was chosen."""
+    if options.window is not None:
+        return options
+    found = Outcome(program, "rtl", None, findings=warnings_of(program))
+    finder.look(found, options, max_cycles, always=True)
+    cycle = found.marks.get("first_divergence")
+    if cycle is None:
+        return options
+    return replace(options, window=(max(0, cycle - CYCLES_BEFORE), cycle + CYCLES_AFTER))
 
 
 def _load(path: Path, bus_bits: int | None) -> Program:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from vta.hw.config import Config
 from vta.hw.synthesis import baseline as synthesis
 from vta.sim.bench import baseline, mechanisms
+from vta.sim.bench.compiler import GROUP as LINKED
 from vta.sim.bench.estimates import ESTIMATED
 from vta.sim.bench.network import EPILOGUE
 from vta.sim.bench.pages import DIGITS, SEED
-from vta.sim.bench.targets import LAYERS, SPEED, STREAMS, NetworkLayer
+from vta.sim.bench.targets import LAYERS, RESNET18, SPEED, STREAMS, NetworkLayer
 from vta.sim.documents.claim import Claim
 from vta.sim.documents.constants import constants
 
@@ -58,7 +59,16 @@ README_STREAMS = (
 
 def claims() -> list[Claim]:
     """All claims of all pages."""
-    return [*_readme(), *_streams(), *_operators(), *_seed(), *_digits(), *_fpga(), *constants()]
+    return [
+        *_readme(),
+        *_linked(),
+        *_streams(),
+        *_operators(),
+        *_seed(),
+        *_digits(),
+        *_fpga(),
+        *constants(),
+    ]
 
 
 @cache
@@ -108,6 +118,18 @@ def _readme() -> Iterator[Claim]:
         "{} LUT, {} DSP and {} RAMB36 of Xilinx 7; the preset 1x8 routed on ECP5 at {} MHz.",
         (_n(area["LUT"]), _n(area["DSP"]), _n(area["RAMB36"]), f"{routed.fmax_mhz:.1f}"),
     )
+
+
+def _linked() -> Iterator[Claim]:
+    held = _held()
+    yield Claim(
+        "README.md",
+        "linked as one program (`make bench-compiler`): {} cycles, where the multiplications alone "
+        "take {}.",
+        (_n(held[f"{LINKED}/sum"]), _n(held[f"{LINKED}/GEMM uops"])),
+    )
+    yield Claim("README.md", "with the Chisel core took {}.", (_n(RESNET18.anchor),))
+    yield Claim("README.md", "own estimate says {}.", (_n(held[f"{LINKED}/estimated"]),))
 
 
 def _streams() -> Iterator[Claim]:

@@ -34,13 +34,15 @@ void check_stable(const T &before, const T &now, const char *name, uint64_t cycl
 
 }  // namespace
 
-void Violations::add(uint64_t cycle, const std::string &what) {
-    if (count++ < LIMIT) texts.push_back("cycle " + number(cycle) + ": " + what);
+void Violations::add(uint64_t cycle, const std::string &what, int64_t address) {
+    if (count++ < LIMIT)
+        first.push_back({what, static_cast<int64_t>(cycle), address, progress});
 }
 
 void Violations::clear() {
     count = 0;
-    texts.clear();
+    first.clear();
+    progress = Progress{};
 }
 
 // AXI4 ---------------------------------------------------------------------------------------------
@@ -91,15 +93,18 @@ void AxiChecker::stable(const Axi &now) {
 
 void AxiChecker::address(const Address &burst, const char *channel) {
     const std::string name = std::string(channel) + " " + hex(burst.address) + ": ";
-    if (burst.burst != 1) report(name + "burst type is " + number(burst.burst) + ", not INCR (1)");
+    const int64_t at = burst.address;
+    if (burst.burst != 1)
+        report(name + "burst type is " + number(burst.burst) + ", not INCR (1)", at);
     if (1u << burst.size > width_)
         report(name + "beats of " + number(1u << burst.size) + " bytes on a bus of " +
-               number(width_));
+                   number(width_),
+               at);
     const uint64_t start = burst.address >> burst.size << burst.size;
     const uint64_t last = start + (uint64_t{burst.len + 1} << burst.size) - 1;
     if (burst.address >> 12 != last >> 12)
-        report(name + number(burst.len + 1) + " beats cross a 4 KiB boundary");
-    if (burst.len > 255) report(name + "more than 256 beats");
+        report(name + number(burst.len + 1) + " beats cross a 4 KiB boundary", at);
+    if (burst.len > 255) report(name + "more than 256 beats", at);
 }
 
 void AxiChecker::read(const Data &r) {
@@ -108,7 +113,8 @@ void AxiChecker::read(const Data &r) {
         const bool last = burst->beats == burst->address.len;
         if ((r.last != 0) != last)
             report("R: RLAST is " + number(r.last) + " at beat " + number(burst->beats) +
-                   " of a burst of " + number(burst->address.len + 1));
+                       " of a burst of " + number(burst->address.len + 1),
+                   burst->address.address);
         if (!r.ready) return;
         if (++burst->beats > burst->address.len) reads_.erase(burst);
         return;
@@ -129,11 +135,12 @@ void AxiChecker::write(const Data &w) {
     const bool last = beat_ == burst.address.len;
     if ((w.last != 0) != last)
         report("W: WLAST is " + number(w.last) + " at beat " + number(beat_) + " of the burst at " +
-               hex(burst.address.address) + ", which has " + number(burst.address.len + 1));
+                   hex(burst.address.address) + ", which has " + number(burst.address.len + 1),
+               burst.address.address);
     strobes(burst, beat_, w.strobes);
     ++beat_;
     if (w.last || last) {
-        awaiting_.push_back(burst.address.id);
+        awaiting_.push_back(burst.address);
         writes_.pop_front();
         beat_ = 0;
     }
@@ -148,13 +155,14 @@ void AxiChecker::strobes(const Burst &burst, uint32_t beat, uint32_t strobes) {
     const uint64_t allowed = ((uint64_t{1} << end) - 1) & ~((uint64_t{1} << first) - 1);
     if (strobes & ~allowed)
         report("W: strobes " + hex(strobes) + " at beat " + number(beat) + " of the burst at " +
-               hex(burst.address.address) + " go beyond its lanes " + hex(allowed));
+                   hex(burst.address.address) + " go beyond its lanes " + hex(allowed),
+               burst.address.address);
 }
 
 void AxiChecker::response(const WriteResponse &b) {
-    for (auto id = awaiting_.begin(); id != awaiting_.end(); ++id) {
-        if (*id != b.id) continue;
-        if (b.ready) awaiting_.erase(id);
+    for (auto write = awaiting_.begin(); write != awaiting_.end(); ++write) {
+        if (write->id != b.id) continue;
+        if (b.ready) awaiting_.erase(write);
         return;
     }
     report("B: a response with ID " + number(b.id) + ", which no complete write is waiting for");
@@ -165,16 +173,22 @@ void AxiChecker::idle(const Axi &now) {
     if (now.ar.valid || now.aw.valid || now.w.valid)
         report("finish rose while " + std::string(now.ar.valid ? "AR" : now.aw.valid ? "AW" : "W") +
                " was valid");
-    if (!reads_.empty()) report("finish rose with " + number(reads_.size()) + " reads in flight");
+    if (!reads_.empty())
+        report("finish rose with " + number(reads_.size()) + " reads in flight",
+               reads_.front().address.address);
     const size_t writes = writes_.size() + awaiting_.size();
-    if (writes) report("finish rose with " + number(writes) + " writes unanswered");
+    if (writes)
+        report("finish rose with " + number(writes) + " writes unanswered",
+               (awaiting_.empty() ? writes_ : awaiting_).front().address);
     if (!data_.empty()) report("finish rose with write data that has no address");
 }
 
 // Nor may anything start behind it, until the next launch takes finish back.
 void AxiChecker::late(const Axi &now) {
-    if (now.ar.valid && !before_.ar.valid) report("AR " + hex(now.ar.address) + ": after finish");
-    if (now.aw.valid && !before_.aw.valid) report("AW " + hex(now.aw.address) + ": after finish");
+    if (now.ar.valid && !before_.ar.valid) 
+        report("AR " + hex(now.ar.address) + ": after finish", now.ar.address);
+    if (now.aw.valid && !before_.aw.valid) 
+        report("AW " + hex(now.aw.address) + ": after finish", now.aw.address);
 }
 
 // AXI4-Lite ----------------------------------------------------------------------------------------

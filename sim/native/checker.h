@@ -11,14 +11,29 @@
 
 namespace vta {
 
-// What was broken, and when. Only the first LIMIT texts are kept.
+constexpr int STAGES = 3;  // load, compute, store
+
+// How far the stages have come: instructions, none at first.
+struct Progress {
+    int64_t started[STAGES] = {-1, -1, -1}, retired[STAGES] = {-1, -1, -1};
+};
+
+// What was broken, and when; the burst's byte address, or -1; how far the stages were.
+struct Violation {
+    std::string text;
+    int64_t cycle, address;
+    Progress progress;
+};
+
+// Only the first LIMIT are kept.
 class Violations {
   public:
     static constexpr size_t LIMIT = 20;
-    void add(uint64_t cycle, const std::string &what);
+    void add(uint64_t cycle, const std::string &what, int64_t address = -1);
     void clear();
     uint64_t count = 0;
-    std::vector<std::string> texts;
+    std::vector<Violation> first;
+    Progress progress;  // now
 };
 
 class AxiChecker {
@@ -41,7 +56,9 @@ class AxiChecker {
     void response(const WriteResponse &b);
     void idle(const Axi &now);
     void late(const Axi &now);
-    void report(const std::string &what) { violations_.add(cycle_, what); }
+    void report(const std::string &what, int64_t address = -1) {
+        violations_.add(cycle_, what, address);
+    }
 
     Violations &violations_;
     uint32_t width_ = 8;
@@ -51,7 +68,7 @@ class AxiChecker {
     std::deque<Address> writes_;     // addresses whose data is not complete
     std::deque<Data> data_;          // W beats whose address has not come
     uint32_t beat_ = 0;              // beats of the oldest write burst so far
-    std::deque<uint32_t> awaiting_;  // IDs of the bursts whose response is due
+    std::deque<Address> awaiting_;  // bursts whose response is due
 };
 
 class LiteChecker {

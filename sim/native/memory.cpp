@@ -212,6 +212,8 @@ Response Memory::commit(const Write &write) {
         const uint64_t at = beat_address(write.address, beat) & ~uint64_t{width_ - 1};
         const uint32_t strobes = write.beats[beat].strobes;
         const auto *data = reinterpret_cast<const uint8_t *>(write.beats[beat].data);
+        for (uint32_t n = 0; log && n < width_; ++n)
+            if (strobes >> n & 1) written.emplace_back(static_cast<uint32_t>(at + n), data[n]);
         if (strobes == 0xFFFFFFFFu >> (32 - width_)) {
             std::memcpy(bytes_ + (at - options.base), data, width_);
             continue;

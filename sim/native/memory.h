@@ -7,6 +7,7 @@
 #pragma once
 #include <cstddef>
 #include <deque>
+#include <utility>
 #include <vector>
 
 #include "axi.h"
@@ -37,6 +38,8 @@ class Memory {
   public:
     MemoryOptions options;
     std::vector<Fault> faults;
+    bool log = false;  // keep in `written` what is written to DRAM
+    std::vector<std::pair<uint32_t, uint8_t>> written;  // address and byte, until someone clears it
 
     // Since `begin`: cycles in which a stall held back a channel that had something to transfer,
     // and accepted beats (R, W), addresses (AR, AW) and responses (B).

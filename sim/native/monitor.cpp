@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -18,6 +19,7 @@
 #include "checker.h"
 #include "memory.h"
 #include "svdpi.h"
+#include "trace.h"
 
 namespace {
 
@@ -91,6 +93,8 @@ const std::unordered_map<std::string, uint64_t *> VALUES = {
     {"insn", &monitor.insn},
     {"check", &monitor.check},
     {"record", &monitor.record},
+    {"trace", &trace.on},
+    {"trace_values", &trace.recording},
     {"max_cycles", &monitor.max_cycles},
     {"no_progress", &monitor.no_progress},
     {"asleep", &monitor.asleep},
@@ -119,6 +123,9 @@ const std::unordered_map<std::string, uint64_t *> VALUES = {
 void Monitor::begin() {
     memory.begin(static_cast<int>(bus_bytes));
     violations.clear();
+    trace.begin();
+    memory.log = trace.on != 0;
+    memory.written.clear();
     axi_checker.begin(static_cast<uint32_t>(bus_bytes));
     lite_checker.begin();
     events.clear();
@@ -192,6 +199,15 @@ Address address_of(bool valid, bool ready, uint32_t address, uint32_t attributes
             attributes >> 13 & 15, attributes >> 17 & 15, attributes >> 21 & 7};
 }
 
+template <class T> int write_file(const char *path, const std::vector<T> &items) {
+    std::FILE *file = std::fopen(path, "wb");
+    if (!file) return errno;
+    const size_t count = items.size();
+    const bool whole = std::fwrite(items.data(), sizeof(T), count, file) == count;
+    const int error = whole ? 0 : errno;
+    return std::fclose(file) ? errno : error;
+}
+
 }  // namespace
 
 // Called by wrapper.sv -----------------------------------------------------------------------------
@@ -202,7 +218,7 @@ void vta_bus(unsigned int bytes) { monitor.bus_bytes = bytes; }
 // `flags`: arvalid 0, rready 1, awvalid 2, wvalid 3, wlast 4, bready 5, rst 6, finish 7, busy 8.
 // `attributes`: len 7:0, size 10:8, burst 12:11, id 16:13, cache 20:17, prot 23:21.
 // `outputs`: arready 0, awready 1, wready 2, rvalid 3, rlast 4, rresp 6:5, rid 10:7, bvalid 11,
-// bresp 13:12, bid 17:14, wake 18, record 19.
+// bresp 13:12, bid 17:14, wake 18, record 19, trace 20, its values 21.
 void vta_axi_edge(uint64_t cycle, unsigned int flags, unsigned int araddr,
                   unsigned int ar_attributes, unsigned int awaddr, unsigned int aw_attributes,
                   unsigned int wstrb, const svBitVecVal *wdata, unsigned int *outputs,
@@ -224,6 +240,8 @@ void vta_axi_edge(uint64_t cycle, unsigned int flags, unsigned int araddr,
 
     if (m.check) m.axi_checker.edge(cycle, now);
     m.memory.edge(now, port);
+    for (const auto &[address, byte] : m.memory.written) trace.stored(cycle, address, byte);
+    m.memory.written.clear();
     if (m.phase != IDLE) {
         if (m.record) m.record_bus(now);
         m.watch(now, flags >> 8 & 1);
@@ -233,7 +251,9 @@ void vta_axi_edge(uint64_t cycle, unsigned int flags, unsigned int araddr,
                port.r.last << 4 | port.r.response << 5 | port.r.id << 7 | port.b.valid << 11 |
                port.b.response << 12 | port.b.id << 14 |
                static_cast<uint32_t>(m.wake != RUNNING) << 18 |
-               static_cast<uint32_t>(m.record && m.phase != IDLE) << 19;
+               static_cast<uint32_t>(m.record && m.phase != IDLE) << 19 |
+               static_cast<uint32_t>(trace.on != 0) << 20 |
+               static_cast<uint32_t>(trace.recording != 0) << 21;
     std::memcpy(rdata, port.r.data, m.bus_bytes);
 }
 
@@ -259,8 +279,13 @@ void vta_events(uint64_t cycle, unsigned int strobes, unsigned int value_0, unsi
                 unsigned int value_2, unsigned int value_3, unsigned int value_4,
                 unsigned int value_5) {
     monitor.progress = cycle;
-    if (!monitor.record || monitor.phase == IDLE) return;
     const unsigned int values[] = {value_0, value_1, value_2, value_3, value_4, value_5};
+    Progress &progress = monitor.violations.progress;
+    for (uint32_t stage = 0; stage < STAGES; ++stage) {
+        if (strobes >> stage & 1) progress.started[stage] = values[stage];
+        if (strobes >> (STAGES + stage) & 1) progress.retired[stage] = values[STAGES + stage];
+    }
+    if (!monitor.record || monitor.phase == IDLE) return;
     for (uint16_t kind = 0; kind < 6; ++kind)
         if (strobes >> kind & 1) monitor.events.push_back({cycle, kind, 0, values[kind]});
 }
@@ -330,17 +355,26 @@ void vta_clear_faults() { monitor.memory.faults.clear(); }
 
 void vta_begin() { monitor.begin(); }
 
-const char *vta_violation(uint64_t n) {
-    const auto &texts = monitor.violations.texts;
-    return n < texts.size() ? texts[n].c_str() : "";
+const char *vta_violation(uint64_t n, int64_t facts[2 + 2 * STAGES]) {
+    const auto &first = monitor.violations.first;
+    if (n >= first.size()) return "";
+    const Violation &violation = first[n];
+    *facts++ = violation.cycle;
+    *facts++ = violation.address;
+    for (const int64_t *each : {violation.progress.started, violation.progress.retired})
+        facts = std::copy_n(each, STAGES, facts);
+    return violation.text.c_str();
 }
 
-int vta_write_events(const char *path) {
-    std::FILE *file = std::fopen(path, "wb");
-    if (!file) return errno;
-    const size_t count = monitor.events.size();
-    const bool whole = std::fwrite(monitor.events.data(), sizeof(Event), count, file) == count;
-    const int error = whole ? 0 : errno;
-    return std::fclose(file) ? errno : error;
+int vta_write_events(const char *path) { return write_file(path, monitor.events); }
+
+void vta_trace_wanted(unsigned int unit, uint64_t first, uint64_t skip, uint64_t count) {
+    if (unit < UNITS) trace.wanted[unit] = {first, skip, count};
 }
+
+int vta_write_passes(unsigned int unit, const char *path) {
+    return write_file(path, trace.passes(static_cast<Unit>(unit)));
+}
+
+int vta_write_records(const char *path) { return write_file(path, trace.records()); }
 }

@@ -26,7 +26,14 @@ void vta_add_fault(uint64_t start, uint64_t end, int write, int response, uint64
 void vta_clear_faults();
 // Clear all results and arm the watchdog: the next launch starts a run.
 void vta_begin();
-const char *vta_violation(uint64_t n);
+// The nth violation; `facts`: its cycle, the burst's address or -1, the instructions that load,
+// compute and store had started last, and those that they had retired last, or -1.
+const char *vta_violation(uint64_t n, int64_t facts[8]);
 // Write the recorded events (struct Event, 16 bytes each) to a file. 0, or errno.
 int vta_write_events(const char *path);
+// Of the traced writes (trace.h): which values to keep; a unit's passes (struct Pass) and the
+// values (struct Record) to a file: 0, or errno.
+void vta_trace_wanted(unsigned int unit, uint64_t first, uint64_t skip, uint64_t count);
+int vta_write_passes(unsigned int unit, const char *path);
+int vta_write_records(const char *path);
 }

@@ -187,4 +187,7 @@ module wrapper #(
 `ifdef VTA_WAVES
     `include "decoder.svh"
 `endif
+`ifdef VTA_TRACE
+    `include "trace.svh"
+`endif
 endmodule

@@ -1,5 +1,6 @@
 """Checks a program without running it (isa.md sections 4 to 6)."""
 
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -8,6 +9,7 @@ from vta.hw.isa import ErrorClass, Load, MemoryType, Stage, Store
 from vta.sw.check.footprint import DEPTHS, Footprint, UopTable, dram_rows, footprint, uop_words
 from vta.sw.check.order import AccessLog, Clocks
 from vta.sw.check.report import Report
+from vta.sw.check.tokens import TokenUse
 from vta.sw.program import DeviceError, Program
 from vta.sw.rules import dispatch_error, is_nop, stage_of
 from vta.sw.stages import StageNetwork
@@ -34,6 +36,8 @@ class _Checker:
         self.instructions = program.instructions()
         self.report = Report()
         self.clocks = Clocks(len(self.instructions))
+        self.tokens = TokenUse(self.instructions, self.clocks)
+        self.races: list[tuple[int, int, str]] = []  # later and earlier instruction, and where
         self.uops = UopTable(self.config)
         self.acc_known = True  # every write to ACC so far was followed
         self.pads = {
@@ -60,8 +64,21 @@ class _Checker:
                 report.warn("tokens", None, text)
         elif end not in report.errors:
             report.errors.append(end)
+        self._first_disorder(end)
         report.errors.sort(key=lambda error: error.index)
         return report
+
+    def _first_disorder(self, end: DeviceError | None) -> None:
+        """Name the first instruction, in the program's order, that is not ordered after what it
+        needs; it may stand far before a deadlock.
+        """
+        if self.races:
+            later, earlier, where = min(self.races)
+            text = f"instruction {later} is the first that is not ordered after what it needs"
+            self.report.warn("order", later, f"{text}: instruction {earlier}, for {where}")
+        elif end is not None and end.error_class == ErrorClass.DEADLOCK:
+            for index, text in self.tokens.out_of_step():
+                self.report.warn("order", index, text)
 
     def _execute(self, index: int, pushers: list[int]) -> None:
         """One instruction starts: find its errors, then what it touches in which order."""
@@ -80,8 +97,9 @@ class _Checker:
             text = "uses uops that are unknown before a run: what they touch is not checked"
             self.report.warn("unknown", index, f"instruction {index} {text}")
         self._segments(index)
-        self._access_pads(index, stage, clock, touched)
-        self._access_dram(index, stage, clock)
+        needed = [*self._access_pads(index, stage, clock, touched)]
+        needed.append(self._access_dram(index, stage, clock))
+        self.tokens.take(index, stage, pushers, needed)
         if isinstance(instruction, Load) and not is_nop(instruction):
             if instruction.memory_type == MemoryType.UOP:
                 self._load_uops(index, instruction)
@@ -113,7 +131,8 @@ class _Checker:
             text = f"instruction {index}: DRAM {first:#x} to {last:#x} {where}"
             self.report.warn("segment", index, text)
 
-    def _access_dram(self, index: int, stage: Stage, clock: np.ndarray) -> None:
+    def _access_dram(self, index: int, stage: Stage, clock: np.ndarray) -> dict[Stage, int]:
+        """What the accesses must come after, as `AccessLog.needed`."""
         rows = self.rows[index]
         write = stage == Stage.STORE
         entries = self.dram.entries(rows)
@@ -126,6 +145,7 @@ class _Checker:
             if ((rows[:, 0] < last) & (rows[:, 1] > first)).any():
                 text = f"instruction {index} stores over instructions, in no order with their fetch"
                 self.report.warn("race", index, text)
+        return self.dram_log.needed
 
     def _load_uops(self, index: int, load: Load) -> None:
         """Follow a LOAD UOP; where a STORE may have written what it reads, it is unknown."""
@@ -134,7 +154,10 @@ class _Checker:
         self.uops.load(load, words, np.full(words.shape, not stored))
 
     # Scratchpads ----------------------------------------------------------------------------
-    def _access_pads(self, index: int, stage: Stage, clock: np.ndarray, touched: Footprint) -> None:
+    def _access_pads(
+        self, index: int, stage: Stage, clock: np.ndarray, touched: Footprint
+    ) -> Iterator[dict[Stage, int]]:
+        """What each access must come after, as `AccessLog.needed`."""
         for write, sets in ((False, touched.reads), (True, touched.writes)):
             for name, entries in sets.items():
                 log = self.pads[name]
@@ -146,10 +169,12 @@ class _Checker:
                 race = log.access(stage, clock, entries, write=write)
                 if race:
                     self._race(index, race.other, f"{name} entry {race.entry}")
+                yield log.needed
 
     def _race(self, index: int, other: int, where: str) -> None:
         text = f"instructions {other} and {index} both touch {where}, and no token orders them"
         self.report.warn("race", index, text)
+        self.races.append((max(index, other), min(index, other), where))
 
 
 class _Intervals:

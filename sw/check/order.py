@@ -49,6 +49,8 @@ class AccessLog:
 
     def __init__(self, size: int, clocks: Clocks):
         self._clocks = clocks
+        self.needed: dict[Stage, int] = {}
+        """What the last access had to come after: positions in the other stages, 0 for nothing."""
         self._reads = np.zeros((len(STAGES), size), np.int32)
         self._writes = np.zeros((len(STAGES), size), np.int32)
 
@@ -72,7 +74,8 @@ class AccessLog:
     ) -> Race | None:
         """Record an access (`entries`: int64, distinct) by an instruction with this clock."""
         race = None
-        for other, last in self.latest(stage, entries, write=write).items():
+        self.needed = self.latest(stage, entries, write=write)
+        for other, last in self.needed.items():
             if last > clock[other] and race is None:
                 here = self._writes[other, entries]
                 if write:

@@ -14,7 +14,9 @@ class Warning:
 
     `kind` is "race" (two stages touch the same entry or byte in no order that tokens give),
     "unwritten" (a scratchpad entry is read that nothing wrote), "segment" (DRAM outside every
-    segment), "tokens" (left over at FINISH) or "unknown" (uops that cannot be known before a run).
+    segment), "tokens" (left over at FINISH), "unknown" (uops that cannot be known before a run) or
+    "order" (where the order that a stream needs is lost: its first race, or, in a stream that
+    deadlocks, the first instruction that takes another's token).
     `index` is the instruction's, None where there is no one.
     """
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from vta.hw.errors import check_range
 from vta.hw.isa import Stage
+from vta.sw.golden.digest import Observer
 from vta.sw.golden.machine import Machine
 from vta.sw.program import MAX_CYCLES, Program, Result
 from vta.sw.rules import stage_of
@@ -27,11 +28,19 @@ class GoldenDevice:
     record_writers
         fill `Result.writers`: for each byte of memory the index of the instruction that wrote it
         last, -1 where none did (int32).
+    observer
+        told of each write, in the order of execution.
     """
 
-    def __init__(self, seed: int | None = None, record_writers: bool = False):
+    def __init__(
+        self,
+        seed: int | None = None,
+        record_writers: bool = False,
+        observer: Observer | None = None,
+    ):
         self._seed = seed
         self._record_writers = record_writers
+        self._observer = observer
 
     def run(
         self,
@@ -50,7 +59,11 @@ class GoldenDevice:
             check_range("max_cycles", max_cycles, 1, MAX_CYCLES)
         rng = None if self._seed is None else np.random.default_rng(self._seed)
         machine = Machine(
-            program, rng=rng, record_writers=self._record_writers, max_executions=max_cycles
+            program,
+            rng=rng,
+            record_writers=self._record_writers,
+            max_executions=max_cycles,
+            observer=self._observer,
         )
 
         def execute(index: int, pushers: list[int]) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from vta.hw.isa import MEMORIES, Alu, AluOpcode, ErrorClass, Finish, Gemm, Load, MemoryType, Store
 from vta.sw.codec import unpack_uops as unpack
+from vta.sw.golden.digest import Observer
 from vta.sw.golden.uops import execution_indices, independent_segments, maximum
 from vta.sw.program import DeviceError, Program
 from vta.sw.rules import is_nop, load_extent, loop_is_empty
@@ -25,6 +26,7 @@ class Machine:
     `acc` int32 (depth, BATCH, BLOCK); `memory` is uint8 (memory_size,), at memory_base.
     With `rng` the scratchpads begin with random contents, else with zeros: either is allowed.
     `max_executions` ends a run as ABORTED after that many uop executions; None: no limit.
+    `observer` is told of each write.
     """
 
     def __init__(
@@ -34,10 +36,12 @@ class Machine:
         rng: np.random.Generator | None = None,
         record_writers: bool = False,
         max_executions: int | None = None,
+        observer: Observer | None = None,
     ):
         config = self.config = program.config
         self.program = program
         self._max_executions = max_executions
+        self._observer = observer
         self.instructions = program.instructions()
         self.memory = program.image()
         self.writers = np.full(len(self.memory), -1, np.int32) if record_writers else None
@@ -53,6 +57,10 @@ class Machine:
         self.written = {name: np.zeros(len(pad), bool) for name, pad in self.pads.items()}
         self.warnings: list[str] = []
         self.counters = {"acc_writes": 0, "gemm_uops": 0, "reset_uops": 0, "alu_uops": 0}
+
+    def observe(self, observer: Observer) -> None:
+        """Tell another one of the writes from now on."""
+        self._observer = observer
 
     def execute(self, index: int) -> None:
         """Do instruction `index`; Stop where it is in error."""
@@ -124,6 +132,9 @@ class Machine:
             )
         pad[load.sram_base : end] = block.reshape(-1, *pad.shape[1:])
         self.written[name][load.sram_base : end] = True
+        if self._observer:
+            entries = np.arange(load.sram_base, end)
+            self._observer.wrote(index, name, entries, pad[load.sram_base : end])
 
     def _store(self, index: int, store: Store) -> None:
         entries = slice(store.sram_base, store.sram_base + store.x_size * store.y_size)
@@ -135,6 +146,9 @@ class Machine:
             self.memory[row] = values
             if self.writers is not None:
                 self.writers[row] = index
+            if self._observer:
+                addresses = np.arange(row.start, row.stop) + self.program.memory_base
+                self._observer.wrote(index, "OUT", addresses, values)
 
     # GEMM and ALU -----------------------------------------------------------------------------
     def _uops(self, index: int, instruction: Gemm | Alu) -> np.ndarray:
@@ -157,30 +171,51 @@ class Machine:
             self._count(index, "reset_uops" if gemm.reset_reg else "gemm_uops", len(indices[0]))
             if gemm.reset_reg:
                 self.pads["ACC"][indices[0]] = 0
+                if self._observer:
+                    self._observer.wrote(index, "ACC", indices[0], self.pads["ACC"][indices[0]])
             else:
                 for name, entries in zip(("ACC", "INP", "WGT"), indices, strict=True):
                     self._warn_unwritten(index, name, entries)
-                self._accumulate(*indices)
+                products = self._products(*indices[1:])
+                if self._observer:
+                    sums = self._partial_sums(indices[0], products)
+                    self._observer.wrote(index, "ACC", indices[0], sums)
+                self._accumulate(indices[0], products)
             self.written["ACC"][indices[0]] = True
 
-    def _accumulate(self, d: np.ndarray, s: np.ndarray, w: np.ndarray) -> None:
-        """acc[d] += inp[s] @ wgt[w].T for each execution; in any order, since sums wrap.
+    def _products(self, s: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """inp[s] @ wgt[w].T of each execution: int32 (n, BATCH, BLOCK).
 
         Executions with the same weights are one matrix product. In float32 it is exact: the sum
         of BLOCK products of int8 stays under 32 * 2^14 < 2^24.
         """
-        inp, wgt, acc = (self.pads[name] for name in ("INP", "WGT", "ACC"))
+        inp, wgt = self.pads["INP"], self.pads["WGT"]
         batch, block = inp.shape[1:]
-        products = np.empty((len(d), batch, block), np.int32)
+        products = np.empty((len(s), batch, block), np.int32)
         order = np.argsort(w, kind="stable")
         starts = np.flatnonzero(np.diff(w[order], prepend=-1))
         for same in np.split(order, starts[1:]):
             rows = inp[s[same]].reshape(-1, block).astype(np.float32)
             weights = wgt[w[same[0]]].astype(np.float32)
             products[same] = (rows @ weights.T).reshape(-1, batch, block)
+        return products
+
+    def _accumulate(self, d: np.ndarray, products: np.ndarray) -> None:
+        """acc[d] += products for each execution; in any order, since sums wrap."""
         order = np.argsort(d, kind="stable")
         starts = np.flatnonzero(np.diff(d[order], prepend=-1))
-        acc[d[order[starts]]] += np.add.reduceat(products[order], starts, axis=0, dtype=np.int32)
+        sums = np.add.reduceat(products[order], starts, axis=0, dtype=np.int32)
+        self.pads["ACC"][d[order[starts]]] += sums
+
+    def _partial_sums(self, d: np.ndarray, products: np.ndarray) -> np.ndarray:
+        """What acc[d] becomes with each execution, one after the other: int32, as `products`."""
+        order = np.argsort(d, kind="stable")
+        running = np.cumsum(products[order], axis=0, dtype=np.int32)
+        first = np.diff(d[order], prepend=-1) != 0  # of those with the same entry
+        before = np.where(first[:, None, None], running - products[order], 0)[first]
+        sums = np.empty_like(products)
+        sums[order] = running - before[np.cumsum(first) - 1] + self.pads["ACC"][d[order]]
+        return sums
 
     def _alu(self, index: int, alu: Alu, uops: np.ndarray) -> None:
         columns = [(uops[0], alu.dst_factor_out, alu.dst_factor_in)]
@@ -199,6 +234,8 @@ class Machine:
                 operand = np.int32(alu.imm) if alu.use_imm else acc[s[run]]
                 acc[d[run]] = _operate(AluOpcode(alu.alu_opcode), acc[d[run]], operand)
                 self.written["ACC"][d[run]] = True
+                if self._observer:
+                    self._observer.wrote(index, "ACC", d[run], acc[d[run]])
 
     def _count(self, index: int, name: str, executions: int) -> None:
         self.counters[name] += executions

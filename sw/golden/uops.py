@@ -6,7 +6,7 @@ import numpy as np
 
 from vta.hw.isa import Alu, Gemm
 
-__all__ = ["CHUNK", "execution_indices", "independent_segments", "maximum"]
+__all__ = ["CHUNK", "execution_at", "execution_indices", "independent_segments", "maximum"]
 
 CHUNK = 1 << 15
 """Executions that are vectorised together: bounds the memory of one instruction."""
@@ -29,6 +29,14 @@ def execution_indices(
         j = n // uops % instruction.iter_in
         i = n // (uops * instruction.iter_in)
         yield [field[k] + i * outer + j * inner for field, outer, inner in columns]
+
+
+def execution_at(instruction: Gemm | Alu, number: int) -> tuple[int, int, int]:
+    """Iterations of the outer and the inner loop, and the uop's entry, of an execution."""
+    uops = instruction.uop_end - instruction.uop_bgn
+    rest, k = divmod(number, uops)
+    i, j = divmod(rest, instruction.iter_in)
+    return i, j, instruction.uop_bgn + k
 
 
 def maximum(instruction: Gemm | Alu, column: tuple[np.ndarray, int, int]) -> int:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from vta.hw.config import Config
+from vta.sw.operators.attribute import attribute
 from vta.sw.operators.average import AveragePool
 from vta.sw.operators.maps import Here, MapOperator, MapTile, Work
 from vta.sw.operators.max_pool import MaxPool
@@ -21,6 +22,10 @@ class GlobalPool(MapOperator):
     """One value for each channel."""
 
     kind: ClassVar[type[Pool]]
+
+    channels: int = attribute("channels of the data", 512, minimum=1)
+    height: int = attribute("rows of the data", 7, minimum=1)
+    width: int = attribute("columns of the data", 7, minimum=1)
 
     @cached_property
     def pool(self) -> Pool:

@@ -15,7 +15,7 @@ from tvm import ir, tirx
 from vta.hw.errors import VtaError
 from vta.sw.compiler import GEMM, RESET
 from vta.sw.compiler.frontend.lower import single_function
-from vta.sw.compiler.frontend.walk import data_variable, is_access_pointer
+from vta.sw.compiler.frontend.statements import data_variable, is_access_pointer
 
 __all__ = ["NoReference", "on_llvm", "reference"]
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from amaranth.hdl import Cat, ClockDomain, Module, ValueCastable
 from amaranth.lib import data, enum
+from amaranth.lib.wiring import Out
 from amaranth.sim import Simulator
 
 from vta.hw.config import Config
@@ -77,7 +78,8 @@ def simulate(
     Raises
     ------
     TimeoutError
-        after `cycles` clock cycles; names the testbenches that have not ended.
+        after `cycles` clock cycles; names the testbenches that have not ended, and says of each
+        handshake at the unit's ports which side waits.
     """
     top = Module()
     top.domains.sync = ClockDomain()  # for units without registers, too
@@ -96,7 +98,8 @@ def simulate(
     async def deadline(ctx: Any) -> None:
         for _ in range(cycles):
             await ctx.tick()
-        raise TimeoutError(f"after {cycles} cycles these have not ended: {sorted(left)}")
+        lines = [f"after {cycles} cycles these have not ended: {sorted(left)}"]
+        raise TimeoutError("\n  ".join([*lines, *_waits(ctx, dut)]))
 
     for n, testbench in enumerate(testbenches):
         name = f"{n}: {getattr(testbench, '__name__', testbench)}"
@@ -105,6 +108,31 @@ def simulate(
         simulator.add_testbench(testbench, background=True)
     simulator.add_testbench(deadline, background=True)
     simulator.run()
+
+
+def _waits(ctx: Any, dut: Any) -> list[str]:
+    """Of each pair of valid and ready among a unit's ports, what each side does now."""
+    signature = getattr(dut, "signature", None)
+    if signature is None:
+        return []
+    ports = {path: (member.flow, value) for path, member, value in signature.flatten(dut)}
+    lines = []
+    for path, (flow, valid) in ports.items():
+        ready = ports.get((*path[:-1], str(path[-1]).replace("valid", "ready")))
+        if not str(path[-1]).endswith("valid") or ready is None:
+            continue
+        name = ".".join(str(part) for part in path).removesuffix("valid").strip("._") or "valid"
+        offers, takes = ("the unit", "the test") if flow == Out else ("the test", "the unit")
+        lines.append(f"{name}: {_handshake(ctx.get(valid), ctx.get(ready[1]), offers, takes)}")
+    return lines
+
+
+def _handshake(valid: int, ready: int, offers: str, takes: str) -> str:
+    if valid and ready:
+        return f"{offers} offers, {takes} takes"
+    if valid:
+        return f"{offers} offers, {takes} does not take it"
+    return f"{takes} waits, {offers} offers nothing" if ready else "neither side wants anything"
 
 
 def send(

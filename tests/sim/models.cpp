@@ -28,7 +28,7 @@ void checkers_lite(Checkers *checkers, uint64_t cycle, const Lite *lite) {
 }
 uint64_t checkers_count(const Checkers *checkers) { return checkers->violations.count; }
 const char *checkers_text(const Checkers *checkers, uint64_t n) {
-    return checkers->violations.texts[n].c_str();
+    return checkers->violations.first[n].text.c_str();
 }
 
 Memory *memory_new(uint8_t *bytes, uint64_t nbytes, uint64_t base, uint32_t bus_bytes,

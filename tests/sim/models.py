@@ -139,10 +139,10 @@ class Checkers:
 
     @property
     def violations(self) -> list[str]:
-        """Texts of the first violations, without their cycles."""
+        """Texts of the first violations."""
         count = min(self.count, VIOLATION_LIMIT)
         texts = [self._lib.checkers_text(self._this, ctypes.c_uint64(n)) for n in range(count)]
-        return [text.decode().partition(": ")[2] for text in texts]
+        return [text.decode() for text in texts]
 
 
 class MemoryModel:

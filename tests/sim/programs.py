@@ -5,6 +5,8 @@ import numpy as np
 from vta.hw.registers import STAGE_STATES
 from vta.sim.device import RtlDevice, RtlResult
 from vta.sim.options import RunOptions
+from vta.sim.process import SimulationError
+from vta.sim.replay import keep_failure
 from vta.sw.golden import GoldenDevice
 from vta.sw.program import Program
 
@@ -14,9 +16,23 @@ __all__ = ["check_counters", "run_and_compare"]
 def run_and_compare(
     device: RtlDevice, program: Program, options: RunOptions, *, whole: bool = False
 ) -> RtlResult:
-    """Run a legal program; compare what it expects, with `whole` all of DRAM with the model's."""
+    """Run a legal program; compare what it expects, with `whole` all of DRAM with the model's.
+
+    Where something is wrong the bundle is kept, and the message says how to repeat the run and
+    which instruction was the first to write something else than the golden model.
+    """
     assert whole or program.expected, f"{program.name} expects nothing: the run would show nothing"
-    result = device.run(program, options=options)
+    result = None
+    try:
+        result = device.run(program, options=options)
+        _compare(program, options, result, whole)
+    except (AssertionError, SimulationError) as error:
+        lines = [str(error), *keep_failure(program, options, result)]
+        raise AssertionError("\n".join(lines)) from error
+    return result
+
+
+def _compare(program: Program, options: RunOptions, result: RtlResult, whole: bool) -> None:
     what = f"{program.name}, {options}"
     assert result.error is None, f"{what}: {result.error} {result.details}"
     assert result.warnings == [], what
@@ -29,7 +45,6 @@ def run_and_compare(
             if name in golden.counters:
                 assert result.counters[name] == golden.counters[name], f"{what}: {name}"
     check_counters(result)
-    return result
 
 
 def check_counters(result: RtlResult) -> None:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from vta.hw.config import PRESETS, Config
-from vta.hw.isa import Alu, Finish, Gemm, Load, MemoryType, Store
+from vta.hw.isa import Alu, ErrorClass, Finish, Gemm, Load, MemoryType, Store
 from vta.sw.check import Report, check
 from vta.sw.check.footprint import UopTable, footprint
 from vta.sw.codec import encode_all
 from vta.sw.golden import GoldenDevice
+from vta.sw.operators import operator
 from vta.sw.program import Program, Registers
 from vta.sw.test_programs import BAD, CORNERS, random_program
 from vta.sw.test_programs.stream import StreamBuilder
@@ -267,3 +268,55 @@ def test_a_program_without_instructions() -> None:
         memory_size=16,
     )
     assert check(program).verdict == (6, 0)
+
+
+# Where the order is lost -------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def tiled() -> Program:
+    """Tiles that go through all three stages, two at a time, with all four counters in use."""
+    sizes = {"height": 14, "width": 14, "channels": 32, "outputs": 32, "bias": True, "shift": 6}
+    return operator("conv2d").kernel(Config.preset("1x8"), **sizes).program(seed=1)
+
+
+def _without(program: Program, index: int, flag: str) -> Program:
+    instructions = program.instructions()
+    instructions[index] = replace(instructions[index], **{flag: 0})  # type: ignore[type-var]
+    raw = np.asarray(encode_all(program.config, instructions)).view(np.uint8).ravel()
+    memory = program.memory.copy()
+    at = program.registers.insn - program.memory_base
+    memory[at : at + len(raw)] = raw
+    return replace(program, memory=memory)
+
+
+def _having(program: Program, flag: str) -> list[int]:
+    return [n for n, i in enumerate(program.instructions()) if getattr(i, flag)]
+
+
+@pytest.mark.parametrize("flag", ["push_prev", "push_next"])
+def test_a_lost_push_is_named_however_far_the_deadlock_is(tiled: Program, flag: str) -> None:
+    for index in _having(tiled, flag)[1:8]:
+        report = check(_without(tiled, index, flag))
+        assert report.verdict is not None
+        assert report.verdict[0] == ErrorClass.DEADLOCK
+        assert report.verdict[1] > index + 20
+        (found,) = (warning for warning in report.warnings if warning.kind == "order")
+        assert f"needs instruction {index}, which pushes none" in found.text
+        assert found.index is not None
+        assert index < found.index < report.verdict[1]
+
+
+@pytest.mark.parametrize("flag", ["pop_prev", "pop_next"])
+def test_the_first_race_is_that_of_the_lost_pop(tiled: Program, flag: str) -> None:
+    for index in _having(tiled, flag)[1:8]:
+        report = check(_without(tiled, index, flag))
+        (found,) = (warning for warning in report.warnings if warning.kind == "order")
+        assert found.index == index
+        start = f"instruction {index} is the first that is not ordered after what it needs: "
+        assert found.text.startswith(start)
+
+
+def test_a_deadlock_without_a_shift_names_only_who_waits(tiled: Program) -> None:
+    last = _having(tiled, "push_next")[-1]
+    report = check(_without(tiled, last, "push_next"))
+    assert report.verdict is not None
+    assert "order" not in _kinds(report)

@@ -16,16 +16,9 @@ from vta.hw.isa import MemoryType
 from vta.sw.compiler.errors import CompileError
 from vta.sw.compiler.frontend.expressions import Index, conjuncts, constant, dtype_of
 from vta.sw.compiler.frontend.intrinsics import GEMM, RESET
+from vta.sw.compiler.frontend.statements import data_variable, is_access_pointer, text
 from vta.sw.compiler.frontend.values import loads_in, value_of
-from vta.sw.compiler.frontend.walk import (
-    SCOPE_MEMORY,
-    Leaf,
-    Walk,
-    data_variable,
-    element_values,
-    is_access_pointer,
-    text,
-)
+from vta.sw.compiler.frontend.walk import SCOPE_MEMORY, Leaf, Walk, element_values
 from vta.sw.compiler.values import Value
 
 __all__ = ["Operand", "Pattern", "classify"]

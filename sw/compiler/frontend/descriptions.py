@@ -18,7 +18,8 @@ from vta.hw.config import Config
 from vta.sw.compiler.errors import CompileError
 from vta.sw.compiler.frontend.intrinsics import GEMM, RESET
 from vta.sw.compiler.frontend.lower import lower
-from vta.sw.compiler.frontend.walk import data_variable, is_access_pointer, walk
+from vta.sw.compiler.frontend.statements import data_variable, is_access_pointer
+from vta.sw.compiler.frontend.walk import walk
 
 __all__ = ["check_descriptions"]
 

@@ -20,7 +20,8 @@ from vta.sw.compiler.errors import CompileError
 from vta.sw.compiler.frontend.classify import Pattern, classify
 from vta.sw.compiler.frontend.fold import Folder, NotABox
 from vta.sw.compiler.frontend.parameters import parameter_tensors
-from vta.sw.compiler.frontend.walk import Leaf, Step, Walk, text
+from vta.sw.compiler.frontend.statements import text
+from vta.sw.compiler.frontend.walk import Leaf, Step, Walk
 from vta.sw.compiler.ir import Nest, Operand, Operation, Source, Statement, Stream
 from vta.sw.compiler.values import Value, accumulation, places_of
 from vta.sw.tensor import Tensor

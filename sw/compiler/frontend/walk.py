@@ -17,6 +17,7 @@ from vta.sw.compiler.errors import CompileError
 from vta.sw.compiler.frontend.expressions import conjuncts, constant, evaluate, likely_free
 from vta.sw.compiler.frontend.intrinsics import SCOPES
 from vta.sw.compiler.frontend.lower import Lowered
+from vta.sw.compiler.frontend.statements import data_variable, text
 from vta.sw.compiler.ir import Buffer
 
 __all__ = [
@@ -26,11 +27,8 @@ __all__ = [
     "Leaf",
     "Step",
     "Walk",
-    "data_variable",
     "element_values",
-    "is_access_pointer",
     "scratchpad",
-    "text",
     "walk",
 ]
 
@@ -158,29 +156,6 @@ def scratchpad(allocation: Allocation, config: Config) -> tuple[MemoryType, int]
 def element_values(memory: MemoryType, config: Config) -> int:
     """Values (int8 or int32) in an element of a memory."""
     return config.block * (config.block if memory is MemoryType.WGT else config.batch)
-
-
-def text(stmt: Any) -> str:
-    """A statement on one line, without the declarations that TVM prints before it.
-
-    A marker is shortened to ``vta.gemm(acc[i], inp[j], wgt[k])``.
-    """
-    call: Any = getattr(stmt, "value", None)
-    arguments = getattr(call, "args", ()) if isinstance(stmt, tirx.Evaluate) else ()
-    if arguments and all(map(is_access_pointer, arguments[1:])):
-        operands = (f"{data_variable(p.args[1]).name}[{p.args[2]}]" for p in call.args[1:])
-        return f"{getattr(call.args[0], 'value', call.args[0])}({', '.join(operands)})"
-    return " ".join(str(stmt).strip().split("\n")[-1].split())[:300]
-
-
-def is_access_pointer(expr: Any) -> bool:
-    """Is it ``buffer.access_ptr(...)``: type, data, offset, extent, mask?"""
-    return type(expr).__name__ == "Call" and getattr(expr.op, "name", "").endswith("access_ptr")
-
-
-def data_variable(data: Any) -> Any:
-    """The buffer whose data pointer `data` is (``buffer.data`` or a variable)."""
-    return data.args[0] if type(data).__name__ == "Call" else data
 
 
 def _extent(loop: Any, env: dict[Any, int]) -> int:

@@ -15,7 +15,7 @@ from vta.sw.compiler.ir import Buffer, Code, Dim, Nest, Operand, Operation, Stre
 from vta.sw.compiler.passes.alu import AluStep, order
 from vta.sw.compiler.passes.dma import Transfer, loads, stores
 from vta.sw.compiler.passes.liveness import dead_operands, sole_writers
-from vta.sw.compiler.passes.nest import LoopNest, forward, loop_dims, merge, plan
+from vta.sw.compiler.passes.nest import LoopNest, forward, limits, loop_dims, merge, plan
 
 __all__ = ["instructions"]
 
@@ -59,8 +59,7 @@ class _Builder:
 
     def __init__(self, stream: Stream) -> None:
         self.buffers = stream.buffers
-        self.max_iter = (1 << stream.config.log_uop_depth + 1) - 1
-        self.max_uops = stream.config.uop_depth
+        self.max_iter, self.max_uops = limits(stream.config)
         self._memo: dict[tuple[Nest, frozenset[int], bool], Macro] = {}
 
     def build(self, operation: Operation, dead: frozenset[int], alone: bool) -> Macro:
