@@ -40,7 +40,7 @@ PARTS: dict[str, Part] = {  # name: called with the devices, and whether to be q
     "stalls": lambda runs, quick: streams.stalls(runs, quick=quick),
     "seed": lambda runs, quick: pages.seed(runs),
     "digits": lambda runs, quick: pages.digits(runs),
-    "compiler": lambda runs, quick: compiler.resnet18(runs, quick=quick),
+    "compiler": lambda runs, quick: compiler.networks(runs, quick=quick),
     "network": lambda runs, quick: network.resnet18(runs),
     "buses": lambda runs, quick: buses.bus_use(runs),
     "wide": lambda runs, quick: buses.layers(runs),

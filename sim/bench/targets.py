@@ -15,6 +15,7 @@ __all__ = [
     "LATENCIES",
     "LAYERS",
     "MARGINALS",
+    "MOBILENET",
     "RESNET18",
     "SPEED",
     "STREAMS",
@@ -139,11 +140,20 @@ def estimate_limit(cycles: int) -> float:
 # Linked networks ----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class LinkedTarget:
-    """Cycles of a network's linked program. `anchor`: old TVM and the Chisel core, by layer."""
+    """Cycles of a network's linked program; `relative`: in multiples of its bound.
 
-    anchor: int
-    must: int
-    aim: int
+    `anchor`: old TVM and the Chisel core, layer by layer.
+    """
+
+    must: float
+    aim: float
+    relative: bool = False
+    anchor: int | None = None
+
+    def of(self, least: int, name: str) -> float:
+        """`must` or `aim` in cycles, where the bound is `least`."""
+        value: float = getattr(self, name)
+        return round(value * least) if self.relative else value
 
 
 @dataclass(frozen=True)
@@ -156,6 +166,8 @@ class CompileTarget:
 
 RESNET18 = LinkedTarget(anchor=7_729_601, must=6_780_000, aim=6_730_000)
 """19 convolutions and 8 residuals."""
+MOBILENET = LinkedTarget(must=1.35, aim=1.2, relative=True)
+"""MobileNet v1 0.25 at 96 x 96, without its average pool and dense layer."""
 COMPILE = CompileTarget(seconds=30, gigabytes=2)
 
 

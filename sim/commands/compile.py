@@ -89,11 +89,11 @@ def _compiled(
     from vta.sw.compiler import Instruments
 
     instruments = Instruments(step, args.dump)
-    tiling = None
+    tiling = model = None
     if args.what.endswith(".py"):
         program = _file(args, config, instruments)
     else:
-        program, tiling = _operator(args, config, instruments)
+        program, tiling, model = _operator(args, config, instruments)
     output = args.output or Path(f"{file_names([program.name])[0]}.npz")
     step("estimate cycles")
     cycles = estimate_program(program).cycles
@@ -104,6 +104,7 @@ def _compiled(
         "file": str(output),
         "instructions": program.registers.insn_count,
         "estimated_cycles": cycles,
+        "model_cycles": model,
         "latency": LATENCY,
         "seconds": instruments.seconds,
         "tiling": tiling,
@@ -112,9 +113,10 @@ def _compiled(
 
 
 def _lines(result: dict[str, Any], *, seconds: bool) -> Iterator[str]:
+    model = f" ({result['model_cycles']} by the tilings' model)" if result["model_cycles"] else ""
     yield (
         f"{result['file']}: {result['instructions']} instructions, estimated "
-        f"{result['estimated_cycles']} cycles at a latency of {result['latency']}"
+        f"{result['estimated_cycles']} cycles at a latency of {result['latency']}{model}"
     )
     if seconds:
         width = max(map(len, result["seconds"]))
@@ -124,8 +126,8 @@ def _lines(result: dict[str, Any], *, seconds: bool) -> Iterator[str]:
 
 def _operator(
     args: argparse.Namespace, config: Config, instruments: "Instruments"
-) -> tuple[Program, dict[str, Any] | None]:
-    """The program, and its tiling's members."""
+) -> tuple[Program, dict[str, Any] | None, int | None]:
+    """The program, its tiling's members, and cycles by the model that ranked the tiling."""
     from vta.sw.operators import operator
 
     chosen = operator(args.what)
@@ -141,7 +143,8 @@ def _operator(
     kernel = chosen.kernel(config, **values)
     instruments.seconds[step] = time.perf_counter() - started
     program = kernel.program(seed=args.seed, instruments=instruments)
-    return program, None if kernel.tiling is None else asdict(kernel.tiling)
+    tiling = None if kernel.tiling is None else asdict(kernel.tiling)
+    return program, tiling, kernel.model_cycles
 
 
 def _file(args: argparse.Namespace, config: Config, instruments: "Instruments") -> Program:

@@ -130,7 +130,7 @@ def _linked() -> Iterator[Claim]:
         "take {}.",
         (_n(held[f"{LINKED}/sum"]), _n(held[f"{LINKED}/GEMM uops"])),
     )
-    yield Claim("README.md", "with the Chisel core took {}.", (_n(RESNET18.anchor),))
+    yield Claim("README.md", "with the Chisel core took {}.", (_n(RESNET18.anchor or 0),))
     yield Claim("README.md", "own estimate says {}.", (_n(held[f"{LINKED}/estimated"]),))
 
 

@@ -7,11 +7,11 @@ tokens from stores to loads, and know no functions.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from vta.hw.isa import Stage
+from vta.hw.isa import MEMORIES, Stage
 from vta.sw.compiler.errors import CompileError
 from vta.sw.compiler.ir import Buffer, Operation, Stream
 from vta.sw.tensor import Tensor
@@ -28,11 +28,13 @@ class Call:
     node: its name in the network; every instruction's source gets it.
     stream: what `translate` made of it.
     tensors: for each of its tensors, the network's tensor that has its bytes.
+    firsts: of those that are a part of that tensor, the byte where the part begins.
     """
 
     node: str
     stream: Stream
     tensors: Mapping[str, str]
+    firsts: Mapping[str, int] = field(default_factory=dict)
 
 
 def link(name: str, calls: Sequence[Call], tensors: Mapping[str, Tensor]) -> Stream:
@@ -61,7 +63,7 @@ def link(name: str, calls: Sequence[Call], tensors: Mapping[str, Tensor]) -> Str
             )
         names = _names(call, tensors, buffers)
         buffers |= {names[key]: buffer for key, buffer in call.stream.buffers.items()}
-        operations += [_renamed(o, call.node, names) for o in call.stream.operations]
+        operations += [_renamed(o, call, names) for o in call.stream.operations]
     linked = Stream(name, config, dict(tensors), buffers, tuple(operations))
     _check_written(linked)
     return linked
@@ -79,7 +81,9 @@ def _names(
         if name not in tensors:
             raise CompileError(f"{call.node}: {key} is {name}, which the network lacks")
         found = tensors[name]
-        if (own.dtype, own.nbytes) != (found.dtype, found.nbytes):
+        first = call.firsts.get(key)
+        fits = own.nbytes == found.nbytes if first is None else first + own.nbytes <= found.nbytes
+        if own.dtype != found.dtype or not fits:
             raise CompileError(
                 f"{call.node}: {key} is {own.dtype} {list(own.packed_shape)} in DRAM, {name} is "
                 f"{found.dtype} {list(found.packed_shape)}: both must have the same bytes"
@@ -94,9 +98,23 @@ def _names(
     return names
 
 
-def _renamed(operation: Operation, node: str, names: Mapping[str, str]) -> Operation:
-    operands = tuple(replace(operand, name=names[operand.name]) for operand in operation.operands)
-    return replace(operation, operands=operands, source=replace(operation.source, node=node))
+def _renamed(operation: Operation, call: Call, names: Mapping[str, str]) -> Operation:
+    operands = []
+    for operand in operation.operands:
+        offset = operand.offset
+        if call.firsts.get(operand.name):
+            assert operation.code.dram is not None
+            element = MEMORIES[operation.code.dram].element_bytes(call.stream.config)
+            elements, rest = divmod(call.firsts[operand.name], element)
+            if rest:
+                raise operation.error(
+                    f"{operand.name} begins at byte {call.firsts[operand.name]} of "
+                    f"{names[operand.name]}; elements have {element} bytes: let parts begin at one"
+                )
+            offset += elements
+        operands.append(replace(operand, name=names[operand.name], offset=offset))
+    source = replace(operation.source, node=call.node)
+    return replace(operation, operands=tuple(operands), source=source)
 
 
 def _check_written(stream: Stream) -> None:

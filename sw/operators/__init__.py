@@ -5,15 +5,22 @@
 """
 
 from vta.sw.operators.attribute import Attribute, OperatorError, attribute
+from vta.sw.operators.average import AveragePool
+from vta.sw.operators.concat import Concat
 from vta.sw.operators.conv2d import Conv2d
 from vta.sw.operators.conv2d_transpose import Conv2dTranspose
 from vta.sw.operators.elementwise import ELEMENTWISE
 from vta.sw.operators.file import ScheduleFileError, compile_file
+from vta.sw.operators.global_pool import GlobalAveragePool, GlobalMaxPool
 from vta.sw.operators.kernel import Kernel
 from vta.sw.operators.matmul import Matmul
+from vta.sw.operators.max_pool import MaxPool
 from vta.sw.operators.operator import Operator, Scheduled
+from vta.sw.operators.pad import Pad
 from vta.sw.operators.quantized import QUANTIZED
 from vta.sw.operators.simple_matmul import SimpleMatmul
+from vta.sw.operators.slice import Slice
+from vta.sw.operators.upsample import Upsample
 from vta.sw.tensor import Tensor
 
 __all__ = [
@@ -21,6 +28,14 @@ __all__ = [
     "Attribute",
     "Conv2d",
     "Conv2dTranspose",
+    "Concat",
+    "Pad",
+    "Slice",
+    "Upsample",
+    "MaxPool",
+    "AveragePool",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
     "Kernel",
     "Matmul",
     "Operator",
@@ -34,9 +49,19 @@ __all__ = [
     "operator",
 ]
 
+MAPS: tuple[type[Operator], ...] = (
+    MaxPool,
+    AveragePool,
+    GlobalMaxPool,
+    GlobalAveragePool,
+    Upsample,
+    Concat,
+    Slice,
+    Pad,
+)
 OPERATORS: dict[str, type[Operator]] = {
     entry.name: entry
-    for entry in (Matmul, Conv2d, Conv2dTranspose, *ELEMENTWISE, *QUANTIZED, SimpleMatmul)
+    for entry in (Matmul, Conv2d, Conv2dTranspose, *MAPS, *ELEMENTWISE, *QUANTIZED, SimpleMatmul)
 }
 
 

@@ -37,6 +37,7 @@ class Tile:
 class Elementwise(Operator):
     """``out = int8(function(a))``, or of a and b; all of one shape."""
 
+    ranks_by_cycles: ClassVar[bool] = False
     function: ClassVar[Function | None] = None
 
     rows: int = attribute("rows of the tensors", 1, minimum=1)

@@ -112,6 +112,13 @@ class Kernel:
             raise CompileError(f"{operator.name} has no tiling for {config.name}")
         return kernel
 
+    @property
+    def model_cycles(self) -> int | None:
+        """Cycles of the tiling by the model that ranked it; None where none was ranked so."""
+        if self.operator is None or not self.operator.ranks_by_cycles:
+            return None
+        return round(self._tried[-1].cost) or None
+
     def _advance(self) -> bool:
         """Go on to the next tiling; False where none is left that could fit."""
         if self.operator is None or len(self._tried) == ATTEMPTS:

@@ -51,6 +51,8 @@ class Network:
         self.views: dict[str, Tensor] = {}
         self.constants: dict[str, np.ndarray] = {}
         self._base: dict[str, str] = {}
+        self._first: dict[str, int] = {}
+        self._joined: dict[str, tuple[str, ...]] = {}
         self._made: set[str] = set()
         self._streams: dict[int, Stream] = {}
 
@@ -73,37 +75,99 @@ class Network:
         self.constants |= {names[own]: array for own, array in kernel.constants.items()}
         self.nodes.append(Node(name, kernel, names))
 
-    def view(self, name: str, of: str, shape: tuple[int, ...], layout: str) -> None:
+    def view(
+        self, name: str, of: str, shape: tuple[int, ...], layout: str, *, first: int | None = None
+    ) -> None:
         """Call the bytes of tensor `of` also `name`, with another shape and layout.
+
+        Arguments
+        ---------
+        first: the byte of `of` where `name` begins, which then may be a part. So a slice along
+            channels needs no copy where it begins at a block.
 
         Raises
         ------
         OperatorError
-            where they are not as many bytes.
+            where they are not as many bytes, or a part does not lie within.
         """
         known = self.tensors.get(of) or self.views[of]
         tensor = Tensor(name=name, role="view", dtype=known.dtype, shape=shape, layout=layout)
-        if tensor.nbytes != known.nbytes:
+        if first is None and tensor.nbytes != known.nbytes:
             raise OperatorError(
                 f"{name} has {tensor.nbytes} bytes, {of} has {known.nbytes}: a view has the same"
             )
+        if first is not None and not 0 <= first <= known.nbytes - tensor.nbytes:
+            raise OperatorError(
+                f"{name} is {tensor.nbytes} bytes from {first} on; {of} has {known.nbytes}"
+            )
         self.views[name] = tensor
         self._base[name] = self._base.get(of, of)
+        if first is not None or of in self._first:
+            self._first[name] = self._first.get(of, 0) + (first or 0)
+
+    def join(self, name: str, shape: tuple[int, ...], parts: Mapping[str, int]) -> None:
+        """A tensor that other operators make in parts: a concatenation along channels, not copied.
+
+        To be called before the operators are added whose results the parts are.
+
+        Arguments
+        ---------
+        shape: (images, channels, ...) of int8.
+        parts: the tensors that are made, in order, and how many of the channels each has.
+
+        Raises
+        ------
+        OperatorError
+            where a part ends within a block, or images are not one group of BATCH: the operator
+            concat copies then.
+        """
+        batch, block = self.config.batch, self.config.block
+        *before, _ = parts.values()
+        if sum(parts.values()) != shape[1]:
+            raise OperatorError(
+                f"{name} has {shape[1]} channels, its parts have {sum(parts.values())}"
+            )
+        if shape[0] > batch or any(channels % block for channels in before):
+            raise OperatorError(
+                f"{name} of {list(shape)} cannot be made in parts of {list(parts.values())} "
+                f"channels: all but the last must fill blocks of {block}, images one group of "
+                f"{batch}; use the operator concat"
+            )
+        layout = f"{'NCHW'[: len(shape)]}{batch}n{block}c"
+        self.tensors[name] = Tensor(
+            name=name, role="output", dtype="int8", shape=shape, layout=layout
+        )
+        first = 0
+        for part, channels in parts.items():
+            self.view(part, name, (shape[0], channels, *shape[2:]), layout, first=first)
+            first += self.views[part].nbytes
+        self._joined[name] = tuple(parts)
 
     def _enter(self, node: str, name: str, tensor: Tensor) -> None:
         base = self._base.get(name, name)
         known = self.views.get(name) or self.tensors.get(name)
         makes = tensor.role == "output"
+        part = name in self._joined.get(base, ())
+        lacks = [p for p in self._joined.get(name, ()) if p not in self._made]
         if known is None:
             self.tensors[name] = replace(tensor, name=name)
-        elif makes:
+        elif lacks:
+            raise OperatorError(f"{node} takes {name}, of which nothing has made {lacks[0]} yet")
+        elif makes and not (part and name not in self._made):
             raise OperatorError(f"{node} makes {name}, which is there already: name it otherwise")
         elif (known.dtype, known.packed_shape) != (tensor.dtype, tensor.packed_shape):
             raise OperatorError(
                 f"{node} takes {tensor.dtype} {list(tensor.packed_shape)} in DRAM; {name} is "
                 f"{known.dtype} {list(known.packed_shape)}"
             )
-        elif base in self._made and self.outputs is not None and base not in self.outputs:
+        elif makes:
+            self._made.add(base)
+        elif (
+            base in self._made
+            and not part
+            and self.outputs is not None
+            and base not in self.outputs
+        ):
             self.tensors[base] = replace(self.tensors[base], role="temporary")
         if makes:
             self._made.add(name)
@@ -111,13 +175,18 @@ class Network:
     def linked(self, progress: Progress = quiet) -> Stream:
         """All operators as one stream; each kernel is translated once."""
         calls = []
+        for joined, parts in self._joined.items():
+            lacks = [part for part in parts if part not in self._made]
+            if lacks:
+                raise OperatorError(f"nothing makes {lacks[0]}, a part of {joined}: add what does")
         for node in self.nodes:
             key = id(node.kernel)
             if key not in self._streams:
                 progress(f"translate {node.name}")
                 self._streams[key] = node.kernel.stream()
             bases = {own: self._base.get(name, name) for own, name in node.tensors.items()}
-            calls.append(Call(node.name, self._streams[key], bases))
+            firsts = {o: self._first[n] for o, n in node.tensors.items() if n in self._first}
+            calls.append(Call(node.name, self._streams[key], bases, firsts))
         return link(self.name, calls, self.tensors)
 
     def module(self, instruments: Instruments | None = None) -> VTAModule:
@@ -138,11 +207,15 @@ class Network:
             given = {}
             for own in node.kernel.inputs:
                 name = node.tensors[own]
-                data = found[self._base.get(name, name)]
+                first = self._first.get(name, 0)
+                data = found[self._base.get(name, name)][first : first + tensors[own].nbytes]
                 given[own] = replace(tensors[own], shape=_full(tensors[own])).unpacked(data)
             for own, array in node.kernel.golden(given).items():
                 packed = pack(array, tensors[own].layout)
-                found[node.tensors[own]] = np.ascontiguousarray(packed).view(np.uint8).ravel()
+                name, data = node.tensors[own], np.ascontiguousarray(packed).view(np.uint8).ravel()
+                base, first = self._base.get(name, name), self._first.get(name, 0)
+                found.setdefault(base, np.zeros(self.tensors[base].nbytes, np.uint8))
+                found[base][first : first + len(data)] = data
         return {
             name: data.view(self.tensors[name].dtype).reshape(self.tensors[name].packed_shape)
             for name, data in found.items()

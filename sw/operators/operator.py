@@ -46,6 +46,8 @@ class Operator(ABC):
 
     name: ClassVar[str]
     help: ClassVar[str]
+    ranks_by_cycles: ClassVar[bool] = True
+    """Are the costs of its tilings cycles?"""
 
     def __post_init__(self) -> None:
         for attribute in attributes(type(self)):

@@ -56,6 +56,7 @@ def test_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert result["bytes"] == {name: s.nbytes for name, s in program.segments.items()}
     assert result["bytes"]["out"] == 4 * 48
     assert result["estimated_cycles"] > 0
+    assert abs(result["model_cycles"] / result["estimated_cycles"] - 1) < 0.3
     assert {"choose tiles, schedule", "lower", "encode"} <= set(result["seconds"])
     assert all(seconds >= 0 for seconds in result["seconds"].values())
 

@@ -1,0 +1,181 @@
+"""Averages over windows of int8 maps: GEMM adds up, the ALU divides, exactly half up."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby, product
+from math import prod
+from typing import Any, ClassVar
+
+import numpy as np
+
+from vta.hw.config import Config
+from vta.sw.operators.attribute import OperatorError, attribute
+from vta.sw.operators.axis import Axis
+from vta.sw.operators.division import Division, division
+from vta.sw.operators.maps import Here, MapTile, Work
+from vta.sw.operators.pool import Pool
+from vta.sw.operators.written import Range
+
+__all__ = ["AveragePool"]
+
+MOST_PADDING = 15  # zeros that a LOAD writes on a side
+BYTE = (-128, 127)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Windows with the same divisor: rows and columns of the result, from the first to before the
+    last.
+    """
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    division: Division
+
+
+@dataclass(frozen=True, kw_only=True)
+class AveragePool(Pool):
+    """The mean of each window, half up; of what lies on the data, or of the padding too."""
+
+    name: ClassVar[str] = "average_pool"
+    help: ClassVar[str] = "average over windows, rounded half up"
+
+    count_include_pad: bool = attribute("divide by the taps on the padding, too", False)
+
+    def check(self) -> None:
+        super().check()
+        for axis, what in zip(self.axes, ("rows", "columns"), strict=True):
+            zeros = max(axis.before, axis.span(axis.out) - axis.before - axis.size)
+            if zeros > MOST_PADDING:
+                raise OperatorError(
+                    f"{self.name}: windows reach over {zeros} {what} of padding; a LOAD pads at "
+                    f"most {MOST_PADDING}: pad less, or with the operator pad"
+                )
+        assert self.parts  # each has a division
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The result in rectangles of one divisor."""
+        rows, columns = (self._counts(axis) for axis in self.axes)
+        found = []
+        for (height, valid_height, *y), (width, valid_width, *x) in product(rows, columns):
+            valid = valid_height * valid_width  # those on the padding add nothing
+            low, high = (bound * valid for bound in BYTE)
+            divided = division(height * width, low, high)
+            found.append(Part((y[0], y[1]), (x[0], x[1]), divided))
+        return tuple(found)
+
+    def _counts(self, axis: Axis) -> list[tuple[int, int, int, int]]:
+        """Runs of windows: taps that count, taps on the data; first window, and that after it."""
+        valid = [axis.valid(n) for n in range(axis.out)]
+        counted = [axis.inside(n) for n in range(axis.out)] if self.count_include_pad else valid
+        runs, first = [], 0
+        for (count, there), run in groupby(zip(counted, valid, strict=True)):
+            end = first + len(list(run))
+            runs.append((count, there, first, end))
+            first = end
+        return runs
+
+    def golden(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        total = sum(self.taps(inputs["data"], 0), np.int64(0))
+        rows, columns = (np.zeros(axis.out, np.int64) for axis in self.axes)
+        for counts, axis in zip((rows, columns), self.axes, strict=True):
+            for count, _, first, end in self._counts(axis):
+                counts[first:end] = count
+        count = rows[:, None] * columns
+        return {"out": np.floor_divide(2 * total + count, 2 * count).astype(np.int8)}
+
+    def work(self, tile: MapTile) -> Work:
+        spans, out = self._spans(tile), tile.rows * tile.columns
+        n, taps = tile.blocks, self.kernel_height * self.kernel_width
+        return Work(
+            inp=n * spans[0] * spans[1],
+            acc=n * out,
+            stored=n * out,
+            gemm=n * out * taps,
+            alu=n * -(-out * self._passes // prod(self.out)),
+        )
+
+    @cached_property
+    def _passes(self) -> int:
+        """ALU uops of one whole map."""
+        return sum(
+            (part.rows[1] - part.rows[0])
+            * (part.columns[1] - part.columns[0])
+            * len(_statements(part.division))
+            for part in self.parts
+        )
+
+    def write(self, here: Here) -> None:
+        acc = here.writer.buffer("acc", "local.acc", *here.sizes)
+        here.writer.reset(acc)
+        with here.writer.tiles(here.tile.slots, step=here.tile.steps) as (step,):
+            self._add(here, acc, step)
+        for part in self.parts:
+            self._divide(here, acc, part)
+        here.store(lambda *e: (acc, e))
+
+    def tilings(self, config: Config) -> Iterator[MapTile]:
+        """Also those whose windows come in parts, a few rows at a time."""
+        yield from super().tilings(config)
+        for steps, slots in product(range(2, self.kernel_height + 1), (2, 1)):
+            yield MapTile(1, 1, 1, slots, steps)
+
+    def _taps(self, tile: MapTile) -> int:
+        """Rows of the kernel in a step."""
+        return -(-self.kernel_height // tile.steps)
+
+    def _spans(self, tile: MapTile) -> tuple[int, int]:
+        """Rows and columns of the data in a step."""
+        rows, columns = self.axes
+        reach = (self._taps(tile) - 1) * rows.dilation + 1
+        return (tile.rows - 1) * rows.step + reach, columns.span(tile.columns)
+
+    def _add(self, here: Here, acc: Any, step: Any) -> None:
+        """The taps of some rows of the kernel."""
+        (rows, columns), taps = self.axes, self._taps(here.tile)
+        inp = self.load(here, self._spans(here.tile), step * taps * rows.dilation, zeros=True)
+        here.writer.multiply(
+            (*here.sizes, taps, columns.kernel),
+            lambda b, y, x, v, u: (acc, (b, y, x)),
+            lambda b, y, x, v, u: (
+                inp,
+                (b, y * rows.step + v * rows.dilation, x * columns.step + u * columns.dilation),
+            ),
+            lambda *_: (here.weights, (0,)),
+            sums=2,
+            ranges=lambda b, y, x, v, u: [*here.within(b, y, x), (step * taps + v, 0, rows.kernel)],
+        )
+
+    def _divide(self, here: Here, acc: Any, part: Part) -> None:
+        """The part of the tile that has this divisor, in place.
+
+        A statement for each pass: TVM would multiply a sum out into constants without an immediate.
+        """
+
+        def ranges(*e: Any) -> list[Range]:
+            block, row, column = here.within(*e)
+            return [block, (row[0], *part.rows), (column[0], *part.columns)]
+
+        for statement in _statements(part.division):
+            here.writer.element_wise(
+                here.sizes,
+                lambda *e: (acc, e),
+                lambda *e, statement=statement: statement(e[-1](acc, *e[:-1])),
+                ranges,
+            )
+
+
+def _statements(division: Division) -> list[Any]:
+    """What is done to a sum, one after the other."""
+    found = []
+    shifts = [floor for floor in division.floors if floor.multiplier == 1]
+    first = division.first
+    if first or shifts:
+        shift = shifts[0].shift if shifts else 0
+        found.append(lambda x: (x + first if first else x) >> shift if shift else x + first)
+    for floor in division.floors[len(shifts) :]:
+        found.append(lambda x, m=floor.multiplier: x * m)
+        found.append(lambda x, a=floor.addend, n=floor.shift: (x + a if a else x) >> n)
+    return found

@@ -1,0 +1,97 @@
+"""Concatenation and slices without a copy: tensors of a network in parts."""
+
+import numpy as np
+import pytest
+
+from vta.hw.config import Config
+from vta.hw.isa import Load, MemoryType
+from vta.sw.check import check
+from vta.sw.compiler import CompileError
+from vta.sw.golden import GoldenDevice
+from vta.sw.operators import MaxPool, OperatorError, Slice, Upsample
+from vta.sw.operators.network import Network
+from vta.sw.program import Program, Result
+
+LAYOUT = "NCHW1n16c"
+
+
+def pool(channels: int, size: int) -> MaxPool:
+    return MaxPool(height=size, width=size, channels=channels)
+
+
+def joined() -> Network:
+    """Two pools store into one tensor; its upper half is upsampled, and all of it pooled."""
+    network = Network("joined", Config())
+    network.join("cat", (1, 52, 6, 6), {"a": 32, "b": 20})
+    network.add("one", pool(32, 12).bind(Config()), data="x", out="a")
+    network.add("two", pool(20, 12).bind(Config()), data="y", out="b")
+    network.view("upper", "cat", (1, 20, 6, 6), LAYOUT, first=2 * 36 * 16)
+    network.add("all", pool(52, 6).bind(Config()), data="cat", out="z")
+    up = Upsample(height=6, width=6, channels=20).bind(Config())
+    network.add("up", up, data="upper", out="u")
+    return network
+
+
+def test_operators_store_into_parts_of_a_tensor() -> None:
+    network = joined()
+    rng = np.random.default_rng(3)
+    x, y = (rng.integers(-128, 128, (1, c, 12, 12)).astype(np.int8) for c in (32, 20))
+    program = network.program({"x": x, "y": y})
+    result = GoldenDevice().run(program)
+    report = check(program)
+    assert (report.errors, report.warnings) == ([], [])
+    assert network.tensors["cat"].role == "temporary"
+    for seed in range(3):
+        result = GoldenDevice(seed=seed).run(program)
+        assert (result.error, result.warnings) == (None, [])
+        assert program.first_mismatch(result.memory) is None
+    both = np.concatenate([x, y], axis=1).reshape(1, 52, 6, 2, 6, 2).max(axis=(3, 5))
+    pooled = both.reshape(1, 52, 3, 2, 3, 2).max(axis=(3, 5))
+    z, u = (network.tensors[name].unpacked(stored(program, result, name)) for name in "zu")
+    np.testing.assert_array_equal(z, pooled)
+    np.testing.assert_array_equal(u, both[:, 32:].repeat(2, axis=2).repeat(2, axis=3))
+    loads = [i for i in program.instructions() if isinstance(i, Load)]
+    elements = sum(i.x_size * i.y_size for i in loads if i.memory_type == MemoryType.INP)
+    assert elements == (2 + 2) * 144 + 4 * 36 + 2 * 36, "nothing is copied"
+
+
+def stored(program: Program, result: Result, name: str) -> np.ndarray:
+    """The bytes of a tensor after a run."""
+    segment = program.segments[name]
+    start = segment.start - program.memory_base
+    return result.memory[start : start + segment.nbytes]
+
+
+def test_parts_within_a_block_are_refused() -> None:
+    network = Network("n", Config())
+    with pytest.raises(OperatorError, match=r"parts of \[20, 32\] channels: all but the last mu"):
+        network.join("cat", (1, 52, 6, 6), {"a": 20, "b": 32})
+    with pytest.raises(OperatorError, match=r"cat has 50 channels, its parts have 52$"):
+        network.join("cat", (1, 50, 6, 6), {"a": 32, "b": 20})
+    with pytest.raises(OperatorError, match=r"cat of \[2, 52, 6, 6\] cannot be made in parts of"):
+        network.join("cat", (2, 52, 6, 6), {"a": 32, "b": 20})
+
+
+def test_a_part_that_nothing_makes_is_refused() -> None:
+    network = Network("n", Config())
+    network.join("cat", (1, 48, 6, 6), {"a": 32, "b": 16})
+    network.add("one", pool(32, 12).bind(Config()), data="x", out="a")
+    with pytest.raises(OperatorError, match=r"nothing makes b, a part of cat: add what does$"):
+        network.module()
+    with pytest.raises(OperatorError, match=r"all takes cat, of which nothing has made b yet$"):
+        network.add("all", pool(48, 6).bind(Config()), data="cat", out="z")
+    with pytest.raises(OperatorError, match=r"again makes a, which is there already"):
+        network.add("again", pool(32, 12).bind(Config()), data="x", out="a")
+
+
+def test_views_outside_of_a_tensor_are_refused() -> None:
+    network = Network("n", Config())
+    network.add("one", Slice(height=4, width=4, channels=32).bind(Config()), data="x", out="a")
+    with pytest.raises(OperatorError, match=r"v is 256 bytes from 400 on; a has 512$"):
+        network.view("v", "a", (1, 16, 4, 4), LAYOUT, first=400)
+    network.view("v", "a", (1, 16, 4, 4), LAYOUT, first=8)
+    network.add("two", Slice(height=4, width=4, channels=16).bind(Config()), data="v", out="b")
+    with pytest.raises(
+        CompileError, match=r"data begins at byte 8 of a; elements have 16 bytes: let"
+    ):
+        network.module()
