@@ -43,6 +43,9 @@ DROPPED = 2.0**-6  # of the result's unit: dropped bits, at most; they change a 
 ERROR = 2.0**-6  # of the result's unit: more, by the multiplier's rounding, asks for a preshift
 
 
+MATRIX = 2  # axes of the weights of a matrix product
+
+
 @dataclass(frozen=True)
 class Scale:
     """What an 8-bit number means: (number - zero_point) * scale; `dtype` is int8 or uint8.
@@ -333,7 +336,7 @@ def requantization(
     bias: np.ndarray | None = None,
     low: int | None = None,
     high: int | None = None,
-    edges: tuple[Edge, ...] = (),
+    edges: tuple[Edge, ...] | None = None,
 ) -> Requantization:
     """Steps of a convolution or matrix product.
 
@@ -343,14 +346,20 @@ def requantization(
     weight: int8 (outputs, inputs, ...), whose zero point is 0.
     bias: int32 (outputs,), in units of data's scale times weight's; None: zeros.
     low, high: the ends of the result, in its own type, such as the zero point for a relu.
-    edges: of a convolution with padding (its `edges`), which stands for the data's zero point.
+    edges: of a convolution (its `edges`): what is padded stands for the data's zero point. None
+        will do for a matrix product, and where that is 0.
 
     Raises
     ------
     OperatorError
-        for scales that are none, and shapes that do not go together.
+        for scales that are none, shapes that do not go together, and a zero point without `edges`.
     """
     outputs = len(weight)
+    if data.zero and edges is None and weight.ndim > MATRIX:
+        raise OperatorError(
+            f"the data's zero point is {data.zero}, and nothing says what is padded: pass the "
+            "convolution's edges"
+        )
     scales = np.broadcast_to(np.asarray(weight_scale, np.float64).reshape(-1), (outputs,))
     added = np.zeros(outputs, np.int64) if bias is None else np.asarray(bias, np.int64)
     if added.shape != (outputs,):

@@ -29,7 +29,7 @@ def console() -> Console:
 
 
 QUICK_GROUPS = {
-    *(f"streams, latency {latency}" for latency in LATENCIES),
+    *(f"streams, latency {latency, 'ResNet-18, stage 2, linked'}" for latency in LATENCIES),
     "one more instruction",
     pages.SEED,
     pages.DIGITS,
@@ -60,7 +60,7 @@ def test_quick_benchmark_is_the_baseline(tmp_path: Path) -> None:
 
 @pytest.mark.regress
 def test_the_other_cycles_are_the_baseline(tmp_path: Path) -> None:
-    parts = ("network", "buses", "wide", "mechanisms", "estimate")
+    parts = ("compiler", "network", "buses", "wide", "mechanisms", "estimate")
     groups = assert_the_baseline(tmp_path, *(f"--part={part}" for part in parts))
     assert groups == {key.partition("/")[0] for key in baseline.read()} - QUICK_GROUPS
 
