@@ -14,7 +14,7 @@ from vta.hw.compute import analyse
 from vta.hw.compute.issue import Issue
 from vta.hw.config import Config
 from vta.hw.isa import MEMORIES, Load, Store
-from vta.sim.bench import baseline, buses, marginal, mechanisms, pages, runner, streams
+from vta.sim.bench import baseline, buses, compiler, marginal, mechanisms, pages, runner, streams
 from vta.sim.bench.figures import Figure, print_figures
 from vta.sim.bench.runner import PARTS, chosen_parts, run_benchmark
 from vta.sim.bench.runs import BenchError, Runs
@@ -29,10 +29,11 @@ def console() -> Console:
 
 
 QUICK_GROUPS = {
-    *(f"streams, latency {latency, 'ResNet-18, stage 2, linked'}" for latency in LATENCIES),
+    *(f"streams, latency {latency}" for latency in LATENCIES),
     "one more instruction",
     pages.SEED,
     pages.DIGITS,
+    compiler.QUICK_GROUP,
 }
 
 
