@@ -82,7 +82,9 @@ def _names(
             raise CompileError(f"{call.node}: {key} is {name}, which the network lacks")
         found = tensors[name]
         first = call.firsts.get(key)
-        fits = own.nbytes == found.nbytes if first is None else first + own.nbytes <= found.nbytes
+        fits = own.nbytes == found.nbytes
+        if first is not None:
+            fits = 0 <= first <= found.nbytes - own.nbytes
         if own.dtype != found.dtype or not fits:
             raise CompileError(
                 f"{call.node}: {key} is {own.dtype} {list(own.packed_shape)} in DRAM, {name} is "

@@ -1,6 +1,5 @@
 """What the simulation found: cycles of each instruction, and what they waited for."""
 
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,19 +48,3 @@ class Estimate:
             if self.stages[n] == stage and self.waited[n]:
                 found[wait] = found.get(wait, 0) + int(self.waited[n])
         return found
-
-    def layers(self, layers: Sequence[Hashable]) -> dict[Hashable, int]:
-        """Cycles of each layer, in order, from `layers`: the number or name of every instruction's.
-
-        A layer lasts from the end of the last compute instruction of the layer before (of the
-        launch, for the first) to the end of its own; the last one, to the finish flag.
-        """
-        ends: dict[Hashable, int] = {}
-        for n, layer in enumerate(layers):
-            if self.stages[n] == Stage.COMPUTE:
-                ends[layer] = max(ends.get(layer, 0), int(self.ends[n]))
-        order = sorted(ends, key=lambda layer: ends[layer])
-        if order:
-            ends[order[-1]] = self.cycles
-        starts = [0, *(ends[layer] for layer in order)]
-        return {layer: ends[layer] - starts[n] for n, layer in enumerate(order)}

@@ -15,7 +15,6 @@ import pytest
 
 from tests.sim.test_core import CONFIGS, MORE_CONFIGS
 from vta.hw.config import Config
-from vta.hw.isa import Stage
 from vta.sim.bench import estimates, marginal
 from vta.sim.bench.runs import BenchError, Runs
 from vta.sim.bench.targets import MARGINALS, estimate_limit
@@ -27,6 +26,7 @@ from vta.sim.timeline import intervals
 from vta.sw.compiler import finish, translate
 from vta.sw.compiler.link import Call, link
 from vta.sw.estimate import estimate_program
+from vta.sw.layers import layers
 from vta.sw.operators import OperatorError, operator
 from vta.sw.program import Program
 from vta.sw.test_programs import CORNERS, random_program
@@ -172,18 +172,12 @@ def chain(config: Config) -> Program:
 def test_layers_of_a_linked_program(device: RtlDevice) -> None:
     """Each within the limit, by the ends of its compute instructions."""
     program = chain(Config())
-    nodes = [entry.get("node", "") for entry in program.source_map]
-    layers = [node or nodes[n - 1] or nodes[n + 1] for n, node in enumerate(nodes)]
     result = device.run(program, options=RunOptions(events=True))
-    found = estimate_program(program).layers(layers)
-    assert list(found) == ["layer0", "layer1", "layer2"] and result.events is not None
-    ends = {layers[n]: end for n, _, end in intervals(result.events, Stage.COMPUTE).tolist()}
-    ends["layer2"] = result.cycles
-    start = 0
-    for layer, cycles in found.items():
-        measured = ends[layer] - start
-        assert abs(cycles - measured) <= estimate_limit(measured), layer
-        start = ends[layer]
+    found = layers(program, estimate_program(program).ends)
+    assert [layer.node for layer in found] == ["layer0", "layer1", "layer2"]
+    for layer, measured in zip(found, layers(program, result.ends), strict=True):
+        assert layer.cycles and measured.cycles
+        assert abs(layer.cycles - measured.cycles) <= estimate_limit(measured.cycles), layer.node
 
 
 # Where it is shown --------------------------------------------------------------------------------

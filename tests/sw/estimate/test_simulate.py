@@ -116,14 +116,6 @@ def test_a_queue_stops_fetch() -> None:
         assert (found.starts[mine[1:]] > found.ends[mine[:-1]]).all()
 
 
-def test_layers_add_up() -> None:
-    stream = tiles(4)
-    layers = [0, *(n // 6 for n in range(12)), 1, 1]
-    found = run(stream).layers(layers)
-    assert sum(found.values()) == run(stream).cycles
-    assert found[0] == run(stream).ends[5], "to the end of the first layer's last GEMM"
-
-
 def test_uops_are_counted_from_the_first_that_is_given() -> None:
     alu = Alu(uop_end=2, iter_out=1, iter_in=50, dst_factor_in=1, use_imm=1)
     stream = [replace(LOAD_UOPS, dram_base=1000), alu, Finish()]

@@ -9,22 +9,12 @@ from tests.sw.operators.convolutions import plain_sums
 from tests.sw.operators.support import assert_right
 from vta.hw.config import Config
 from vta.hw.isa import Load
+from vta.sim.documents.convolutions import MOBILENET
 from vta.sw.layout import pack, unpack
 from vta.sw.operators import Conv2d, OperatorError
 from vta.sw.operators.network import Network
 
 REQUANTISE = {"bias": True, "shift": 6, "low": 0, "high": 127}
-MOBILENET = (
-    (112, 32, 1),
-    (112, 64, 2),
-    (56, 128, 1),
-    (56, 128, 2),
-    (28, 256, 1),
-    (28, 256, 2),
-    (14, 512, 1),
-    (14, 512, 2),
-    (7, 1024, 1),
-)
 
 
 def mobilenet(size: int, channels: int, stride: int, group: int) -> Conv2d:

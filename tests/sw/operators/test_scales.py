@@ -163,6 +163,13 @@ def test_what_does_not_fit_is_refused_with_the_value() -> None:
             weight=np.ones((3, 4), np.int8),
             bias=np.zeros(2),
         )
+    with pytest.raises(OperatorError, match="zero point is 3, and nothing says what is padded"):
+        requantization(
+            data=Scale(1.0, 3),
+            weight_scale=1.0,
+            out=Scale(1.0),
+            weight=np.ones((3, 4, 1, 1), np.int8),
+        )
     with pytest.raises(OperatorError, match=r"a scale of 1e\+12 .* is more than 2\^30"):
         requantization(
             data=Scale(1e12), weight_scale=1.0, out=Scale(1.0), weight=np.ones((3, 4), np.int8)
