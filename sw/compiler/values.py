@@ -4,7 +4,7 @@ This is all that the ALU's planner sees of an expression: `vta.sw.compiler.front
 makes it from TIR, and refuses there what no ALU step computes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,8 @@ __all__ = [
     "Read",
     "Value",
     "accumulation",
+    "in_place",
     "places_of",
-    "renumbered",
 ]
 
 COMMUTATIVE = ("add", "mul", "min", "max")
@@ -67,12 +67,12 @@ def places_of(value: Value | None) -> list[int]:
     return []
 
 
-def renumbered(value: Any, places: Mapping[int, int] | Callable[[int], int]) -> Any:
-    """The tree with other operands; None stays None."""
+def in_place(value: Any, places: Collection[int]) -> Any:
+    """The tree with operand 0, the destination, for those of `places`; None stays None."""
     if isinstance(value, Read):
-        return Read(places(value.place) if callable(places) else places[value.place])
+        return Read(0) if value.place in places else value
     if isinstance(value, Binary):
-        return Binary(value.op, renumbered(value.left, places), renumbered(value.right, places))
+        return Binary(value.op, in_place(value.left, places), in_place(value.right, places))
     return value
 
 

@@ -20,7 +20,7 @@ from vta.sw.compiler.frontend.classify import Pattern
 from vta.sw.compiler.frontend.expressions import Index, NotAffine
 from vta.sw.compiler.frontend.walk import Walk
 from vta.sw.compiler.ir import Dim, Nest
-from vta.sw.compiler.values import Value, renumbered
+from vta.sw.compiler.values import Value, in_place
 
 __all__ = ["Execution", "Folder", "Jumps", "NotABox"]
 
@@ -121,7 +121,7 @@ class Folder:
             and operand.buffer.same_as(target.buffer)
             and self.strides(n, env) == self.strides(0, env)
         }
-        return renumbered(self.pattern.value, lambda n: 0 if n in same else n)
+        return in_place(self.pattern.value, same)
 
     @cached_property
     def has_fixed_indices(self) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 
 from vta.sw.compiler.ir import Nest, Operation, Stream
 from vta.sw.compiler.passes.liveness import alike, dead_operands
-from vta.sw.compiler.values import renumbered
+from vta.sw.compiler.values import in_place
 
 __all__ = ["coalesce"]
 
@@ -130,8 +130,7 @@ def _merged(stream: Stream, target: str, source: str) -> Stream:
                 and alike(operation, 0, n)
             )
             if same and (nest, same) not in made:
-                zero = dict.fromkeys(nest.reads, 0)
-                value = renumbered(nest.value, {n: 0 if n in same else n for n in zero})
+                value = in_place(nest.value, same)
                 made[nest, same] = replace(nest, value=value, _touches={})
             if same:
                 operation = replace(operation, form=made[nest, same])
