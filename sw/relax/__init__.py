@@ -1,0 +1,1 @@
+"""Networks from model files: read, normalise, quantise, partition, build and run."""
