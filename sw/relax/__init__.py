@@ -1,1 +1,1 @@
-"""Networks from model files: read, normalise, quantise, partition, build and run."""
+"""Networks from model files: read, normalised, quantised, parted, built and run."""
