@@ -18,6 +18,7 @@ __all__ = [
     "Rewriter",
     "attribute",
     "constant",
+    "free_name",
     "initializer",
     "is_op",
     "live",
@@ -102,7 +103,7 @@ class Rewriter:
     >>> sum = rewriter.op("Add", x, rewriter.constant("bias", bias))          # doctest: +SKIP
     >>> rewriter.replace(sum)                                                 # doctest: +SKIP
 
-    They are inserted before it; types and shapes are inferred at once.
+    They are inserted before it. Unless `infer` is false, types and shapes are inferred at once.
 
     Raises
     ------
@@ -110,10 +111,10 @@ class Rewriter:
         where the operands do not fit the operator.
     """
 
-    def __init__(self, node: ir.Node) -> None:
+    def __init__(self, node: ir.Node, *, infer: bool = True) -> None:
         graph = node.graph
         assert graph is not None
-        self.node, self.graph = node, graph
+        self.node, self.graph, self.infer = node, graph, infer
         self.source = source(node)
 
     def op(
@@ -134,21 +135,22 @@ class Rewriter:
         given = {k: v for k, v in (attributes or {}).items() if v is not None}
         made = ir.node(op_type, list(inputs), given, num_outputs=outputs)
         name = f"{self.source}/{what}" if what else self.source
-        made.name = name if name == self.node.name else _free(self.graph, name)
+        made.name = name if name == self.node.name else free_name(self.graph, name)
         if what:
             made.metadata_props[SOURCE] = self.source
         elif SOURCE in self.node.metadata_props:
             made.metadata_props[SOURCE] = self.node.metadata_props[SOURCE]
         for n, value in enumerate(made.outputs):
             base = made.name or op_type
-            value.name = _free(self.graph, base if outputs == 1 else f"{base}/{n}")
+            value.name = free_name(self.graph, base if outputs == 1 else f"{base}/{n}")
         self.graph.insert_before(self.node, made)
-        infer_node(made)
+        if self.infer:
+            infer_node(made)
         return made.outputs[0] if outputs == 1 else list(made.outputs)
 
     def constant(self, what: str, array: np.ndarray) -> ir.Value:
         """An initializer called ``NAME/what``."""
-        value = initializer(_free(self.graph, f"{self.source}/{what}"), array)
+        value = initializer(free_name(self.graph, f"{self.source}/{what}"), array)
         self.graph.register_initializer(value)
         return value
 
@@ -174,10 +176,10 @@ def replace_value(old: ir.Value, new: ir.Value) -> None:
     if old.is_graph_output() and fixed:
         copy = ir.node("Identity", [new], num_outputs=1)
         copy.name, copy.metadata_props[SOURCE] = (
-            _free(graph, f"{source(maker)}/copy"),
+            free_name(graph, f"{source(maker)}/copy"),
             source(maker),
         )
-        graph.insert_after(maker, copy)
+        graph.insert_after(new.producer() or maker, copy)
         copy.outputs[0].type, copy.outputs[0].shape = new.type, new.shape
         new = copy.outputs[0]
     made_by_us = (p := new.producer()) is not None and SOURCE in p.metadata_props
@@ -188,7 +190,7 @@ def replace_value(old: ir.Value, new: ir.Value) -> None:
         new.name = name
 
 
-def _free(graph: ir.Graph, name: str) -> str:
+def free_name(graph: ir.Graph, name: str) -> str:
     """`name`, or where it is taken a name that begins with it; taken from now on."""
     taken: set[str] = graph.meta.setdefault("taken", set())
     if not taken:

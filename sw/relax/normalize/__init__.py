@@ -3,15 +3,14 @@
 import onnx_ir as ir
 
 from vta.sw.compiler.pipeline import Instruments, Pass, printed
-from vta.sw.relax.infer import OPSET
 from vta.sw.relax.normalize.fold import fold
 from vta.sw.relax.normalize.names import name_all
-
-IR_VERSION = 10  # the first that has opset 21
+from vta.sw.relax.normalize.opset import upgrade
+from vta.sw.relax.normalize.trivial import drop_trivial
 
 __all__ = ["PASSES", "normalize"]
 
-PASSES: tuple[Pass, ...] = (("names", name_all), ("fold", fold))
+PASSES: tuple[Pass, ...] = (("names", name_all), ("opset", upgrade), ("fold", fold), ("trivial", drop_trivial))
 
 
 def normalize(model: ir.Model, instruments: Instruments | None = None) -> ir.Model:
@@ -24,7 +23,6 @@ def normalize(model: ir.Model, instruments: Instruments | None = None) -> ir.Mod
     """
     copy = model.clone()
     copy.meta.update(model.meta)
-    copy.opset_imports[""], copy.ir_version = OPSET, IR_VERSION
     return (instruments or Instruments()).run(PASSES, copy)
 
 
