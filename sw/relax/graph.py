@@ -4,7 +4,7 @@ A network is an ``onnx_ir.Model``. A node that we make out of a file's node is c
 ``NAME/what``, and carries the file's name as metadata, ``source``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ __all__ = [
     "live",
     "only_use",
     "replace_value",
+    "set_ints",
     "shape_of",
     "source",
     "warn",
@@ -73,6 +74,11 @@ def attribute(node: ir.Node, name: str, default: Any = None) -> Any:
     """An attribute's value as Python has it (text, not bytes); `default` where it is not there."""
     found = node.attributes.get(name)
     return default if found is None or found.value is None else found.value
+
+
+def set_ints(node: ir.Node, name: str, values: Iterable[int]) -> None:
+    """Give a node an attribute that is a list of integers."""
+    node.attributes[name] = ir.AttrInt64s(name, [int(value) for value in values])
 
 
 def is_op(node: ir.Node | None, *types: str, domain: str = "") -> bool:

@@ -117,9 +117,7 @@ def tensors(proto: ModelProto) -> Iterator[tuple[str, TensorProto]]:
         for tensor in graph.initializer:
             yield f"initializer {shown(tensor.name)}", tensor
         for sparse in graph.sparse_initializer:
-            raise NetworkError(
-                f"initializer {shown(sparse.values.name)} is sparse: store it dense"
-            )
+            raise NetworkError(f"initializer {shown(sparse.values.name)} is sparse: store it dense")
     for node in _all_nodes(proto):
         made = node.name or next(iter(node.output), "")
         for attribute in node.attribute:

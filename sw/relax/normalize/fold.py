@@ -33,7 +33,6 @@ def fold(model: ir.Model) -> ir.Model:
         where a shape depends on data, control flow on what is no constant, operands do not fit
         their operator, or a constant would be absurdly large.
     """
-    passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     left = FOLDED
     for node in model.graph:
         if any(a.type in SUBGRAPHS for a in node.attributes.values()):

@@ -45,9 +45,11 @@ def assert_same(
     before: ir.Model | onnx.ModelProto, after: ir.Model, *, exact: bool = False, seed: int = 0
 ) -> None:
     """The same outputs, by name, shape and type; close, or bit for bit."""
-    names = [value.name for value in before.graph.outputs] if isinstance(before, ir.Model) else [
-        value.name for value in before.graph.output
-    ]
+    names = (
+        [value.name for value in before.graph.outputs]
+        if isinstance(before, ir.Model)
+        else [value.name for value in before.graph.output]
+    )
     assert [value.name for value in after.graph.outputs] == names
     feeds = random_inputs(after, seed)
     for old, new in zip(run(before, feeds), run(after, feeds), strict=True):
