@@ -13,7 +13,7 @@ __all__ = ["spell_convolutions"]
 
 
 def spell_convolutions(model: ir.Model) -> ir.Model:
-    """kernel_shape, strides, dilations, pads, group (and output_padding); no auto_pad, output_shape.
+    """Spell kernel_shape, strides, dilations, pads, group, output_padding; auto_pad goes.
 
     Raises
     ------

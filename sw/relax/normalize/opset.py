@@ -1,8 +1,8 @@
 """Operators of older and newer opsets, as opset 21 writes them.
 
-Most operators did not change. What onnx's own schemas tell apart is compared here: an attribute that
-came later has the older meaning as its default, one that went is dropped where it has its default.
-What needs more has a rule.
+Most operators did not change. What onnx's own schemas tell apart is compared here: an attribute
+that came later has the older meaning as its default, one that went is dropped where it has its
+default. What needs more has a rule.
 """
 
 from collections.abc import Callable
@@ -190,8 +190,8 @@ REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "
 RULES: dict[str, tuple[tuple[int, Rule], ...]] = {
     # operator: rules, each with the first opset that does not need it; the first that applies
     **{f"Reduce{name}": ((18, _axes),) for name in REDUCTIONS},
-    **{name: ((13, _axes),) for name in ("ReduceSum", "Squeeze", "Unsqueeze")},
-    **{name: ((13, _softmax),) for name in ("Softmax", "LogSoftmax", "Hardmax")},
+    **dict.fromkeys(("ReduceSum", "Squeeze", "Unsqueeze"), ((13, _axes),)),
+    **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), ((13, _softmax),)),
     "BatchNormalization": ((14, _batch_norm),),
     "Clip": ((11, _clip),),
     "Dropout": ((12, _dropout),),

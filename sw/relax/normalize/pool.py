@@ -1,4 +1,4 @@
-"""MaxPool and AveragePool with every attribute spelled out; means over the picture are global pools.
+"""MaxPool and AveragePool with every attribute spelled out; means over a picture as global pools.
 
 Where ceil_mode makes one more window, that is said by pads at the end, which neither kind counts.
 """
@@ -13,7 +13,7 @@ __all__ = ["spell_pools"]
 
 
 def spell_pools(model: ir.Model) -> ir.Model:
-    """strides, dilations, pads, ceil_mode, count_include_pad; ReduceMean over H, W as a global pool.
+    """Spell strides, dilations, pads, ceil_mode, count_include_pad; means over H, W.
 
     ceil_mode is 1 only where pads cannot say the same.
     """

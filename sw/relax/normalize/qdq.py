@@ -1,4 +1,4 @@
-"""QuantizeLinear and DequantizeLinear in one form: scale and zero point there, axis where it counts.
+"""QuantizeLinear and DequantizeLinear in one form: with zero point, axis where it counts.
 
 The scale is a float32 constant, a number or one for each channel; the zero point is there and tells
 the type. Weights that are quantised in the file by a QuantizeLinear were folded before.
@@ -68,7 +68,7 @@ def _zero_point(node: ir.Node, scale: np.ndarray) -> np.ndarray:
     bias = quantized.dtype == BIAS and is_op(node, "DequantizeLinear")
     if not bias and quantized.dtype not in QUANTIZED + WIDE:
         raise NetworkError(
-            f"{at(node)}: {quantized.dtype.name.lower()} is not supported; quantise to int8 or uint8"
+            f"{at(node)}: {quantized.dtype.name.lower()} is not supported; quantise to int8, uint8"
         )
     if value is None:
         return np.zeros(scale.shape, quantized.dtype.numpy())
@@ -95,8 +95,8 @@ def _axis(node: ir.Node, scale: np.ndarray) -> int | None:
     place = axis + len(shape) if axis < 0 else axis
     if scale.ndim != 1 or not 0 <= place < len(shape) or shape[place] != scale.size:
         raise NetworkError(
-            f"{at(node)} has scales of {list(scale.shape)} on axis {axis} of {quoted(list(shape))}: "
-            f"they must be one number, or one for each channel"
+            f"{at(node)} has scales of {list(scale.shape)} on axis {axis} of "
+            f"{quoted(list(shape))}: they must be one number, or one for each channel"
         )
     return place
 
