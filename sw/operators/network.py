@@ -13,7 +13,7 @@ import numpy as np
 
 from vta.hw.config import Config
 from vta.sw.compiler import Call, Instruments, Stream, VTAModule, finish, link
-from vta.sw.layout import pack, padded_shape
+from vta.sw.layout import pack, padded_shape, same_places
 from vta.sw.operators.attribute import OperatorError
 from vta.sw.operators.kernel import Kernel
 from vta.sw.program import Program
@@ -54,7 +54,6 @@ class Network:
         self._first: dict[str, int] = {}
         self._joined: dict[str, tuple[str, ...]] = {}
         self._made: set[str] = set()
-        self._streams: dict[int, Stream] = {}
 
     def add(self, name: str, kernel: Kernel, **tensors: str) -> None:
         """Add an operator. Tensors of it that are not given are called ``name.tensor``.
@@ -74,6 +73,12 @@ class Network:
             self._enter(name, names[own], tensor)
         self.constants |= {names[own]: array for own, array in kernel.constants.items()}
         self.nodes.append(Node(name, kernel, names))
+
+    def input(self, name: str, shape: tuple[int, ...], layout: str) -> None:
+        """An int8 tensor from outside; without this one comes into being with its first reader."""
+        self.tensors[name] = Tensor(
+            name=name, role="input", dtype="int8", shape=shape, layout=layout
+        )
 
     def view(
         self, name: str, of: str, shape: tuple[int, ...], layout: str, *, first: int | None = None
@@ -155,7 +160,7 @@ class Network:
             raise OperatorError(f"{node} takes {name}, of which nothing has made {lacks[0]} yet")
         elif makes and not (part and name not in self._made):
             raise OperatorError(f"{node} makes {name}, which is there already: name it otherwise")
-        elif (known.dtype, known.packed_shape) != (tensor.dtype, tensor.packed_shape):
+        elif known.dtype != tensor.dtype or not _alike(known, tensor):
             raise OperatorError(
                 f"{node} takes {tensor.dtype} {list(tensor.packed_shape)} in DRAM; {name} is "
                 f"{known.dtype} {list(known.packed_shape)}"
@@ -180,13 +185,10 @@ class Network:
             if lacks:
                 raise OperatorError(f"nothing makes {lacks[0]}, a part of {joined}: add what does")
         for node in self.nodes:
-            key = id(node.kernel)
-            if key not in self._streams:
-                progress(f"translate {node.name}")
-                self._streams[key] = node.kernel.stream()
+            progress(f"translate {node.name}")
             bases = {own: self._base.get(name, name) for own, name in node.tensors.items()}
             firsts = {o: self._first[n] for o, n in node.tensors.items() if n in self._first}
-            calls.append(Call(node.name, self._streams[key], bases, firsts))
+            calls.append(Call(node.name, node.kernel.translated, bases, firsts))
         return link(self.name, calls, self.tensors)
 
     def module(self, instruments: Instruments | None = None) -> VTAModule:
@@ -201,16 +203,17 @@ class Network:
 
         `inputs` are logical, or packed. What fills blocks up is kept as the core computes it.
         """
-        found = {name: self.tensors[name].packed(array) for name, array in inputs.items()}
+        given = {**self.constants, **inputs}
+        found = {name: self.tensors[name].packed(array) for name, array in given.items()}
         for node in self.nodes:
             tensors = node.kernel.tensors
-            given = {}
+            operands = {}
             for own in node.kernel.inputs:
                 name = node.tensors[own]
                 first = self._first.get(name, 0)
                 data = found[self._base.get(name, name)][first : first + tensors[own].nbytes]
-                given[own] = replace(tensors[own], shape=_full(tensors[own])).unpacked(data)
-            for own, array in node.kernel.golden(given).items():
+                operands[own] = replace(tensors[own], shape=_full(tensors[own])).unpacked(data)
+            for own, array in node.kernel.golden(operands).items():
                 packed = pack(array, tensors[own].layout)
                 name, data = node.tensors[own], np.ascontiguousarray(packed).view(np.uint8).ravel()
                 base, first = self._base.get(name, name), self._first.get(name, 0)
@@ -227,6 +230,15 @@ class Network:
         golden = self.golden(inputs)
         made = {n: golden[n] for n, t in module.tensors.items() if t.role == "output"}
         return module.bind(inputs, made)
+
+
+def _alike(known: Tensor, tensor: Tensor) -> bool:
+    """Whether what an operator takes lies in DRAM as the network has it, by whatever name."""
+    if known.packed_shape == tensor.packed_shape:
+        return True
+    return known.nbytes == tensor.nbytes and same_places(
+        known.shape, known.layout, tensor.shape, tensor.layout
+    )
 
 
 def _full(tensor: Tensor) -> tuple[int, ...]:

@@ -10,13 +10,8 @@ import onnx_ir as ir
 from vta.hw.config import Config
 from vta.sw.operators import Operator
 from vta.sw.operators.scales import Scale
-from vta.sw.relax.match.values import (
-    BYTES,
-    NotOnVta,
-    Quantity,
-    array_of,
-    scale_of,
-)
+from vta.sw.relax.graph import constant
+from vta.sw.relax.match.values import BYTES, NotOnVta, Quantity, scale_of
 
 __all__ = ["Joined", "Match", "Placed", "Result", "Viewed", "result_of"]
 
@@ -44,19 +39,25 @@ class Placed:
 
 @dataclass(frozen=True)
 class Joined:
-    """A value that consists of others, by channels; whoever makes them stores into it."""
+    """A value that consists of others, by channels; whoever makes them stores into it.
+
+    `otherwise`: the operator that copies them, where that cannot be.
+    """
 
     output: str
     parts: Mapping[str, int]
     shape: tuple[int, ...]
+    otherwise: Placed
 
 
 @dataclass(frozen=True)
 class Viewed:
-    """A value that is another one with another shape: the same numbers in the same order."""
+    """Bytes of a value with another shape and layout."""
 
     output: str
     source: str
+    shape: tuple[int, ...]
+    layout: str
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def _ends(node: ir.Node) -> tuple[float, float]:
     _, low, high = (*node.inputs, None, None)[:3]
     ends = []
     for end, value in ((-np.inf, low), (np.inf, high)):
-        array = array_of(value)
+        array = constant(value)
         if value is not None and array is None:
             raise NotOnVta(f"the ends of Clip {node.name} are computed at run time")
         ends.append(end if array is None else float(array.item()))
@@ -172,7 +173,7 @@ def _ends(node: ir.Node) -> tuple[float, float]:
 
 
 def _scale(node: ir.Node) -> Scale:
-    scales, zero = array_of(node.inputs[1]), (*node.inputs, None)[2]
+    scales, zero = constant(node.inputs[1]), (*node.inputs, None)[2]
     dtype = node.outputs[0].dtype
     if dtype not in BYTES:
         raise NotOnVta(f"its result {node.outputs[0].name} is {dtype}; VTA has int8 and uint8")
@@ -181,7 +182,7 @@ def _scale(node: ir.Node) -> Scale:
             f"its result {node.outputs[0].name} has a scale for each channel; VTA has one for a "
             "tensor of activations"
         )
-    zeros = array_of(zero)
+    zeros = constant(zero)
     return scale_of(scales.item(), None if zeros is None else zeros.item(), BYTES[dtype])
 
 

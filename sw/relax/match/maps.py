@@ -23,17 +23,11 @@ from vta.sw.operators import (
     Slice,
     Upsample,
 )
+from vta.sw.relax.graph import attribute, constant, shape_of
 from vta.sw.relax.match.cluster import Joined, Match, Placed, Result, Viewed, covered, result_of
 from vta.sw.relax.match.pointwise import rescaled
-from vta.sw.relax.match.values import (
-    NotOnVta,
-    Quantity,
-    array_of,
-    integer,
-    ints,
-    quantity,
-    shape_of,
-)
+from vta.sw.relax.match.values import NotOnVta, Quantity, quantity
+from vta.sw.relax.match.views import layout_of
 
 __all__ = ["concat", "pad", "pool", "reshape", "resize", "slice_"]
 
@@ -51,18 +45,18 @@ def pool(node: ir.Node, config: Config) -> Match:
         return _moved(node, data, GlobalMaxPool(**shape))
     if node.op_type == "GlobalAveragePool":
         return _moved(node, data, GlobalAveragePool(**shape))
-    window: dict[str, Any] = {"ceil_mode": bool(integer(node, "ceil_mode", 0))}
+    window: dict[str, Any] = {"ceil_mode": bool(attribute(node, "ceil_mode", 0))}
     for name, values in (
-        ("kernel", ints(node, "kernel_shape", ())),
-        ("stride", ints(node, "strides", (1, 1))),
-        ("dilation", ints(node, "dilations", (1, 1))),
+        ("kernel", attribute(node, "kernel_shape", ())),
+        ("stride", attribute(node, "strides", (1, 1))),
+        ("dilation", attribute(node, "dilations", (1, 1))),
     ):
         window |= {f"{name}_{n}": value for n, value in zip(SPATIAL, values, strict=True)}
-    pads = ints(node, "pads", (0, 0, 0, 0))
+    pads = attribute(node, "pads", (0, 0, 0, 0))
     window |= {f"pad_{side}": value for side, value in zip(SIDES, pads, strict=True)}
     if node.op_type == "MaxPool":
         return _moved(node, data, MaxPool(**shape, **window))
-    counted = bool(integer(node, "count_include_pad", 0))
+    counted = bool(attribute(node, "count_include_pad", 0))
     zero = data.scale.zero if data.scale else 0
     if zero and counted and any(pads):
         raise NotOnVta(
@@ -85,7 +79,7 @@ def resize(node: ir.Node, config: Config) -> Match:
     ):
         places = _resized(node, axis + 2, size)
         if out != factor * size or not np.array_equal(places, np.repeat(np.arange(size), factor)):
-            mode = node.attributes["mode"].as_string() if "mode" in node.attributes else "nearest"
+            mode = attribute(node, "mode", "nearest")
             raise NotOnVta(
                 f"it makes {out} of {size} along axis {axis + 2} (mode {mode}); VTA repeats each "
                 "row and column a whole number of times (nearest)"
@@ -101,7 +95,7 @@ def _resized(node: ir.Node, axis: int, size: int) -> np.ndarray:
     along = [1] * 4
     along[axis] = size
     data = np.broadcast_to(np.arange(size, dtype=np.float32).reshape(along), shape)
-    constants = {v.name: array_of(v) for v in node.inputs[1:] if v is not None}
+    constants = {v.name: constant(v) for v in node.inputs[1:] if v is not None}
     if any(array is None for array in constants.values()):
         raise NotOnVta("its sizes are computed at run time")
     for value in node.inputs[2:]:
@@ -124,7 +118,7 @@ def concat(node: ir.Node, config: Config) -> Match:
     given = [quantity(value) for value in node.inputs]
     result = result_of(node)
     whole = shape_of(node.outputs[0])
-    axis = integer(node, "axis", 0) % len(whole)
+    axis = attribute(node, "axis", 0) % len(whole)
     if axis != 1:
         raise NotOnVta(f"axis is {axis}; VTA concatenates along channels, axis 1")
     name = node.name or ""
@@ -138,17 +132,17 @@ def concat(node: ir.Node, config: Config) -> Match:
         sources.append(own)
     channels = [each.shape[1] for each in given]
     fills = all(count % config.block == 0 for count in channels[:-1]) and whole[0] <= config.batch
-    moved = [own for own, each in zip(sources, given, strict=True) if own != each.name]
-    if fills and len(moved) == len(sources):
-        joined = Joined(result.quantity.name, dict(zip(sources, channels, strict=True)), whole)
-        parts.insert(0, joined)
+    height, width = (*whole[2:], 1, 1)[:2]
+    operator = Concat(
+        images=whole[0], height=height, width=width, parts=",".join(map(str, channels))
+    )
+    tensors = {f"data{n}": own for n, own in enumerate(sources)}
+    copied = Placed(name, operator, {**tensors, "out": result.quantity.name})
+    if fills and len(set(sources)) == len(sources):
+        counts = dict(zip(sources, channels, strict=True))
+        parts.append(Joined(result.quantity.name, counts, whole, copied))
     else:
-        height, width = (*whole[2:], 1, 1)[:2]
-        operator = Concat(
-            images=whole[0], height=height, width=width, parts=",".join(map(str, channels))
-        )
-        tensors = {f"data{n}": own for n, own in enumerate(sources)}
-        parts.append(Placed(name, operator, {**tensors, "out": result.quantity.name}))
+        parts.append(copied)
     nodes = covered(node, node.inputs, result)
     return Match(node, nodes, tuple(given), result.quantity, tuple(parts))
 
@@ -157,7 +151,7 @@ def slice_(node: ir.Node, config: Config) -> Match:
     """Slice with steps of 1 of channels, rows and columns."""
     data = quantity(node.inputs[0])
     shape = _map(data)
-    arrays = [array_of(value) for value in node.inputs[1:]]
+    arrays = [constant(value) for value in node.inputs[1:]]
     if any(array is None for array in arrays):
         raise NotOnVta("its starts and ends are computed at run time")
     starts, ends, axes, steps = (*arrays, None, None)[:4]
@@ -188,10 +182,10 @@ def pad(node: ir.Node, config: Config) -> Match:
     """Pad with a constant, of channels, rows and columns."""
     data = quantity(node.inputs[0])
     shape = _map(data)
-    mode = node.attributes["mode"].as_string() if "mode" in node.attributes else "constant"
+    mode = attribute(node, "mode", "constant")
     if mode != "constant":
         raise NotOnVta(f"mode is {mode}; VTA pads with a constant")
-    pads, value = array_of(node.inputs[1]), array_of((*node.inputs, None)[2])
+    pads, value = constant(node.inputs[1]), constant((*node.inputs, None)[2])
     if pads is None or (len(node.inputs) > 3 and node.inputs[3] is not None):
         raise NotOnVta("its pads are computed at run time, or given by axes")
     before, after = pads[:4], pads[4:]
@@ -223,16 +217,17 @@ def _number(number: float, data: Quantity) -> int:
 
 
 def reshape(node: ir.Node, config: Config) -> Match:
-    """Reshape, Flatten, Squeeze, Unsqueeze: another shape of the same bytes."""
+    """Reshape, Flatten, Squeeze, Unsqueeze: another shape of the same numbers.
+
+    Whether they lie at the same places is seen when all matches are known (`views`).
+    """
     data, result = quantity(node.inputs[0]), result_of(node)
-    nodes = covered(node, node.inputs[:1], result)
     if result.clipped or _differs(data, result):
-        between = f"{node.name}/reshaped"
-        placed = rescaled(node.name or "", data, result, (data.name, between))
-        parts: tuple[Any, ...] = (placed, Viewed(result.quantity.name, between))
-    else:
-        parts = (Viewed(result.quantity.name, data.name),)
-    return Match(node, nodes, (data,), result.quantity, parts)
+        raise NotOnVta("its result has another scale than its data: quantise both alike")
+    nodes = covered(node, node.inputs[:1], result)
+    shape = result.quantity.shape
+    viewed = Viewed(result.quantity.name, data.name, shape, layout_of(shape, config))
+    return Match(node, nodes, (data,), result.quantity, (viewed,))
 
 
 # What they share ----------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """Element-wise nodes of one or two 8-bit tensors."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -19,8 +18,9 @@ from vta.sw.operators.quantized import (
     Rescale,
 )
 from vta.sw.operators.scales import Scale
+from vta.sw.relax.graph import attribute, constant, shape_of
 from vta.sw.relax.match.cluster import Match, Placed, Result, covered, result_of
-from vta.sw.relax.match.values import NotOnVta, Quantity, array_of, quantity, shape_of, weights
+from vta.sw.relax.match.values import NotOnVta, Quantity, quantity, weights
 
 __all__ = ["extent", "one", "rescaled", "two"]
 
@@ -49,8 +49,7 @@ def one(node: ir.Node, config: Config) -> Match:
     a, out = data.meaning, result.meaning
     if node.op_type == "HardSigmoid":
         alpha, beta = (
-            node.attributes[n].as_float() if n in node.attributes else default
-            for n, default in (("alpha", 0.2), ("beta", 0.5))
+            attribute(node, n, default) for n, default in (("alpha", 0.2), ("beta", 0.5))
         )
         _unclipped(node, result)
         operator: Pointwise = Rescale.hard_sigmoid(a, out, alpha=alpha, beta=beta, **shape)
@@ -59,7 +58,7 @@ def one(node: ir.Node, config: Config) -> Match:
         operator = HardSwish.of_scales(a, out, **shape)
     elif node.op_type == "LeakyRelu":
         _unclipped(node, result)
-        slope = node.attributes["alpha"].as_float() if "alpha" in node.attributes else 0.01
+        slope = attribute(node, "alpha", 0.01)
         operator = LeakyRelu.of_scales(a, out, slope=slope, **shape)
     else:
         _unclipped(node, result)
@@ -91,7 +90,7 @@ def _unclipped(node: ir.Node, result: Result) -> None:
 
 def _slopes(node: ir.Node, channels: int) -> np.ndarray:
     value = node.inputs[1]
-    found = array_of(value)
+    found = constant(value)
     if found is None:
         given = weights(value)
         found = given.array * given.scales
@@ -170,12 +169,12 @@ def _operand(value: ir.Value | None) -> _Operand:
     node = value.producer()
     if node is not None and node.op_type == "DequantizeLinear":
         source = node.inputs[0]
-        if array_of(source) is not None:
+        if constant(source) is not None:
             given = weights(value)
             if given.axis is not None:
                 raise NotOnVta(f"its constant {value.name} has a scale for each channel, VTA one")
             return _Operand(None, given.array, Scale(float(given.scales)))
-    if array_of(value) is not None:
+    if constant(value) is not None:
         raise NotOnVta(f"its constant {value.name} is float: quantise it")
     found = quantity(value)
     return _Operand(found, None, found.meaning)

@@ -1,28 +1,17 @@
 """Conv, ConvTranspose, Gemm and MatMul: sums of products, requantised."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from vta.hw.config import Config
-from vta.sw.layout import pack, unpack
 from vta.sw.operators import Conv2d, Conv2dTranspose, Matmul
 from vta.sw.operators.product import Product
 from vta.sw.operators.scales import requantization
+from vta.sw.relax.graph import attribute
 from vta.sw.relax.match.cluster import Match, Placed, Result, covered, result_of
-from vta.sw.relax.match.values import (
-    NotOnVta,
-    Quantity,
-    Weights,
-    bias_of,
-    integer,
-    ints,
-    quantity,
-    shape_of,
-    weights,
-)
+from vta.sw.relax.match.values import NotOnVta, Quantity, Weights, bias_of, quantity, weights
 
 __all__ = ["conv", "conv_transpose", "dense"]
 
@@ -52,7 +41,7 @@ def conv(node: ir.Node, config: Config) -> Match:
         width=width,
         channels=channels,
         outputs=len(found.weights.array),
-        groups=integer(node, "group", 1),
+        groups=attribute(node, "group", 1),
         **_window(node, found.weights.array.shape[2:]),
     )
     return _product(node, found, operator, result_of(node), config)
@@ -64,12 +53,12 @@ def conv_transpose(node: ir.Node, config: Config) -> Match:
     found = Operands(quantity(data), weights(given), bias)
     _check_rank(found.data, 4)
     _check_axis(found.weights, 1)
-    if integer(node, "group", 1) != 1:
+    if attribute(node, "group", 1) != 1:
         raise NotOnVta(
-            f"group is {integer(node, 'group', 1)}; a transposed convolution on VTA has one group"
+            f"group is {attribute(node, 'group', 1)}; a transposed convolution on VTA has one group"
         )
     images, channels, height, width = found.data.shape
-    further = ints(node, "output_padding", (0, 0))
+    further = attribute(node, "output_padding", (0, 0))
     operator = Conv2dTranspose(
         images=images,
         height=height,
@@ -89,7 +78,7 @@ def dense(node: ir.Node, config: Config) -> Match:
     array = found.weights.array
     if array.ndim != 2:
         raise NotOnVta(f"its weights have {array.ndim} axes; a matrix product on VTA has 2")
-    turned = bool(integer(node, "transB", 0))
+    turned = bool(attribute(node, "transB", 0))
     _check_axis(found.weights, 0 if turned else 1)
     if not turned:
         found = replace(found, weights=replace(found.weights, array=array.T.copy()))
@@ -120,11 +109,11 @@ def _window(node: ir.Node, kernel: tuple[int, ...]) -> dict[str, int]:
     found: dict[str, int] = {}
     for name, values in (
         ("kernel", kernel),
-        ("stride", ints(node, "strides", (1, 1))),
-        ("dilation", ints(node, "dilations", (1, 1))),
+        ("stride", attribute(node, "strides", (1, 1))),
+        ("dilation", attribute(node, "dilations", (1, 1))),
     ):
         found |= {f"{name}_{n}": int(v) for n, v in zip(SPATIAL, values, strict=True)}
-    pads = ints(node, "pads", (0, 0, 0, 0))
+    pads = attribute(node, "pads", (0, 0, 0, 0))
     return found | {f"pad_{side}": pad for side, pad in zip(SIDES, pads, strict=True)}
 
 
@@ -156,10 +145,7 @@ def _product(
     whole = replace(operator, steps=made.steps)
     constants = {"weight": array, **made.operands}
     placed = Placed(
-        node.name or "",
-        whole,
-        {"data": found.data.name, "out": result.quantity.name},
-        constants,
+        node.name or "", whole, {"data": found.data.name, "out": result.quantity.name}, constants
     )
     nodes = covered(node, node.inputs, result)
     return Match(node, nodes, (found.data,), result.quantity, (placed,))

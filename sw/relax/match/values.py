@@ -1,6 +1,5 @@
 """What the values of a quantised graph are: 8-bit tensors and what their numbers mean, weights."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +7,9 @@ import numpy as np
 import onnx_ir as ir
 
 from vta.sw.operators.scales import Scale
+from vta.sw.relax.graph import attribute, constant, shape_of
 
-__all__ = ["NotOnVta", "Quantity", "Weights", "array_of", "bias_of", "quantity", "weights"]
+__all__ = ["BYTES", "NotOnVta", "Quantity", "Weights", "bias_of", "quantity", "scale_of", "weights"]
 
 BYTES = {ir.DataType.INT8: "int8", ir.DataType.UINT8: "uint8"}
 INT8 = (-128, 127)
@@ -58,19 +58,6 @@ class Weights:
     axis: int | None
 
 
-def shape_of(value: ir.Value) -> tuple[int, ...]:
-    """The static shape."""
-    assert value.shape is not None, f"{value.name} has no shape"
-    return tuple(int(size) for size in value.shape.numpy())
-
-
-def array_of(value: ir.Value | None) -> np.ndarray | None:
-    """A constant's array; None where the value is none."""
-    if value is None or value.const_value is None:
-        return None
-    return value.const_value.numpy()
-
-
 def scale_of(scale: Any, zero: np.ndarray | None, dtype: str) -> Scale:
     """The scale of all numbers of a tensor."""
     return Scale(float(scale), 0 if zero is None else int(zero), dtype)
@@ -95,7 +82,7 @@ def quantity(value: ir.Value | None) -> Quantity:
     assert source is not None
     if source.dtype not in BYTES:
         raise NotOnVta(f"its operand {source.name} is {source.dtype}; VTA has int8 and uint8")
-    scales, zeros = array_of(scale), array_of(zero)
+    scales, zeros = constant(scale), constant(zero)
     if scales is None or scales.size != 1:
         raise NotOnVta(
             f"its operand {source.name} has a scale for each of several channels; VTA has one for "
@@ -121,7 +108,7 @@ def weights(value: ir.Value | None) -> Weights:
     if node is None or node.op_type != "DequantizeLinear":
         raise NotOnVta(f"its weights {value.name} are float: quantise them")
     source, scale, zero = (*node.inputs, None)[:3]
-    array, scales, zeros = array_of(source), array_of(scale), array_of(zero)
+    array, scales, zeros = constant(source), constant(scale), constant(zero)
     if array is None:
         raise NotOnVta(f"its weights {value.name} are computed at run time, no constants")
     if array.dtype not in (np.int8, np.uint8):
@@ -129,7 +116,7 @@ def weights(value: ir.Value | None) -> Weights:
     assert scales is not None
     axis = None
     if scales.size > 1:
-        axis = int(node.attributes["axis"].as_int()) % array.ndim
+        axis = int(attribute(node, "axis", 1)) % array.ndim
     moved = array.astype(np.int32)
     if zeros is not None and zeros.any():
         along = [1] * array.ndim
@@ -160,14 +147,14 @@ def bias_of(value: ir.Value | None, units: np.ndarray, outputs: int) -> np.ndarr
     node = value.producer()
     if node is not None and node.op_type == "DequantizeLinear":
         source, scale, zero = (*node.inputs, None)[:3]
-        array, scales, zeros = array_of(source), array_of(scale), array_of(zero)
+        array, scales, zeros = constant(source), constant(scale), constant(zero)
         if array is not None and scales is not None:
             whole = array.astype(np.int64) - (0 if zeros is None else zeros.astype(np.int64))
             same = np.broadcast_to(scales.astype(np.float64).reshape(-1), (outputs,))
             if np.allclose(same, units, rtol=1e-5, atol=0):
                 return np.broadcast_to(whole.reshape(-1), (outputs,))
             return _rounded(whole.reshape(-1) * same / units)
-    array = array_of(value)
+    array = constant(value)
     if array is None:
         raise NotOnVta(f"its bias {value.name} is computed at run time")
     return _rounded(np.broadcast_to(array.reshape(-1).astype(np.float64), (outputs,)) / units)
@@ -176,15 +163,3 @@ def bias_of(value: ir.Value | None, units: np.ndarray, outputs: int) -> np.ndarr
 def _rounded(values: np.ndarray) -> np.ndarray:
     limit = float(1 << 62)
     return np.clip(np.rint(values), -limit, limit).astype(np.int64)
-
-
-def ints(node: ir.Node, name: str, default: Sequence[int]) -> list[int]:
-    """An attribute of numbers."""
-    found = node.attributes.get(name)
-    return list(default) if found is None else list(found.as_ints())
-
-
-def integer(node: ir.Node, name: str, default: int) -> int:
-    """An attribute of one number."""
-    found = node.attributes.get(name)
-    return default if found is None else found.as_int()
