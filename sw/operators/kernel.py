@@ -93,9 +93,24 @@ class Kernel:
         CompileError
             where the operator has no tiling at all.
         """
+        kernel = cls.unscheduled(operator, config)
+        kernel._candidates = iter(operator.space(config) if tiling is None else [Candidate(tiling)])
+        if not kernel._advance():
+            raise CompileError(f"{operator.name} has no tiling for {config.name}")
+        return kernel
+
+    @classmethod
+    def unscheduled(cls, operator: "Operator", config: Config) -> "Kernel":
+        """The operator's tensors and golden, without a tiling: it computes, but never compiles.
+
+        Raises
+        ------
+        OperatorError
+            where the operator is none for this configuration.
+        """
         tensors = operator.tensors(config)
         check_addresses(operator.name, tensors)
-        kernel = cls(
+        return cls(
             name=operator.label,
             config=config,
             tensors=tensors,
@@ -107,11 +122,7 @@ class Kernel:
             ranges=operator.ranges(),
             constants=operator.constants(config),
             operator=operator,
-            _candidates=iter(operator.space(config) if tiling is None else [Candidate(tiling)]),
         )
-        if not kernel._advance():
-            raise CompileError(f"{operator.name} has no tiling for {config.name}")
-        return kernel
 
     @property
     def model_cycles(self) -> int | None:

@@ -8,6 +8,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +43,11 @@ class Network:
     ---------
     outputs: tensors to be compared after a run though others read them. None: all that are made,
         each in a place of its own, so that a run can be checked layer by layer.
+
+    Members
+    -------
+    constants: values of tensors that nobody has to give, by name.
+    calls: what made the network, in order: `add`, `view` and `join` with their arguments.
     """
 
     def __init__(self, name: str, config: Config, *, outputs: Sequence[str] | None = ()) -> None:
@@ -50,6 +56,7 @@ class Network:
         self.tensors: dict[str, Tensor] = {}
         self.views: dict[str, Tensor] = {}
         self.constants: dict[str, np.ndarray] = {}
+        self.calls: list[tuple[str, dict[str, Any]]] = []
         self._base: dict[str, str] = {}
         self._first: dict[str, int] = {}
         self._joined: dict[str, tuple[str, ...]] = {}
@@ -73,12 +80,32 @@ class Network:
             self._enter(name, names[own], tensor)
         self.constants |= {names[own]: array for own, array in kernel.constants.items()}
         self.nodes.append(Node(name, kernel, names))
+        self.calls.append(("add", {"name": name, "kernel": kernel, **tensors}))
+
+    def constant(self, name: str, array: np.ndarray) -> None:
+        """Give a tensor its value for good: weights, biases. It is packed when compiled.
+
+        Raises
+        ------
+        OperatorError
+            for a tensor that is none of the network's or that an operator makes; and for another
+            dtype or shape.
+        """
+        tensor = self.tensors.get(name)
+        if tensor is None or tensor.role in ("output", "temporary"):
+            raise OperatorError(f"{self.name} reads no tensor {name} that could be constant")
+        try:
+            tensor.packed(array)
+        except ValueError as error:
+            raise OperatorError(f"{self.name}: {error}") from error
+        self.constants[name] = array
 
     def input(self, name: str, shape: tuple[int, ...], layout: str) -> None:
         """An int8 tensor from outside; without this one comes into being with its first reader."""
         self.tensors[name] = Tensor(
             name=name, role="input", dtype="int8", shape=shape, layout=layout
         )
+        self.calls.append(("input", {"name": name, "shape": shape, "layout": layout}))
 
     def view(
         self, name: str, of: str, shape: tuple[int, ...], layout: str, *, first: int | None = None
@@ -95,6 +122,13 @@ class Network:
         OperatorError
             where they are not as many bytes, or a part does not lie within.
         """
+        self._view(name, of, shape, layout, first)
+        about = {"name": name, "of": of, "shape": shape, "layout": layout, "first": first}
+        self.calls.append(("view", about))
+
+    def _view(
+        self, name: str, of: str, shape: tuple[int, ...], layout: str, first: int | None
+    ) -> None:
         known = self.tensors.get(of) or self.views[of]
         tensor = Tensor(name=name, role="view", dtype=known.dtype, shape=shape, layout=layout)
         if first is None and tensor.nbytes != known.nbytes:
@@ -144,9 +178,10 @@ class Network:
         )
         first = 0
         for part, channels in parts.items():
-            self.view(part, name, (shape[0], channels, *shape[2:]), layout, first=first)
+            self._view(part, name, (shape[0], channels, *shape[2:]), layout, first)
             first += self.views[part].nbytes
         self._joined[name] = tuple(parts)
+        self.calls.append(("join", {"name": name, "shape": shape, "parts": dict(parts)}))
 
     def _enter(self, node: str, name: str, tensor: Tensor) -> None:
         base = self._base.get(name, name)
@@ -201,7 +236,8 @@ class Network:
     def golden(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Every tensor of the network, packed, by the operators' goldens in NumPy.
 
-        `inputs` are logical, or packed. What fills blocks up is kept as the core computes it.
+        `inputs` are logical, or packed; constants need not be given. What fills blocks up is kept
+        as the core computes it.
         """
         given = {**self.constants, **inputs}
         found = {name: self.tensors[name].packed(array) for name, array in given.items()}

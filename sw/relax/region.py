@@ -157,8 +157,8 @@ class _Builder:
                 self.inputs[name] = self._port(self.quantities[value], name)
         kernel = self.kernels(operator)
         self.network.add(part.name, kernel, **tensors)
-        given = {f"{part.name}.{own}": array for own, array in part.constants.items()}
-        self.network.constants |= given
+        for own, array in part.constants.items():
+            self.network.constant(f"{part.name}.{own}", array)
 
     def _windows(self, operator: Conv2d) -> bool:
         """Does packing by windows on the host cost less?"""

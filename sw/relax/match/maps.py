@@ -115,7 +115,6 @@ def _resized(node: ir.Node, axis: int, size: int) -> np.ndarray:
 
 def concat(node: ir.Node, config: Config) -> Match:
     """Concat along channels; parts with other scales are brought to the result's."""
-    given = [quantity(value) for value in node.inputs]
     result = result_of(node)
     whole = shape_of(node.outputs[0])
     axis = attribute(node, "axis", 0) % len(whole)
@@ -124,27 +123,58 @@ def concat(node: ir.Node, config: Config) -> Match:
     name = node.name or ""
     parts: list[Placed | Joined | Viewed] = []
     sources: list[str] = []
-    for n, each in enumerate(given):
-        own = each.name
+    given: list[Quantity] = []
+    constants: dict[str, np.ndarray] = {}
+    for n, value in enumerate(node.inputs):
+        fixed = _fixed(value, result)
+        if fixed is not None:
+            constants[f"data{n}"] = fixed
+            sources.append("")
+            continue
+        each = quantity(value)
+        given.append(each)
+        sources.append(each.name)
         if result.clipped or _differs(each, result):
-            own = f"{name}/part{n}"
-            parts.append(rescaled(own, each, result, (each.name, own)))
-        sources.append(own)
-    channels = [each.shape[1] for each in given]
+            sources[-1] = f"{name}/part{n}"
+            parts.append(rescaled(sources[-1], each, result, (each.name, sources[-1])))
+    channels = [shape_of(_value(value))[1] for value in node.inputs]
     fills = all(count % config.block == 0 for count in channels[:-1]) and whole[0] <= config.batch
     height, width = (*whole[2:], 1, 1)[:2]
     operator = Concat(
         images=whole[0], height=height, width=width, parts=",".join(map(str, channels))
     )
-    tensors = {f"data{n}": own for n, own in enumerate(sources)}
-    copied = Placed(name, operator, {**tensors, "out": result.quantity.name})
-    if fills and len(set(sources)) == len(sources):
+    tensors = {f"data{n}": own for n, own in enumerate(sources) if own}
+    copied = Placed(name, operator, {**tensors, "out": result.quantity.name}, constants)
+    if fills and not constants and len(set(sources)) == len(sources):
         counts = dict(zip(sources, channels, strict=True))
         parts.append(Joined(result.quantity.name, counts, whole, copied))
     else:
         parts.append(copied)
     nodes = covered(node, node.inputs, result)
     return Match(node, nodes, tuple(given), result.quantity, tuple(parts))
+
+
+def _fixed(value: ir.Value | None, result: Result) -> np.ndarray | None:
+    """A constant operand as numbers of the result; None where it is computed."""
+    node = value.producer() if value is not None else None
+    array = constant(value)
+    if (
+        node is not None
+        and node.op_type == "DequantizeLinear"
+        and constant(node.inputs[0]) is not None
+    ):
+        (array,) = ReferenceEvaluator(ir.to_proto(node)).run(
+            None, {each.name: constant(each) for each in node.inputs if each is not None}
+        )
+    if array is None:
+        return None
+    scale = result.meaning
+    found = np.rint(array.astype(np.float32) / np.float32(scale.scale)) + scale.zero
+    low, high = (
+        end if own is None else own - scale.zero_point + scale.zero
+        for end, own in ((-128, result.low), (127, result.high))
+    )
+    return np.clip(found, low, high).astype(np.int8)
 
 
 def slice_(node: ir.Node, config: Config) -> Match:

@@ -17,10 +17,10 @@ from vta.sw.operators.quantized import (
     QuantizedMultiply,
     Rescale,
 )
-from vta.sw.operators.scales import Scale
+from vta.sw.operators.scales import Scale, as_int8
 from vta.sw.relax.graph import attribute, constant, shape_of
 from vta.sw.relax.match.cluster import Match, Placed, Result, covered, result_of
-from vta.sw.relax.match.values import NotOnVta, Quantity, quantity, weights
+from vta.sw.relax.match.values import NotOnVta, Quantity, quantity, scale_of, weights
 
 __all__ = ["extent", "one", "rescaled", "two"]
 
@@ -170,14 +170,22 @@ def _operand(value: ir.Value | None) -> _Operand:
     if node is not None and node.op_type == "DequantizeLinear":
         source = node.inputs[0]
         if constant(source) is not None:
-            given = weights(value)
-            if given.axis is not None:
-                raise NotOnVta(f"its constant {value.name} has a scale for each channel, VTA one")
-            return _Operand(None, given.array, Scale(float(given.scales)))
+            return _constant(value, node)
     if constant(value) is not None:
         raise NotOnVta(f"its constant {value.name} is float: quantise it")
     found = quantity(value)
     return _Operand(found, None, found.meaning)
+
+
+def _constant(value: ir.Value, node: ir.Node) -> _Operand:
+    array, scales, zeros = (constant(each) for each in (*node.inputs, None)[:3])
+    assert array is not None and scales is not None
+    if str(array.dtype) not in ("int8", "uint8"):
+        raise NotOnVta(f"its constant {value.name} is {array.dtype}; VTA has int8 and uint8")
+    if scales.size != 1:
+        raise NotOnVta(f"its constant {value.name} has a scale for each channel, VTA one for all")
+    meaning = scale_of(scales.item(), None if zeros is None else zeros.item(), str(array.dtype))
+    return _Operand(None, as_int8(array), meaning)
 
 
 def _broadcast(operand: _Operand, whole: tuple[int, ...]) -> str:
