@@ -47,7 +47,7 @@ class Network:
     Members
     -------
     constants: values of tensors that nobody has to give, by name.
-    calls: what made the network, in order: `add`, `view` and `join` with their arguments.
+    calls: what made the network, in order: `add`, `input`, `view` and `join` with their arguments.
     """
 
     def __init__(self, name: str, config: Config, *, outputs: Sequence[str] | None = ()) -> None:

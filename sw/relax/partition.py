@@ -11,7 +11,7 @@ import onnx_ir as ir
 from vta.hw.config import Config
 from vta.sw.progress import Progress, quiet
 from vta.sw.relax.graph import constant
-from vta.sw.relax.match import Match, Placed, match
+from vta.sw.relax.match import Match, Placed, match, sink
 from vta.sw.relax.parts import Partition, Region, Segment
 from vta.sw.relax.region import Kernels, Refused, build_region
 
@@ -26,6 +26,7 @@ def partition(model: ir.Model, config: Config, progress: Progress = quiet) -> Pa
     Where a match cannot be built after all (no tiling fits, a layout does not go together), its
     node runs on the CPU, with the reason, and the parts are made anew.
     """
+    model = sink(model.clone())
     matched, kernels = match(model, config), Kernels(config)
     found, reasons = dict(matched.found), dict(matched.reasons)
     while True:

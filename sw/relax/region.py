@@ -7,10 +7,11 @@ may be packed by windows for a first convolution.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 
 from vta.hw.config import Config
 from vta.hw.errors import VtaError
-from vta.sw.operators import Conv2d, Kernel, Operator
+from vta.sw.operators import Conv2d, Kernel, Operator, OperatorError
 from vta.sw.operators.network import Network
 from vta.sw.progress import Progress
 from vta.sw.relax.graph import source
@@ -156,9 +157,21 @@ class _Builder:
             if value in self.outside and own != "out":
                 self.inputs[name] = self._port(self.quantities[value], name)
         kernel = self.kernels(operator)
+        self._check(part, kernel)
         self.network.add(part.name, kernel, **tensors)
         for own, array in part.constants.items():
             self.network.constant(f"{part.name}.{own}", array)
+
+    def _check(self, part: Placed, kernel: Kernel) -> None:
+        """That operator and graph agree on how many numbers each value has."""
+        for own, name in part.tensors.items():
+            shape = kernel.tensors[own].shape
+            known = self.quantities.get(name)
+            if known is not None and prod(shape) != prod(known.shape):
+                raise OperatorError(
+                    f"{part.name}: {own} has shape {list(shape)} on VTA, and {list(known.shape)} "
+                    "in the graph"
+                )
 
     def _windows(self, operator: Conv2d) -> bool:
         """Does packing by windows on the host cost less?"""

@@ -16,10 +16,11 @@ from vta.sw.relax.match.cluster import Joined, Match, Placed, Viewed
 from vta.sw.relax.match.maps import concat, pad, pool, reshape, resize, slice_
 from vta.sw.relax.match.pointwise import one, two
 from vta.sw.relax.match.products import conv, conv_transpose, dense
+from vta.sw.relax.match.sink import sink
 from vta.sw.relax.match.values import NotOnVta, Quantity
 from vta.sw.relax.match.views import settle
 
-__all__ = ["RULES", "Joined", "Match", "Matched", "Placed", "Quantity", "Viewed", "match"]
+__all__ = ["RULES", "Joined", "Match", "Matched", "Placed", "Quantity", "Viewed", "match", "sink"]
 
 Rule = Callable[[ir.Node, Config], Match]
 

@@ -21,7 +21,8 @@ def sink(model: ir.Model) -> ir.Model:
             _as_reshape(node)
     moved = True
     while moved:
-        moved = any([_behind(node) for node in list(model.graph) if node.op_type in MOVES])
+        each = [_behind(node) for node in list(model.graph) if node.op_type in MOVES]
+        moved = any(each)
     for node in list(model.graph):
         if node.op_type == "QuantizeLinear":
             _cancel(node)
