@@ -71,26 +71,42 @@ def _outputs(item: Item) -> list[str]:
 
 
 def _phases(model: ir.Model, made: dict[str, Item]) -> list[list[Item]]:
-    """Items by part, even ones for the CPU; in each in the graph's order."""
-    phase: dict[str, int] = {}
-    parts: list[list[Item]] = []
+    """Items by part, even ones for the CPU; in each in the graph's order.
+
+    What depends on constants alone is computed where it is first read.
+    """
     order = {node: n for n, node in enumerate(model.graph)}
-    items = {id(item): item for item in made.values()}
 
     def place(item: Item) -> int:
         nodes = item.nodes if isinstance(item, Match) else (item,)
         return max(order[node] for node in nodes)
 
-    for item in sorted(items.values(), key=place):
-        odd = int(isinstance(item, Match))
-        first = max((phase[name] for name in _inputs(item) if name in phase), default=odd)
-        first += (first % 2) != odd
+    given = {value.name for value in model.graph.inputs}
+    items = sorted({id(item): item for item in made.values()}.values(), key=place)
+    fixed: dict[str, Item] = {}
+    phase: dict[str, int] = {}
+    parts: dict[int, list[Item]] = {}
+
+    def enter(item: Item, number: int) -> None:
+        for name in _inputs(item):
+            if name in fixed and name not in phase:
+                enter(fixed[name], number - (number % 2))
         for name in _outputs(item):
-            phase[name] = first
-        while len(parts) <= first:
-            parts.append([])
-        parts[first].append(item)
-    return [part for part in parts if part]
+            phase[name] = number
+        parts.setdefault(number, []).append(item)
+
+    for item in items:
+        varying = [name for name in _inputs(item) if name not in fixed]
+        if isinstance(item, ir.Node) and not varying and item.inputs:
+            fixed |= dict.fromkeys(_outputs(item), item)
+            continue
+        odd = int(isinstance(item, Match))
+        first = max((phase.get(name, 0) for name in varying if name not in given), default=odd)
+        enter(item, first + (first % 2 != odd))
+    for value in model.graph.outputs:
+        if value.name in fixed and value.name not in phase:
+            enter(fixed[value.name], 0)
+    return [sorted(parts[number], key=place) for number in sorted(parts)]
 
 
 def _parted(
