@@ -14,7 +14,7 @@ import numpy as np
 
 from vta.hw.config import Config
 from vta.sw.compiler import Call, Instruments, Stream, VTAModule, finish, link
-from vta.sw.layout import pack, padded_shape
+from vta.sw.layout import pack, padded_shape, same_places
 from vta.sw.operators.attribute import OperatorError
 from vta.sw.operators.kernel import Kernel
 from vta.sw.program import Program
@@ -47,7 +47,7 @@ class Network:
     Members
     -------
     constants: values of tensors that nobody has to give, by name.
-    calls: what made the network, in order: `add`, `view` and `join` with their arguments.
+    calls: what made the network, in order: `add`, `input`, `view` and `join` with their arguments.
     """
 
     def __init__(self, name: str, config: Config, *, outputs: Sequence[str] | None = ()) -> None:
@@ -61,7 +61,6 @@ class Network:
         self._first: dict[str, int] = {}
         self._joined: dict[str, tuple[str, ...]] = {}
         self._made: set[str] = set()
-        self._streams: dict[int, Stream] = {}
 
     def add(self, name: str, kernel: Kernel, **tensors: str) -> None:
         """Add an operator. Tensors of it that are not given are called ``name.tensor``.
@@ -100,6 +99,13 @@ class Network:
         except ValueError as error:
             raise OperatorError(f"{self.name}: {error}") from error
         self.constants[name] = array
+
+    def input(self, name: str, shape: tuple[int, ...], layout: str) -> None:
+        """An int8 tensor from outside; without this one comes into being with its first reader."""
+        self.tensors[name] = Tensor(
+            name=name, role="input", dtype="int8", shape=shape, layout=layout
+        )
+        self.calls.append(("input", {"name": name, "shape": shape, "layout": layout}))
 
     def view(
         self, name: str, of: str, shape: tuple[int, ...], layout: str, *, first: int | None = None
@@ -197,7 +203,7 @@ class Network:
             raise OperatorError(f"{node} takes {name}, of which nothing has made {lacks[0]} yet")
         elif makes and not (part and name not in self._made):
             raise OperatorError(f"{node} makes {name}, which is there already: name it otherwise")
-        elif (known.dtype, known.packed_shape) != (tensor.dtype, tensor.packed_shape):
+        elif known.dtype != tensor.dtype or not _alike(known, tensor):
             raise OperatorError(
                 f"{node} takes {tensor.dtype} {list(tensor.packed_shape)} in DRAM; {name} is "
                 f"{known.dtype} {list(known.packed_shape)}"
@@ -222,13 +228,10 @@ class Network:
             if lacks:
                 raise OperatorError(f"nothing makes {lacks[0]}, a part of {joined}: add what does")
         for node in self.nodes:
-            key = id(node.kernel)
-            if key not in self._streams:
-                progress(f"translate {node.name}")
-                self._streams[key] = node.kernel.stream()
+            progress(f"translate {node.name}")
             bases = {own: self.base(name) for own, name in node.tensors.items()}
             firsts = {o: self._first[n] for o, n in node.tensors.items() if n in self._first}
-            calls.append(Call(node.name, self._streams[key], bases, firsts))
+            calls.append(Call(node.name, node.kernel.translated, bases, firsts))
         return link(self.name, calls, self.tensors)
 
     def module(self, instruments: Instruments | None = None) -> VTAModule:
@@ -245,17 +248,17 @@ class Network:
         `inputs` are logical, or packed; constants need not be given. What fills blocks up is kept
         as the core computes it.
         """
-        given_all = {**self.constants, **inputs}
-        found = {name: self.tensors[name].packed(array) for name, array in given_all.items()}
+        given = {**self.constants, **inputs}
+        found = {name: self.tensors[name].packed(array) for name, array in given.items()}
         for node in self.nodes:
             tensors = node.kernel.tensors
-            given = {}
+            operands = {}
             for own in node.kernel.inputs:
                 name = node.tensors[own]
                 first = self.first(name)
                 data = found[self.base(name)][first : first + tensors[own].nbytes]
-                given[own] = replace(tensors[own], shape=_full(tensors[own])).unpacked(data)
-            for own, array in node.kernel.golden(given).items():
+                operands[own] = replace(tensors[own], shape=_full(tensors[own])).unpacked(data)
+            for own, array in node.kernel.golden(operands).items():
                 packed = pack(array, tensors[own].layout)
                 name, data = node.tensors[own], np.ascontiguousarray(packed).view(np.uint8).ravel()
                 base, first = self.base(name), self.first(name)
@@ -272,6 +275,15 @@ class Network:
         golden = self.golden(inputs)
         made = {n: golden[n] for n, t in module.tensors.items() if t.role == "output"}
         return module.bind(inputs, made)
+
+
+def _alike(known: Tensor, tensor: Tensor) -> bool:
+    """Whether what an operator takes lies in DRAM as the network has it, by whatever name."""
+    if known.packed_shape == tensor.packed_shape:
+        return True
+    return known.nbytes == tensor.nbytes and same_places(
+        known.shape, known.layout, tensor.shape, tensor.layout
+    )
 
 
 def _full(tensor: Tensor) -> tuple[int, ...]:
