@@ -3,15 +3,27 @@
 import onnx_ir as ir
 
 from vta.sw.compiler.pipeline import Instruments, Pass, printed
-from vta.sw.relax.infer import OPSET
+from vta.sw.relax.normalize.conv import spell_convolutions
 from vta.sw.relax.normalize.fold import fold
 from vta.sw.relax.normalize.names import name_all
-
-IR_VERSION = 10  # the first that has opset 21
+from vta.sw.relax.normalize.opset import upgrade
+from vta.sw.relax.normalize.pool import spell_pools
+from vta.sw.relax.normalize.qdq import canonical_quantizers
+from vta.sw.relax.normalize.qoperator import spell_quantized
+from vta.sw.relax.normalize.trivial import drop_trivial
 
 __all__ = ["PASSES", "normalize"]
 
-PASSES: tuple[Pass, ...] = (("names", name_all), ("fold", fold))
+PASSES: tuple[Pass, ...] = (
+    ("names", name_all),
+    ("opset", upgrade),
+    ("qoperator", spell_quantized),
+    ("fold", fold),
+    ("trivial", drop_trivial),
+    ("qdq", canonical_quantizers),
+    ("conv", spell_convolutions),
+    ("pool", spell_pools),
+)
 
 
 def normalize(model: ir.Model, instruments: Instruments | None = None) -> ir.Model:
@@ -24,7 +36,6 @@ def normalize(model: ir.Model, instruments: Instruments | None = None) -> ir.Mod
     """
     copy = model.clone()
     copy.meta.update(model.meta)
-    copy.opset_imports[""], copy.ir_version = OPSET, IR_VERSION
     return (instruments or Instruments()).run(PASSES, copy)
 
 
