@@ -192,7 +192,7 @@ MOVES = {
     "Reshape": ("y = Reshape(c, shape)", "float[4, 64]"),
     "Flatten": ("y = Flatten(c)", "float[1, 256]"),
     "Pad": ("y = Pad(c, pads)", "float[1, 4, 9, 8]"),
-    "Slice": ("y = Slice(c, starts, ends)", "float[1, 4, 8, 8]"),
+    "Slice": ("y = Slice(c, starts, ends)", "float[1, 2, 8, 8]"),
     "Transpose": ("y = Transpose<perm = [0, 2, 3, 1]>(c)", "float[1, 8, 8, 4]"),
     "Concat": ("y = Concat<axis = 1>(c, x)", "float[1, 8, 8, 8]"),
 }
@@ -200,8 +200,8 @@ CONSTANTS = {
     "scales": np.array([1, 1, 2, 2], np.float32),
     "shape": np.array([4, 64]),
     "pads": np.array([0, 0, 1, 0, 0, 0, 0, 0]),
-    "starts": np.array([0]),
-    "ends": np.array([1]),
+    "starts": np.array([0, 0]),
+    "ends": np.array([1, 2]),
 }
 
 
