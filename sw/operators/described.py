@@ -84,8 +84,13 @@ def _join(network: Network, name: str, entry: Entry) -> None:
     network.join(name, _shape(entry), {part: get(parts, part, int) for part in parts})
 
 
+def _input(network: Network, name: str, entry: Entry) -> None:
+    network.input(name, _shape(entry), get(entry, "layout", str))
+
+
 CALLS: dict[str, Callable[[Network, str, Entry], None]] = {
     "add": _add,
+    "input": _input,
     "view": _view,
     "join": _join,
 }

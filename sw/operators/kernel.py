@@ -6,6 +6,7 @@ and after tensorization, the compiled module, programs.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -169,6 +170,11 @@ class Kernel:
             return stream
 
         return self._settled(translated, instruments)
+
+    @cached_property
+    def translated(self) -> Stream:
+        """The same, made when first asked for."""
+        return self.stream()
 
     def compile(self, instruments: Instruments | None = None) -> VTAModule:
         """The module, with its constants in their places; made anew each time.

@@ -86,7 +86,7 @@ def test_a_schedule_of_ones_own_has_no_description() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"call": "run"}, "call is 'run'; it must be one of add, view, join"),
+        ({"call": "run"}, "call is 'run'; it must be one of add, input, view, join"),
         ({"call": 3}, "key call is 3; it must be str"),
         ({"operator": "conv9d"}, "operator 'conv9d' is unknown"),
         ({"attributes": {"hight": 3}}, "no parameter hight"),
