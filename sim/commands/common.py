@@ -2,15 +2,23 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from vta.hw.config import PRESETS, Config
 from vta.sim.output import STANDARD_OUTPUT, output_path
 
-__all__ = ["add_config_arguments", "add_json_argument", "chosen_config", "result_console"]
+__all__ = [
+    "add_clock_argument",
+    "add_config_arguments",
+    "add_json_argument",
+    "chosen_config",
+    "result_console",
+]
 
 OUTPUT_WIDTH = 140  # columns, into a file
+CLOCK = 100.0  # MHz
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +36,17 @@ def add_json_argument(parser: argparse.ArgumentParser, what: str) -> None:
         metavar="FILE",
         type=output_path,
         help=f"write {what} as JSON; -: to standard output, and the tables to standard error",
+    )
+
+
+def add_clock_argument(add: Any) -> None:
+    """--clock."""
+    add(
+        "--clock",
+        type=float,
+        default=CLOCK,
+        metavar="MHZ",
+        help=f"of the core, for the inferences a second (default {CLOCK:g})",
     )
 
 

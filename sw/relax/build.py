@@ -59,7 +59,12 @@ def build(
 
 
 def _linked(region: Region, instruments: Instruments) -> VTAModule:
-    """The region's stream; its passes are dumped into a directory of their own."""
+    """The region's stream; its passes are dumped into a directory of their own.
+
+    Every tensor that it stores has a place of its own, so that all can be compared after a run.
+    That costs DRAM, but no cycles.
+    """
+    region.network.keep()
     dump = instruments.dump and instruments.dump / region.name
     own = replace(
         instruments,
