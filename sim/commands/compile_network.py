@@ -13,7 +13,7 @@ from vta.sim.exit import Exit
 from vta.sim.options import SEED_LIMIT
 from vta.sim.output import check_directory, check_output, file_names, write_json
 from vta.sim.progress import Progress
-from vta.sw.estimate import LATENCY
+from vta.sw.estimate import LATENCY, estimate_program
 
 if TYPE_CHECKING:
     from vta.sw.relax.runtime import CompiledNetwork
@@ -30,6 +30,7 @@ EXAMPLES = (
 AXES = 8  # of a shape, at most
 SIZE = 1 << 20  # of an axis, at most
 INDENT = 4
+SHORTEST = 0.0005  # seconds of a pass that is listed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -111,7 +112,10 @@ def _report(network: "CompiledNetwork", clock: float) -> Any:
     from vta.sim.network.table import Costs
     from vta.sw.relax.costs import layer_costs
 
-    layers = {region.saved.name: layer_costs(region) for region in network.regions}
+    layers = {
+        region.saved.name: layer_costs(region, estimate=estimate_program(region.module.template))
+        for region in network.regions
+    }
     return Costs(network.manifest, layers, clock)
 
 
@@ -133,8 +137,8 @@ def _print(
     layers = sum(bool(layer.kernels) for region in manifest.regions for layer in region.layers)
     nodes = sum(len(segment.nodes) for segment in manifest.segments)
     say(
-        f"{output}: {layers} layers on VTA in {len(manifest.regions)} regions, {nodes} nodes on "
-        f"the CPU; cycles are estimated, at a latency of {LATENCY}"
+        f"{output}: {_count(layers, 'layer')} on VTA in {_count(len(manifest.regions), 'region')}, "
+        f"{_count(nodes, 'node')} on the CPU; cycles are estimated, at a latency of {LATENCY}"
     )
     print_costs(console, costs)
     if args.explain:
@@ -143,7 +147,8 @@ def _print(
     if args.seconds:
         width = max(map(len, seconds))
         for name, spent in seconds.items():
-            say(f"{'':{INDENT}}{name:{width}}  {spent:7.3f} s")
+            if spent >= SHORTEST:
+                say(f"{'':{INDENT}}{name:{width}}  {spent:7.3f} s")
     if args.json is not None:
         document = {
             "name": manifest.name,
@@ -156,6 +161,10 @@ def _print(
             "seconds": seconds,
         }
         write_json(args.json, document)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:

@@ -124,7 +124,7 @@ def print_costs(console: Console, costs: Costs) -> None:
         table.add_column("match", no_wrap=True)
     for part in costs.manifest.parts:
         if isinstance(part, SavedSegment):
-            table.add_row(*_segment(part, costs, len(names)), style="dim")
+            table.add_row(*_segment(part, costs), style="dim")
             continue
         for cost in costs.layers.get(part.name, ()):
             match = costs.match.get(cost.layer.name)
@@ -153,13 +153,14 @@ def _row(cost: LayerCost, costs: Costs, ran: bool) -> list[str]:
     return [escape(layer.name), escape(layer.operator), cost.region, cells[0], *cells[1:], *match]
 
 
-def _segment(segment: SavedSegment, costs: Costs, columns: int) -> list[str]:
+def _segment(segment: SavedSegment, costs: Costs) -> list[str]:
     kinds = list(dict.fromkeys(node.operator for node in segment.nodes))
     more = f" and {len(kinds) - NODES_SHOWN} more" if len(kinds) > NODES_SHOWN else ""
-    what = f"{len(segment.nodes)} nodes: {', '.join(kinds[:NODES_SHOWN])}{more}"
+    count = f"{len(segment.nodes)} node{'s' * (len(segment.nodes) != 1)}"
+    what = f"{count}: {', '.join(kinds[:NODES_SHOWN])}{more}"
     seconds = costs.cpu_seconds.get(segment.name)
-    took = [] if seconds is None else [f"{seconds * 1e3:.2f} ms"]
-    return [escape(what), "", "CPU", *["" for _ in range(columns - 1)], *took]
+    where = "CPU" if seconds is None else f"CPU, {seconds * 1e3:.2f} ms"
+    return [escape(what), "", where]
 
 
 def _sums(costs: Costs, ran: bool) -> list[str]:

@@ -164,6 +164,23 @@ def _segment(segment: Segment) -> SavedSegment:
 
 
 @printed.register
+def _(program: Partition) -> str:
+    lines: list[str] = []
+    for part in program.parts:
+        if isinstance(part, Segment):
+            ends = (part.inputs, part.outputs)
+            rows = [
+                f"{n.op_type} {n.name}: {part.reasons.get(n.name or '', '')}" for n in part.nodes
+            ]
+        else:
+            ends = ([port.value for port in ports] for ports in (part.inputs, part.outputs))
+            rows = [f"{each.operator} {each.name}: {', '.join(each.nodes)}" for each in part.layers]
+        lines += [f"{part.name}: {' -> '.join(', '.join(names) for names in ends)}"]
+        lines += [f"    {row}" for row in rows]
+    return "".join(f"{line}\n" for line in lines)
+
+
+@printed.register
 def _(program: tvm.IRModule) -> str:
     return program.script()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vta.sw.estimate import LATENCY, EstimateError, estimate_program
+from vta.sw.estimate import Estimate
 from vta.sw.layers import layers
 from vta.sw.program import Program
 from vta.sw.relax.inference import LoadedRegion
@@ -47,7 +47,7 @@ def layer_costs(
     program: Program | None = None,
     *,
     ends: Sequence[int] | np.ndarray | None = None,
-    latency: int | None = LATENCY,
+    estimate: Estimate | None = None,
 ) -> list[LayerCost]:
     """The layers of a region, in its order.
 
@@ -55,11 +55,11 @@ def layer_costs(
     ---------
     program: what ran; None: the region's stream.
     ends: when each instruction retired (`Result.ends`); None where the run has no times.
-    latency: of the memory of which cycles are estimated; None: they are not.
+    estimate: of the program; None: no cycles are estimated.
     """
     program = region.module.template if program is None else program
     kernels = {node.name: node.kernel for node in region.network.nodes}
-    estimated = _cycles(program, _estimate(program, latency))
+    estimated = _cycles(program, estimate)
     counted = {layer.node: layer for layer in layers(program, ends)}
     found = []
     for layer in region.saved.layers:
@@ -79,19 +79,11 @@ def layer_costs(
     return found
 
 
-def _estimate(program: Program, latency: int | None) -> np.ndarray | None:
-    if latency is None:
-        return None
-    try:
-        return estimate_program(program, latency=latency).ends
-    except EstimateError:  # what it refuses, the core may accept
-        return None
-
-
-def _cycles(program: Program, ends: np.ndarray | None) -> dict[str, int | None]:
-    if ends is None:
+def _cycles(program: Program, estimate: Estimate | None) -> dict[str, int | None]:
+    """Estimated cycles by the network's nodes."""
+    if estimate is None:
         return {}
-    return {layer.node: layer.cycles for layer in layers(program, ends)}
+    return {layer.node: layer.cycles for layer in layers(program, estimate.ends)}
 
 
 def _sum(total: int | None, more: int | None) -> int | None:
