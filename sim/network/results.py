@@ -22,13 +22,13 @@ VECTOR = 3  # an output of fewer values than this has no largest one worth a lin
 
 
 def layer_matches(run: Run) -> dict[str, bool | None]:
-    """By layer, whether each tensor that it stores is the reference's; None: it did not run."""
+    """By layer, whether each tensor that it stores is the reference's; None: it stored none."""
     found: dict[str, bool | None] = {}
     for region in run.regions:
-        wrong = {check.node: check.equal for check in region.checks if check.equal is False}
+        equal = {check.node: check.equal for check in region.checks}
         for layer in region.region.saved.layers:
-            stored = [wrong.get(kernel, True) for kernel in layer.kernels]
-            found[layer.name] = all(stored) if region.checks else None
+            stored = [equal[kernel] for kernel in layer.kernels if kernel in equal]
+            found[layer.name] = all(stored) if stored else None
     return found
 
 
