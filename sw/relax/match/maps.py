@@ -23,6 +23,7 @@ from vta.sw.operators import (
     Slice,
     Upsample,
 )
+from vta.sw.operators.averaged import Averaged
 from vta.sw.relax.graph import attribute, constant, shape_of
 from vta.sw.relax.match.cluster import Joined, Match, Placed, Result, Viewed, covered, result_of
 from vta.sw.relax.match.pointwise import rescaled
@@ -44,7 +45,7 @@ def pool(node: ir.Node, config: Config) -> Match:
     if node.op_type == "GlobalMaxPool":
         return _moved(node, data, GlobalMaxPool(**shape))
     if node.op_type == "GlobalAveragePool":
-        return _moved(node, data, GlobalAveragePool(**shape))
+        return _averaged(node, data, GlobalAveragePool, shape)
     window: dict[str, Any] = {"ceil_mode": bool(attribute(node, "ceil_mode", 0))}
     for name, values in (
         ("kernel", attribute(node, "kernel_shape", ())),
@@ -57,13 +58,20 @@ def pool(node: ir.Node, config: Config) -> Match:
     if node.op_type == "MaxPool":
         return _moved(node, data, MaxPool(**shape, **window))
     counted = bool(attribute(node, "count_include_pad", 0))
-    zero = data.scale.zero if data.scale else 0
-    if zero and counted and any(pads):
-        raise NotOnVta(
-            f"count_include_pad is 1 and its data's zero point is {zero}; VTA pads with the number "
-            "0: quantise symmetrically, or let it not count"
-        )
-    return _moved(node, data, AveragePool(**shape, **window, count_include_pad=counted))
+    return _averaged(node, data, AveragePool, {**shape, **window, "count_include_pad": counted})
+
+
+def _averaged(
+    node: ir.Node, data: Quantity, kind: type[Averaged], attributes: Mapping[str, Any]
+) -> Match:
+    """An average, with the scale of its result."""
+    result = result_of(node)
+    if data.scale is None or result.quantity.scale is None:
+        return _moved(node, data, kind(**attributes))
+    operator = kind.of_scales(data.scale, result.meaning, **result.limits, **attributes)
+    placed = Placed(node.name or "", operator, {"data": data.name, "out": result.quantity.name})
+    nodes = covered(node, node.inputs[:1], result)
+    return Match(node, nodes, (data,), result.quantity, (placed,))
 
 
 def resize(node: ir.Node, config: Config) -> Match:
