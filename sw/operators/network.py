@@ -183,8 +183,16 @@ class Network:
         self._joined[name] = tuple(parts)
         self.calls.append(("join", {"name": name, "shape": shape, "parts": dict(parts)}))
 
+    def base(self, name: str) -> str:
+        """The tensor that has the bytes of a tensor, a view or a part."""
+        return self._base.get(name, name)
+
+    def first(self, name: str) -> int:
+        """The byte of `base` where a tensor, a view or a part begins."""
+        return self._first.get(name, 0)
+
     def _enter(self, node: str, name: str, tensor: Tensor) -> None:
-        base = self._base.get(name, name)
+        base = self.base(name)
         known = self.views.get(name) or self.tensors.get(name)
         makes = tensor.role == "output"
         part = name in self._joined.get(base, ())
@@ -221,7 +229,7 @@ class Network:
                 raise OperatorError(f"nothing makes {lacks[0]}, a part of {joined}: add what does")
         for node in self.nodes:
             progress(f"translate {node.name}")
-            bases = {own: self._base.get(name, name) for own, name in node.tensors.items()}
+            bases = {own: self.base(name) for own, name in node.tensors.items()}
             firsts = {o: self._first[n] for o, n in node.tensors.items() if n in self._first}
             calls.append(Call(node.name, node.kernel.translated, bases, firsts))
         return link(self.name, calls, self.tensors)
@@ -229,7 +237,8 @@ class Network:
     def module(self, instruments: Instruments | None = None) -> VTAModule:
         """The network's stream, waiting for its inputs; the operators' constants are in place."""
         instruments = instruments or Instruments()
-        stream = self.linked(instruments.progress)
+        link = ("link", lambda network: network.linked(instruments.progress))
+        stream = instruments.run((link,), self)
         made = finish(stream, description=f"{len(self.nodes)} operators", instruments=instruments)
         return made.with_constants(self.constants) if self.constants else made
 
@@ -246,13 +255,13 @@ class Network:
             operands = {}
             for own in node.kernel.inputs:
                 name = node.tensors[own]
-                first = self._first.get(name, 0)
-                data = found[self._base.get(name, name)][first : first + tensors[own].nbytes]
+                first = self.first(name)
+                data = found[self.base(name)][first : first + tensors[own].nbytes]
                 operands[own] = replace(tensors[own], shape=_full(tensors[own])).unpacked(data)
             for own, array in node.kernel.golden(operands).items():
                 packed = pack(array, tensors[own].layout)
                 name, data = node.tensors[own], np.ascontiguousarray(packed).view(np.uint8).ravel()
-                base, first = self._base.get(name, name), self._first.get(name, 0)
+                base, first = self.base(name), self.first(name)
                 found.setdefault(base, np.zeros(self.tensors[base].nbytes, np.uint8))
                 found[base][first : first + len(data)] = data
         return {
