@@ -8,7 +8,8 @@ import onnx_ir as ir
 from vta.hw.errors import shown
 from vta.sw.relax.tflite.builder import Builder
 
-__all__ = ["conv2d", "depthwise_conv2d", "fully_connected", "padding", "transpose_conv"]
+__all__ = ["conv2d", "depthwise_conv2d", "fully_connected", "padding", "same_padding"]
+__all__ += ["transpose_conv"]
 
 SAME, VALID = 0, 1
 BIAS = 0.02  # of a result's unit: how far a bias's scale may be off, as TFLite checks it
@@ -19,8 +20,11 @@ def padding(b: Builder, size: int, window: int, stride: int) -> tuple[int, int]:
     kind = b.option("Padding")
     if stride < 1 or window < 1 or kind not in (SAME, VALID):
         raise b.error(f"stride {stride}, window {window}, padding {kind}: the file is damaged")
-    if kind == VALID:
-        return 0, 0
+    return (0, 0) if kind == VALID else same_padding(size, window, stride)
+
+
+def same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
+    """What padding SAME adds before and after: the odd row is after."""
     total = max((ceil(size / stride) - 1) * stride + window - size, 0)
     return total // 2, total - total // 2
 
