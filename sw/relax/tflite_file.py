@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnx_ir as ir
+import onnx_ir.passes.common as passes
 
 from vta.hw.errors import shown
 from vta.sw.relax.errors import NetworkError, one_line
@@ -64,6 +65,7 @@ def _enter_inputs(b: Builder, shapes: Mapping[str, tuple[int, ...]]) -> None:
         if index in b.values or info.data is not None:
             raise NetworkError(f"input {shown(info.name)} is there twice; the file is damaged")
         b.check_kind(info)
+        b.place = info.name
         value = ir.Value(
             name=info.name,
             shape=ir.Shape(_input_shape(info, shapes)),
@@ -72,8 +74,7 @@ def _enter_inputs(b: Builder, shapes: Mapping[str, tuple[int, ...]]) -> None:
         b.inputs.append(value)
         b.values[index] = value
         if len(shape_of(value)) == 4:
-            b.values[index] = made = b.to_nchw(value)
-            made.name = b.free(f"{info.name}/nchw")
+            b.values[index] = b.to_nchw(value)
 
 
 def _input_shape(info: TensorInfo, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
@@ -99,11 +100,12 @@ def _input_shape(info: TensorInfo, shapes: Mapping[str, tuple[int, ...]]) -> tup
 
 def _leave(b: Builder) -> None:
     """The outputs, with the file's names and shapes."""
+    makers = {index: op.name for op in b.file.operators for index in op.outputs}
     for index in b.file.outputs:
         info = b.file.tensors[index]
         if index not in b.values:
             raise NetworkError(f"nothing makes output {shown(info.name)}; the file is damaged")
-        value = b.values[index]
+        value, b.place, b.source = b.values[index], info.name, makers.get(index, "")
         if len(shape_of(value)) == 4:
             if value.name == info.name:
                 value.name = b.free(f"{info.name}/nchw")
@@ -126,7 +128,7 @@ def _model(b: Builder) -> ir.Model:
         name=b.file.name,
     )
     model = ir.Model(graph, ir_version=IR_VERSION, producer_name="tflite")
-    ir.passes.common.RemoveUnusedNodesPass()(model)
+    passes.RemoveUnusedNodesPass()(model)
     try:
         onnx.checker.check_model(ir.to_proto(model), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:

@@ -31,12 +31,15 @@ class Builder:
     def __init__(self, file: File, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.file, self.reshaped = file, bool(shapes)
         self.operator: Operator | None = None
+        self.place = ""  # after what nodes are called: the operator, or an input or output
+        self.source = ""  # the operator that they are made of
         self.values: dict[int, ir.Value] = {}
         self.nodes: list[ir.Node] = []
         self.inputs: list[ir.Value] = []
         self.outputs: list[ir.Value] = []
         self.initializers: dict[str, ir.Value] = {}
-        self.taken = {tensor.name for tensor in file.tensors}
+        self.taken = {tensor.name for tensor in file.tensors}  # by values
+        self.nodes_taken = set(self.taken)
         self._constants: dict[Any, ir.Value] = {}
         self._made: list[ir.Node] = []
         self._room = 4 * file.size + ROOM
@@ -215,18 +218,19 @@ class Builder:
             )
 
     # Nodes ------------------------------------------------------------------------------------
-    def free(self, name: str) -> str:
-        """`name`, or one that begins so and is not taken; it is taken now."""
+    def free(self, name: str, taken: set[str] | None = None) -> str:
+        """`name`, or one that begins so and no value (or none of `taken`) has; it is taken now."""
+        taken = self.taken if taken is None else taken
         found, n = name, 1
-        while found in self.taken:
+        while found in taken:
             n += 1
             found = f"{name}_{n}"
-        self.taken.add(found)
+        taken.add(found)
         return found
 
     def constant(self, what: str, array: np.ndarray) -> ir.Value:
         """An initializer, called ``NAME/what`` after the operator."""
-        return self._enter(f"{self.op.name}/{what}", np.asarray(array))
+        return self._enter(f"{self.place}/{what}", np.asarray(array))
 
     def scalar(self, what: str, number: float) -> ir.Value:
         """The same of one float."""
@@ -256,13 +260,13 @@ class Builder:
     ) -> Any:
         """A node, and its value, or a list where `outputs` is not 1. Without `what` it bears the
         operator's name."""
-        source = self.op.name if self.operator else ""
         node = ir.node(op_type, list(inputs), dict(attributes or {}), num_outputs=outputs)
-        node.name = self.free(f"{source}/{what}") if what else source
-        if what and source:
-            node.metadata_props[SOURCE] = source
+        name = f"{self.place}/{what}"
+        node.name = self.free(name, self.nodes_taken) if what else self.place
+        if what and self.source:
+            node.metadata_props[SOURCE] = self.source
         for value in node.outputs:
-            value.name = self.free(f"{node.name}/{op_type}")
+            value.name = self.free(node.name if what else f"{node.name}/{op_type}")
         try:
             infer_node(node)
         except NetworkError as error:
@@ -414,6 +418,7 @@ class Builder:
     def begin(self, operator: Operator) -> None:
         """The next operator."""
         self.operator, self._made = operator, []
+        self.place = self.source = operator.name
 
     def end(self) -> None:
         """One of the operator's nodes bears its name: the last if it named none."""

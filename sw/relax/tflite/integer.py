@@ -141,7 +141,9 @@ def transpose_conv(call: Call) -> np.ndarray:
     options = call.op.options
     steps, kernel = (options["StrideH"], options["StrideW"]), weights.shape[1:3]
     reach = [(n - 1) * s + k for n, s, k in zip(data.shape[1:3], steps, kernel, strict=True)]
-    sizes = [max(n, made) + 2 * k for n, made, k in zip(reach, (height, width), kernel, strict=True)]
+    sizes = [
+        max(n, made) + 2 * k for n, made, k in zip(reach, (height, width), kernel, strict=True)
+    ]
     full = np.zeros((len(data), *sizes, len(weights)))
     for y, x in np.ndindex(*kernel):
         rows = slice(y, y + (data.shape[1] - 1) * steps[0] + 1, steps[0])
@@ -159,9 +161,7 @@ def add(call: Call) -> np.ndarray:
     """ADD and SUB: both operands are brought to twice the larger scale, with 20 bits more."""
     scales = [float(call.scale(k)[0]) for k in (0, 1)]
     twice = 2 * max(scales)
-    terms = [
-        scaled(call.array(k) << LEFT, [factor_of(scales[k] / twice)]) for k in (0, 1)
-    ]
+    terms = [scaled(call.array(k) << LEFT, [factor_of(scales[k] / twice)]) for k in (0, 1)]
     total = terms[0] - terms[1] if call.op.kind == "SUB" else terms[0] + terms[1]
     return call.result(scaled(total, [factor_of(twice / ((1 << LEFT) * call.unit))]))
 
