@@ -17,10 +17,9 @@ from vta.hw.errors import shown
 from vta.sw.relax.errors import NetworkError, one_line
 from vta.sw.relax.graph import shape_of
 from vta.sw.relax.infer import OPSET
-from vta.sw.relax.tflite import axes
 from vta.sw.relax.tflite.builder import Builder
 from vta.sw.relax.tflite.operators import translate
-from vta.sw.relax.tflite.schema import ELEMENTS, RANK, File, TensorInfo, parse
+from vta.sw.relax.tflite.schema import ELEMENTS, RANK, TensorInfo, parse
 
 __all__ = ["model_of", "read"]
 
@@ -45,7 +44,9 @@ def model_of(data: bytes, *, shapes: Mapping[str, tuple[int, ...]] | None = None
         where the file is damaged, or has what is not supported.
     """
     file = parse(data)
-    builder = Builder(file, shapes or {})
+    if not file.operators or not file.outputs:
+        raise NetworkError("the TFLite file has no operators or no outputs; it is damaged")
+    builder = Builder(file, reshaped=bool(shapes))
     _enter_inputs(builder, shapes or {})
     for operator in file.operators:
         builder.begin(operator)
@@ -65,6 +66,8 @@ def _enter_inputs(b: Builder, shapes: Mapping[str, tuple[int, ...]]) -> None:
         if index in b.values or info.data is not None:
             raise NetworkError(f"input {shown(info.name)} is there twice; the file is damaged")
         b.check_kind(info)
+        if info.quantization is not None and len(info.quantization.scale) > 1:
+            raise NetworkError(f"input {shown(info.name)} has several scales; we take one")
         b.place = info.name
         value = ir.Value(
             name=info.name,

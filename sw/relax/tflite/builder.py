@@ -4,52 +4,41 @@ A quantised operator becomes DequantizeLinear of each operand, the operator on f
 QuantizeLinear. Tensors of rank 4 are NCHW values (`axes`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from onnx.reference import ReferenceEvaluator
 
 from vta.hw.errors import quoted, shown
-from vta.sw.relax.errors import NetworkError
-from vta.sw.relax.graph import SOURCE, initializer, shape_of
-from vta.sw.relax.infer import infer_node
+from vta.sw.relax.graph import SOURCE, shape_of
 from vta.sw.relax.tflite import axes
-from vta.sw.relax.tflite.schema import ELEMENTS, File, Operator, Quantization, TensorInfo
+from vta.sw.relax.tflite.nodes import FOLDED, Nodes
+from vta.sw.relax.tflite.schema import File, Operator, Quantization, TensorInfo
 
 __all__ = ["Builder"]
 
 QUANTIZED = ("INT8", "UINT8", "INT16", "INT32")
-FOLDED = 4096  # elements of a result that is computed here: shapes and axes
 ROOM = 64 << 20  # bytes of constants, beyond what a few readers of each make of the file
 
 
-class Builder:
-    """Values, constants and nodes; `operator` is the one that is translated now."""
+class Builder(Nodes):
+    """Operands and results; `operator` is the one that is translated now.
 
-    def __init__(self, file: File, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        self.file, self.reshaped = file, bool(shapes)
+    Arguments
+    ---------
+    reshaped: whether inputs have other shapes than the file says.
+    """
+
+    def __init__(self, file: File, *, reshaped: bool = False) -> None:
+        super().__init__({tensor.name for tensor in file.tensors}, 4 * file.size + ROOM)
+        self.file, self.reshaped = file, reshaped
         self.operator: Operator | None = None
-        self.place = ""  # after what nodes are called: the operator, or an input or output
-        self.source = ""  # the operator that they are made of
-        self.values: dict[int, ir.Value] = {}
-        self.nodes: list[ir.Node] = []
         self.inputs: list[ir.Value] = []
         self.outputs: list[ir.Value] = []
-        self.initializers: dict[str, ir.Value] = {}
-        self.taken = {tensor.name for tensor in file.tensors}  # by values
-        self.nodes_taken = set(self.taken)
+        self.values: dict[int, ir.Value] = {}  # of the file's tensors
         self._constants: dict[Any, ir.Value] = {}
-        self._made: list[ir.Node] = []
-        self._room = 4 * file.size + ROOM
-
-    # What goes wrong --------------------------------------------------------------------------
-    def error(self, what: str) -> NetworkError:
-        """An error that names the operator."""
-        op = self.operator
-        where = f"operator {op.index}, {op.kind} {shown(op.name)}: " if op else ""
-        return NetworkError(f"{where}{what}")
+        self._owned: set[ir.Value] = set()  # by a tensor
 
     # What the operator has --------------------------------------------------------------------
     @property
@@ -110,14 +99,6 @@ class Builder:
         have = len(shape_of(value))
         return value if rank is None or have >= rank else self.lifted(value, rank)
 
-    def lifted(self, value: ir.Value, rank: int) -> ir.Value:
-        """A value with axes of size 1 in front, as broadcasting adds them."""
-        shape = axes.told(shape_of(value))
-        if value.const_value is not None and rank == 4:
-            array = value.const_value.numpy().reshape((1,) * (4 - len(shape)) + shape)
-            return self.constant("lifted", array.transpose(axes.order(4)))
-        return self.reshaped_to(value, (1,) * (rank - len(shape)) + shape)
-
     def real(self, k: int, rank: int | None = None) -> ir.Value:
         """Its `k`-th input as real numbers: behind a DequantizeLinear where it is quantised."""
         info = self.info(k)
@@ -151,7 +132,7 @@ class Builder:
         value = self.value(k) if info.data is None else self.arranged(k, order)
         here = axes.order(len(order))
         if info.data is None and tuple(order) != here:
-            value = self._transposed(value, [here.index(n) for n in order], "arrange")
+            value = self.transposed(value, [here.index(n) for n in order], "arrange")
         return self.dequantized(value, info, order)
 
     def arranged(self, k: int, order: Sequence[int]) -> ir.Value:
@@ -162,7 +143,7 @@ class Builder:
             array = info.array()
             assert array is not None
             array = array.reshape((1,) * (len(order) - array.ndim) + array.shape)
-            self._constants[key] = self._enter(info.name, array.transpose(order), own=True)
+            self._constants[key] = self.enter(info.name, array.transpose(order), own=True)
         return self._constants[key]
 
     def scale(
@@ -182,7 +163,7 @@ class Builder:
         for what, array in (("scale", scale), ("zero_point", zero)):
             key = (info.name, what)
             if key not in self._constants:
-                self._constants[key] = self._enter(f"{info.name}/{what}", array)
+                self._constants[key] = self.enter(f"{info.name}/{what}", array)
             operands.append(self._constants[key])
         return attributes, operands
 
@@ -205,10 +186,12 @@ class Builder:
                 )
 
     def check_kind(self, info: TensorInfo) -> None:
+        """Refuse a tensor that is no plain array."""
         name = shown(info.name)
         if info.kind == "variable":
             raise self.error(
-                f"{name} keeps its value between runs (stateful), unsupported: export the network without state"
+                f"{name} keeps its value between runs (stateful), unsupported: export the network "
+                "without state"
             )
         if info.kind == "sparse":
             raise self.error(f"{name} is sparse, unsupported: export it dense")
@@ -216,124 +199,6 @@ class Builder:
             raise self.error(
                 f"{name} is {info.type}; we take int8, uint8 and float32: export it so"
             )
-
-    # Nodes ------------------------------------------------------------------------------------
-    def free(self, name: str, taken: set[str] | None = None) -> str:
-        """`name`, or one that begins so and no value (or none of `taken`) has; it is taken now."""
-        taken = self.taken if taken is None else taken
-        found, n = name, 1
-        while found in taken:
-            n += 1
-            found = f"{name}_{n}"
-        taken.add(found)
-        return found
-
-    def constant(self, what: str, array: np.ndarray) -> ir.Value:
-        """An initializer, called ``NAME/what`` after the operator."""
-        return self._enter(f"{self.place}/{what}", np.asarray(array))
-
-    def scalar(self, what: str, number: float) -> ir.Value:
-        """The same of one float."""
-        return self.constant(what, np.array(number, np.float32))
-
-    def integers(self, what: str, numbers: Sequence[int]) -> ir.Value:
-        """The same of int64."""
-        return self.constant(what, np.array(numbers, np.int64))
-
-    def _enter(self, name: str, array: np.ndarray, own: bool = False) -> ir.Value:
-        self._room -= array.nbytes
-        if self._room < 0:
-            raise self.error(
-                "the constants of the file are many times as large as the file; it is damaged"
-            )
-        free = name if own and name not in self.initializers else self.free(name)
-        self.initializers[free] = value = initializer(free, array)
-        return value
-
-    def emit(
-        self,
-        op_type: str,
-        *inputs: ir.Value | None,
-        what: str = "",
-        attributes: Mapping[str, Any] | None = None,
-        outputs: int = 1,
-    ) -> Any:
-        """A node, and its value, or a list where `outputs` is not 1. Without `what` it bears the
-        operator's name."""
-        node = ir.node(op_type, list(inputs), dict(attributes or {}), num_outputs=outputs)
-        name = f"{self.place}/{what}"
-        node.name = self.free(name, self.nodes_taken) if what else self.place
-        if what and self.source:
-            node.metadata_props[SOURCE] = self.source
-        for value in node.outputs:
-            value.name = self.free(node.name if what else f"{node.name}/{op_type}")
-        try:
-            infer_node(node)
-        except NetworkError as error:
-            raise self.error(str(error)) from error
-        for value in node.outputs:
-            self._check_made(value)
-        folded = self._folded(node)
-        if folded is not None:
-            return folded
-        self.nodes.append(node)
-        self._made.append(node)
-        return node.outputs[0] if outputs == 1 else list(node.outputs)
-
-    def _check_made(self, value: ir.Value) -> None:
-        if value.type is None or value.shape is None or not value.shape.is_static():
-            raise self.error(
-                "its result has no static shape; export the network with static shapes"
-            )
-        shape = shape_of(value)
-        if min(shape, default=1) < 1 or np.prod(shape, dtype=np.float64) > ELEMENTS:
-            raise self.error(f"its result would have the shape {list(axes.told(shape))}")
-
-    def _folded(self, node: ir.Node) -> ir.Value | None:
-        """A result of constant integers, as shapes are computed."""
-        known = [value for value in node.inputs if value is not None]
-        if len(node.outputs) != 1 or any(v.const_value is None for v in known):
-            return None
-        made = node.outputs[0]
-        if node.op_type == "DequantizeLinear" or made.dtype not in (
-            ir.DataType.INT32,
-            ir.DataType.INT64,
-        ):
-            return None
-        if shape_of(made) and np.prod(shape_of(made)) > FOLDED:
-            return None
-        feeds = {v.name: v.const_value.numpy() for v in known if v.const_value is not None}
-        try:
-            (array,) = ReferenceEvaluator(ir.serde.serialize_node(node)).run(None, feeds)
-        except Exception as error:
-            raise self.error(f"its constants do not fit it: {error}") from error
-        return self.constant("folded", np.asarray(array))
-
-    # Order of axes ----------------------------------------------------------------------------
-    def to_nhwc(self, value: ir.Value) -> ir.Value:
-        """A value in the order of the file."""
-        return self._transposed(value, (0, 2, 3, 1), "nhwc")
-
-    def to_nchw(self, value: ir.Value) -> ir.Value:
-        """The reverse."""
-        return self._transposed(value, axes.NCHW, "nchw")
-
-    def _transposed(self, value: ir.Value, order: Sequence[int], what: str) -> ir.Value:
-        return self.emit("Transpose", value, what=what, attributes={"perm": list(order)})
-
-    @staticmethod
-    def transposes(had: Sequence[int], shape: Sequence[int]) -> tuple[bool, bool]:
-        """Whether a reshape of the file's numbers needs their order, before and after."""
-        keeps = len(had) == len(shape) == 4 and had[0] == shape[0] and had[3] == shape[3]
-        return not keeps and not axes.same_order(had), not keeps and not axes.same_order(shape)
-
-    def reshaped_to(self, value: ir.Value, shape: Sequence[int], what: str = "lifted") -> ir.Value:
-        """A value of another shape; both are as the file has them. It transposes where it must."""
-        before, after = self.transposes(axes.told(shape_of(value)), shape)
-        value = self.to_nhwc(value) if before else value
-        target = shape if after else axes.stored(shape)
-        value = self.emit("Reshape", value, self.integers("shape", target), what=what)
-        return self.to_nchw(value) if after else value
 
     # Results ----------------------------------------------------------------------------------
     def activated(self, value: ir.Value) -> ir.Value:
@@ -347,11 +212,6 @@ class Builder:
         if isinstance(found, str):
             return self.emit(found, value, what="activation")
         return self.clipped(value, *found, what="activation")
-
-    def clipped(self, value: ir.Value, low: float, high: float, what: str = "") -> ir.Value:
-        """A Clip."""
-        bounds = [self.scalar("min", low), self.scalar("max", high)]
-        return self.emit("Clip", value, *bounds, what=what)
 
     def same_scale(self, k: int = 0, out: int = 0) -> None:
         """Refuse an operator that only moves numbers between tensors of unequal scales."""
@@ -395,13 +255,12 @@ class Builder:
             raise self.error(f"{shown(info.name)} is there before it; the file is damaged")
         value = value if raw else self.stored(value, k)
         self.check_result(value, info)
-        if value.producer() not in self._made or value in self.values.values():
-            value = (
-                self.emit("Identity", value, what="copy") if value.const_value is None else value
-            )
         if value.const_value is None:
+            if value.producer() not in self.made or value in self._owned:
+                value = self.emit("Identity", value, what="copy")
             value.name = info.name
         self.values[index] = value
+        self._owned.add(value)
 
     def check_result(self, value: ir.Value, info: TensorInfo) -> None:
         """What was made has the type and shape that the file says."""
@@ -417,17 +276,18 @@ class Builder:
 
     def begin(self, operator: Operator) -> None:
         """The next operator."""
-        self.operator, self._made = operator, []
+        self.operator, self.made = operator, []
         self.place = self.source = operator.name
+        self.where = f"operator {operator.index}, {operator.kind} {shown(operator.name)}: "
 
     def end(self) -> None:
         """One of the operator's nodes bears its name: the last if it named none."""
-        named = [node for node in self._made if SOURCE not in node.metadata_props]
-        if self._made and not named:
-            last = self._made[-1]
+        named = [node for node in self.made if SOURCE not in node.metadata_props]
+        if self.made and not named:
+            last = self.made[-1]
             last.name = self.op.name
             del last.metadata_props[SOURCE]
-        self.operator = None
+        self.operator, self.where = None, ""
 
 
-ACTIVATIONS: dict[int, Any] = {0: None, 1: "Relu", 2: (-1.0, 1.0), 3: (0.0, 6.0), 4: "Tanh"}
+ACTIVATIONS: dict[int, Any] = {0: None, 1: "Relu", 2: (-1.0, 1.0), 3: (0.0, 6.0)}

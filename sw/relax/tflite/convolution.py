@@ -78,10 +78,13 @@ def _bias(b: Builder, k: int, data: int, channels: int) -> ir.Value | None:
         return b.value(k)
     if info.type != "INT32" or x is None or w is None:
         raise b.error(f"bias {shown(info.name)} is {info.type}: quantise the network to int8")
-    scale = np.float32(x.scale[0]) * w.scale
+    with np.errstate(over="ignore"):
+        scale = np.float32(x.scale[0]) * w.scale
+    if not np.isfinite(scale).all():
+        raise b.error(f"the scales of data and weights, {x.scale[0]} and {w.scale.max()}, are huge")
     own, unit = info.quantization, b.result().quantization
     if own is not None and unit is not None and len(own.scale) == len(scale):
-        if not np.abs(own.scale - scale).max() <= BIAS * float(unit.scale[0]):
+        if not (np.abs(own.scale.astype(float) - scale) <= BIAS * float(unit.scale[0])).all():
             raise b.error(
                 f"bias {shown(info.name)} has another scale than data and weights: convert again"
             )

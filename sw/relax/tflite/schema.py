@@ -18,6 +18,7 @@ from vta.sw.relax.tflite.options import OPTIONS
 
 __all__ = ["File", "Operator", "Quantization", "TensorInfo", "parse"]
 
+SCHEMA: Any = tflite  # its names are made as it is imported: type checkers do not see them
 RANK = 8  # most axes of a tensor
 ELEMENTS = (1 << 31) - 1  # most elements of a tensor
 VERSION = 3
@@ -32,7 +33,7 @@ DTYPES = {
     "INT64": np.int64,
     "BOOL": np.bool_,
 }
-TYPE_NAMES = {v: k for k, v in vars(tflite.TensorType).items() if k.isupper()}
+TYPE_NAMES = {v: k for k, v in vars(SCHEMA.TensorType).items() if k.isupper()}
 WRONG = (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError, KeyError)
 
 
@@ -141,7 +142,7 @@ class _Parser:
         return length
 
     def file(self) -> File:
-        model = tflite.Model.GetRootAs(self.data, 0)
+        model = SCHEMA.Model.GetRootAs(self.data, 0)
         if model.Version() != VERSION:
             raise NetworkError(f"the TFLite file is of version {model.Version()}, not {VERSION}")
         if model.SubgraphsLength() != 1:
@@ -250,7 +251,7 @@ class _Parser:
             raise _damaged(f"operator {index} has no type")
         code = model.OperatorCodes(entry.OpcodeIndex())
         number = max(code.DeprecatedBuiltinCode(), code.BuiltinCode())
-        kind = tflite.BUILTIN_OPCODE2NAME.get(number, f"OPERATOR_{number}")
+        kind = SCHEMA.BUILTIN_OPCODE2NAME.get(number, f"OPERATOR_{number}")
         inputs = self.indices(entry, "Inputs", len(tensors), -1)
         outputs = self.indices(entry, "Outputs", len(tensors), 0)
         name = tensors[outputs[0]].name if outputs else f"operator {index}"
@@ -264,10 +265,10 @@ class _Parser:
         if kind not in OPTIONS or entry.BuiltinOptionsType() == 0:
             return {}
         made, names = OPTIONS[kind]
-        if entry.BuiltinOptionsType() != getattr(tflite.BuiltinOptions, made.__name__):
+        if entry.BuiltinOptionsType() != getattr(SCHEMA.BuiltinOptions, made):
             raise _damaged(f"operator {index}, {kind}, has the options of another type")
         table = entry.BuiltinOptions()
-        found = made()
+        found = getattr(SCHEMA, made)()
         found.Init(table.Bytes, table.Pos)
         return {
             n: self.list_of(found, n, RANK) if n in LISTS else getattr(found, n)() for n in names

@@ -144,7 +144,9 @@ def _slice(b: Builder, spec: Sequence[slice]) -> ir.Value:
         raise b.error(f"nothing is left of {list(shape)}")
     b.same_scale()
     starts, ends, steps = ([part[n] for part in axes.stored(found)] for n in range(3))
-    ends = [end if end >= 0 else -1 - size for end, size in zip(ends, axes.stored(shape))]
+    ends = [
+        end if end >= 0 else -1 - size for end, size in zip(ends, axes.stored(shape), strict=True)
+    ]
     places = list(range(len(shape)))
     lists = [("starts", starts), ("ends", ends), ("axes", places), ("steps", steps)]
     return b.emit("Slice", b.real(0), *(b.integers(*given) for given in lists))
@@ -155,8 +157,8 @@ def slice_(b: Builder) -> None:
     begin, size, shape = b.numbers(1), b.numbers(2), b.shape(0)
     if not len(begin) == len(size) == len(shape):
         raise b.error(f"{list(shape)} cannot be cut from {begin} on, {size} elements")
-    spec = [slice(n, of if s == -1 else n + s) for n, s, of in zip(begin, size, shape)]
-    if any(not 0 <= n < part.stop <= of for n, part, of in zip(begin, spec, shape)):
+    spec = [slice(n, of if s == -1 else n + s) for n, s, of in zip(begin, size, shape, strict=True)]
+    if any(not 0 <= n < part.stop <= of for n, part, of in zip(begin, spec, shape, strict=True)):
         raise b.error(f"{list(shape)} cannot be cut from {begin} on, {size} elements")
     b.done(_slice(b, spec))
 
@@ -171,7 +173,7 @@ def strided_slice(b: Builder) -> None:
     new = sum(masks["NewAxisMask"] >> n & 1 for n in range(len(begin)))
     spec: list[slice] = []
     left: list[int | None] = []  # the axes of the result: one of the data's, or a new one
-    for n, (first, last, step) in enumerate(zip(begin, end, steps)):
+    for n, (first, last, step) in enumerate(zip(begin, end, steps, strict=True)):
         if masks["EllipsisMask"] >> n & 1:
             for _ in range(rank - (len(begin) - new - 1)):
                 left.append(len(spec))
@@ -196,6 +198,6 @@ def strided_slice(b: Builder) -> None:
     value = _slice(b, spec)
     if left == list(range(rank)):
         return b.done(value)
-    made = [len(range(*part.indices(size))) for part, size in zip(spec, shape)]
+    made = [len(range(*part.indices(size))) for part, size in zip(spec, shape, strict=True)]
     target = [1 if n is None else made[n] for n in left]
     b.done(b.reshaped_to(b.stored(value), target, "reshape"), raw=True)

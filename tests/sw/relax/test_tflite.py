@@ -9,6 +9,7 @@ import pytest
 from tests.sw.relax.tflite_cases import CASES, FLOAT_CASES
 from tests.sw.relax.tflite_writer import litert
 from vta.sw.relax.graph import SOURCE
+from vta.sw.relax.tflite.integer import KERNELS
 from vta.sw.relax.tflite.rounding import roundings
 from vta.sw.relax.tflite.schema import parse
 from vta.sw.relax.tflite_file import model_of
@@ -91,4 +92,18 @@ def test_rounding_is_tflites(name: str) -> None:
     data = CASES[name]()
     inputs = given(data, seed=1)
     expected = inputs | litert(data, inputs)
-    assert all(one.differ == 0 for one in roundings(data, expected))
+    found = roundings(data, expected)
+    counted = [op.name for op in parse(data).operators if op.kind in KERNELS]
+    assert [one.name for one in found] == counted
+    assert all(one.differ == 0 for one in found)
+
+
+def test_rounding_counts() -> None:
+    data = CASES["conv"]()
+    inputs = given(data)
+    made = litert(data, inputs)["y"]
+    made.flat[7] -= 3 if made.flat[7] > 0 else -3
+    (one,) = roundings(data, inputs | {"y": made})
+    assert (one.name, one.operator, one.elements) == ("y", "CONV_2D", 90)
+    assert (one.differ, one.largest) == (1, 3)
+    assert roundings(data, inputs) == []
