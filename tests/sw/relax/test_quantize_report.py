@@ -101,6 +101,13 @@ def test_it_prints_as_a_table_and_goes_to_json(poor: ir.Model) -> None:
     assert found["suggested"] == list(report.suggested)
 
 
+def test_long_names_are_shortened_in_the_table() -> None:
+    made = network(X, Y, f"y = Conv{CONV}(x, w)", w=normal(4, 4, 3, 3))
+    made.graph[0].name = "begin" + "/long" * 40 + "/end"
+    lines = str(quantize(made, scales="power-of-two").report).splitlines()
+    assert max(map(len, lines[:3])) < 110 and lines[1].startswith("begin/long")
+
+
 def test_no_error_is_infinite_and_null_in_json() -> None:
     made = network(X, Y, f"y = Conv{CONV}(x, w)", w=np.zeros((4, 4, 3, 3), np.float32))
     report = quantize(made, np.zeros((2, 4, 8, 8), np.float32), scales="power-of-two").report
