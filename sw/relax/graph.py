@@ -98,7 +98,7 @@ def initializer(name: str | None, array: np.ndarray) -> ir.Value:
         name=name,
         shape=ir.Shape(array.shape),
         type=ir.TensorType(ir.DataType.from_numpy(array.dtype)),
-        const_value=ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=name),
+        const_value=ir.Tensor(np.ascontiguousarray(array).reshape(array.shape), name=name),
     )
 
 

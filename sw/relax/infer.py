@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 
@@ -73,7 +72,7 @@ def infer_node(node: ir.Node, opset: int = OPSET) -> None:
         types[value.name] = _type(value)
         known = value.const_value
         if known is not None and known.size <= DATA and known.dtype != ir.DataType.STRING:
-            data[value.name] = ir.serde.serialize_tensor(ir.tensor(np.asarray(known.numpy())))
+            data[value.name] = onnx.numpy_helper.from_array(known.numpy())
     try:
         found = onnx.shape_inference.infer_node_outputs(
             schema, proto, types, data, None, [onnx.helper.make_opsetid("", opset)]

@@ -3,13 +3,18 @@
 import onnx_ir as ir
 
 from vta.sw.compiler.pipeline import Instruments, Pass, printed
+from vta.sw.relax.normalize.activation import join_activations
 from vta.sw.relax.normalize.conv import spell_convolutions
+from vta.sw.relax.normalize.finish import finish
 from vta.sw.relax.normalize.fold import fold
+from vta.sw.relax.normalize.gemm import spell_gemms
+from vta.sw.relax.normalize.linear import fold_linear, spell_batch_norms
 from vta.sw.relax.normalize.names import name_all
 from vta.sw.relax.normalize.opset import upgrade
 from vta.sw.relax.normalize.pool import spell_pools
 from vta.sw.relax.normalize.qdq import canonical_quantizers
 from vta.sw.relax.normalize.qoperator import spell_quantized
+from vta.sw.relax.normalize.sums import spell_sums
 from vta.sw.relax.normalize.trivial import drop_trivial
 
 __all__ = ["PASSES", "normalize"]
@@ -23,6 +28,12 @@ PASSES: tuple[Pass, ...] = (
     ("qdq", canonical_quantizers),
     ("conv", spell_convolutions),
     ("pool", spell_pools),
+    ("gemm", spell_gemms),
+    ("sums", spell_sums),
+    ("activations", join_activations),
+    ("batch norm", spell_batch_norms),
+    ("linear", fold_linear),
+    ("end", finish),
 )
 
 

@@ -8,7 +8,6 @@ Concat and others make of it.
 import math
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
 from onnx.reference import ReferenceEvaluator
@@ -16,11 +15,13 @@ from onnx.reference import ReferenceEvaluator
 from vta.hw.errors import shown
 from vta.sw.relax.errors import NetworkError, at, one_line
 from vta.sw.relax.graph import attribute, constant, initializer, is_op, live
-from vta.sw.relax.infer import OPSET, SUBGRAPHS, infer_node, schema_of
+from vta.sw.relax.infer import OPSET, SUBGRAPHS, infer_node
 from vta.sw.relax.normalize.branch import take_branch
 
 __all__ = ["fold"]
 
+RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform")
+RANDOM += ("RandomUniformLike",)
 FOLDED = 1 << 29  # elements of all constants that are computed
 
 
@@ -56,8 +57,7 @@ def _computed(node: ir.Node, left: int) -> list[np.ndarray] | None:
     if is_op(node, "Shape", "Size"):
         return _shape(node)
     given = live(node.inputs)
-    random = schema_of(node).node_determinism == onnx.defs.OpSchema.NodeDeterminism.NonDeterministic
-    if random or not all(value.const_value is not None for value in given):
+    if node.op_type in RANDOM or any(value.const_value is None for value in given):
         return None
     known = (v.shape.numpy() for v in node.outputs if v.shape is not None and v.shape.is_static())
     elements = sum(math.prod(shape) for shape in known)

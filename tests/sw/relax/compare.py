@@ -25,14 +25,14 @@ def run(model: ir.Model | onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> l
 
 
 def random_inputs(model: ir.Model, seed: int = 0) -> dict[str, np.ndarray]:
-    """Something for each input, of its type and shape: floats about zero, all of an integer's range."""
+    """Something for each input, of its type: floats about 0, all of an integer's range."""
     random = np.random.default_rng(seed)
     feeds = {}
     for value in model.graph.inputs:
         dtype, shape = value.dtype.numpy(), value.shape.numpy()
         if np.issubdtype(dtype, np.floating):
             feeds[value.name] = random.normal(size=shape).astype(dtype)
-        elif dtype == bool:
+        elif dtype == np.bool_:
             feeds[value.name] = random.integers(0, 2, shape).astype(bool)
         else:
             limits = np.iinfo(dtype)
