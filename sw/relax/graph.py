@@ -4,7 +4,7 @@ A network is an ``onnx_ir.Model``. A node that we make out of a file's node is c
 ``NAME/what``, and carries the file's name as metadata, ``source``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,13 @@ __all__ = [
     "Rewriter",
     "attribute",
     "constant",
+    "free_name",
     "initializer",
     "is_op",
     "live",
     "only_use",
     "replace_value",
+    "set_ints",
     "shape_of",
     "source",
     "warn",
@@ -74,6 +76,11 @@ def attribute(node: ir.Node, name: str, default: Any = None) -> Any:
     return default if found is None or found.value is None else found.value
 
 
+def set_ints(node: ir.Node, name: str, values: Iterable[int]) -> None:
+    """Give a node an attribute that is a list of integers."""
+    node.attributes[name] = ir.AttrInt64s(name, [int(value) for value in values])
+
+
 def is_op(node: ir.Node | None, *types: str, domain: str = "") -> bool:
     """Whether a node is of one of the operators `types`."""
     return node is not None and node.domain == domain and node.op_type in types
@@ -91,7 +98,7 @@ def initializer(name: str | None, array: np.ndarray) -> ir.Value:
         name=name,
         shape=ir.Shape(array.shape),
         type=ir.TensorType(ir.DataType.from_numpy(array.dtype)),
-        const_value=ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=name),
+        const_value=ir.Tensor(np.ascontiguousarray(array).reshape(array.shape), name=name),
     )
 
 
@@ -102,7 +109,7 @@ class Rewriter:
     >>> sum = rewriter.op("Add", x, rewriter.constant("bias", bias))          # doctest: +SKIP
     >>> rewriter.replace(sum)                                                 # doctest: +SKIP
 
-    They are inserted before it; types and shapes are inferred at once.
+    They are inserted before it. Unless `infer` is false, types and shapes are inferred at once.
 
     Raises
     ------
@@ -110,10 +117,10 @@ class Rewriter:
         where the operands do not fit the operator.
     """
 
-    def __init__(self, node: ir.Node) -> None:
+    def __init__(self, node: ir.Node, *, infer: bool = True) -> None:
         graph = node.graph
         assert graph is not None
-        self.node, self.graph = node, graph
+        self.node, self.graph, self.infer = node, graph, infer
         self.source = source(node)
 
     def op(
@@ -134,21 +141,22 @@ class Rewriter:
         given = {k: v for k, v in (attributes or {}).items() if v is not None}
         made = ir.node(op_type, list(inputs), given, num_outputs=outputs)
         name = f"{self.source}/{what}" if what else self.source
-        made.name = name if name == self.node.name else _free(self.graph, name)
+        made.name = name if name == self.node.name else free_name(self.graph, name)
         if what:
             made.metadata_props[SOURCE] = self.source
         elif SOURCE in self.node.metadata_props:
             made.metadata_props[SOURCE] = self.node.metadata_props[SOURCE]
         for n, value in enumerate(made.outputs):
             base = made.name or op_type
-            value.name = _free(self.graph, base if outputs == 1 else f"{base}/{n}")
+            value.name = free_name(self.graph, base if outputs == 1 else f"{base}/{n}")
         self.graph.insert_before(self.node, made)
-        infer_node(made)
+        if self.infer:
+            infer_node(made)
         return made.outputs[0] if outputs == 1 else list(made.outputs)
 
     def constant(self, what: str, array: np.ndarray) -> ir.Value:
         """An initializer called ``NAME/what``."""
-        value = initializer(_free(self.graph, f"{self.source}/{what}"), array)
+        value = initializer(free_name(self.graph, f"{self.source}/{what}"), array)
         self.graph.register_initializer(value)
         return value
 
@@ -174,10 +182,10 @@ def replace_value(old: ir.Value, new: ir.Value) -> None:
     if old.is_graph_output() and fixed:
         copy = ir.node("Identity", [new], num_outputs=1)
         copy.name, copy.metadata_props[SOURCE] = (
-            _free(graph, f"{source(maker)}/copy"),
+            free_name(graph, f"{source(maker)}/copy"),
             source(maker),
         )
-        graph.insert_after(maker, copy)
+        graph.insert_after(new.producer() or maker, copy)
         copy.outputs[0].type, copy.outputs[0].shape = new.type, new.shape
         new = copy.outputs[0]
     made_by_us = (p := new.producer()) is not None and SOURCE in p.metadata_props
@@ -188,7 +196,7 @@ def replace_value(old: ir.Value, new: ir.Value) -> None:
         new.name = name
 
 
-def _free(graph: ir.Graph, name: str) -> str:
+def free_name(graph: ir.Graph, name: str) -> str:
     """`name`, or where it is taken a name that begins with it; taken from now on."""
     taken: set[str] = graph.meta.setdefault("taken", set())
     if not taken:

@@ -61,7 +61,13 @@ class Layer:
 
 @dataclass
 class Region:
-    """Layers in a row that are one stream on VTA."""
+    """Layers in a row that are one stream on VTA.
+
+    Members
+    -------
+    network: with ``outputs=None``, so that every tensor that is stored can be compared (that costs
+        DRAM, but no cycles), and with its weights as `Network.constant`.
+    """
 
     name: str
     network: Network

@@ -3,15 +3,38 @@
 import onnx_ir as ir
 
 from vta.sw.compiler.pipeline import Instruments, Pass, printed
-from vta.sw.relax.infer import OPSET
+from vta.sw.relax.normalize.activation import join_activations
+from vta.sw.relax.normalize.conv import spell_convolutions
+from vta.sw.relax.normalize.finish import finish
 from vta.sw.relax.normalize.fold import fold
+from vta.sw.relax.normalize.gemm import spell_gemms
+from vta.sw.relax.normalize.linear import fold_linear, spell_batch_norms
 from vta.sw.relax.normalize.names import name_all
-
-IR_VERSION = 10  # the first that has opset 21
+from vta.sw.relax.normalize.opset import upgrade
+from vta.sw.relax.normalize.pool import spell_pools
+from vta.sw.relax.normalize.qdq import canonical_quantizers
+from vta.sw.relax.normalize.qoperator import spell_quantized
+from vta.sw.relax.normalize.sums import spell_sums
+from vta.sw.relax.normalize.trivial import drop_trivial
 
 __all__ = ["PASSES", "normalize"]
 
-PASSES: tuple[Pass, ...] = (("names", name_all), ("fold", fold))
+PASSES: tuple[Pass, ...] = (
+    ("names", name_all),
+    ("opset", upgrade),
+    ("qoperator", spell_quantized),
+    ("fold", fold),
+    ("trivial", drop_trivial),
+    ("qdq", canonical_quantizers),
+    ("conv", spell_convolutions),
+    ("pool", spell_pools),
+    ("gemm", spell_gemms),
+    ("sums", spell_sums),
+    ("activations", join_activations),
+    ("batch norm", spell_batch_norms),
+    ("linear", fold_linear),
+    ("end", finish),
+)
 
 
 def normalize(model: ir.Model, instruments: Instruments | None = None) -> ir.Model:
@@ -24,7 +47,6 @@ def normalize(model: ir.Model, instruments: Instruments | None = None) -> ir.Mod
     """
     copy = model.clone()
     copy.meta.update(model.meta)
-    copy.opset_imports[""], copy.ir_version = OPSET, IR_VERSION
     return (instruments or Instruments()).run(PASSES, copy)
 
 

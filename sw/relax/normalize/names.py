@@ -1,19 +1,25 @@
-"""Every node and value has a name of its own."""
+"""Every node has a name of its own, and constants are initializers."""
 
 import onnx_ir as ir
+import onnx_ir.passes.common as passes
 
 __all__ = ["name_all"]
 
 
 def name_all(model: ir.Model) -> ir.Model:
-    """Nodes without a name are called after what they make; of equal names the second gets _2."""
+    """Name nodes; of equal names the second gets _2.
+
+    A node without a name is called after its first output, which no two nodes share.
+    """
     taken: set[str] = set()
-    for node in model.graph:
-        base = node.name or node.outputs[0].name or node.op_type
+    for node in model.graph.all_nodes():
+        made = next((value.name for value in node.outputs if value.name), None)
+        base = node.name or made or node.op_type
         name, n = base, 1
         while name in taken:
             n += 1
             name = f"{base}_{n}"
         taken.add(name)
         node.name = name
+    passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     return model
