@@ -7,12 +7,14 @@ from typing import Any
 from rich.console import Console
 
 from vta.hw.config import PRESETS, Config
+from vta.hw.errors import OptionError
 from vta.sim.output import STANDARD_OUTPUT, output_path
 
 __all__ = [
     "add_clock_argument",
     "add_config_arguments",
     "add_json_argument",
+    "check_clock",
     "chosen_config",
     "result_console",
 ]
@@ -48,6 +50,12 @@ def add_clock_argument(add: Any) -> None:
         metavar="MHZ",
         help=f"of the core, for the inferences a second (default {CLOCK:g})",
     )
+
+
+def check_clock(clock: float) -> None:
+    """OptionError unless it is one."""
+    if not 0 < clock < float("inf"):
+        raise OptionError(f"--clock is {clock}; it must be more than 0 MHz")
 
 
 def result_console(json_path: Path | None = None) -> Console:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vta.hw.config import Config
 from vta.hw.errors import OptionError, check_range
-from vta.sim.commands.common import add_clock_argument, result_console
+from vta.sim.commands.common import add_clock_argument, check_clock, result_console
 from vta.sim.exit import Exit
 from vta.sim.options import SEED_LIMIT
 from vta.sim.output import check_directory, check_output, file_names, write_json
@@ -76,6 +76,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
             f"{args.what}: a model takes no parameters, but {args.parameters[0]!r} is given"
         )
     check_range("--seed", args.seed, 0, SEED_LIMIT)
+    check_clock(args.clock)
     path = Path(args.what)
     output = args.output or Path(f"{file_names([path.stem])[0]}.vta")
     if output.exists() and not output.is_dir():
