@@ -34,6 +34,7 @@ PAGES = (
             "digits",
             "exit-codes",
             "fpga",
+            "networks",
             "operators",
             "performance",
             "recipes",

@@ -1,9 +1,12 @@
 """Power-of-two scales: an exponent k for each tensor, whose numbers mean n * 2^k.
 
 A tensor's own wish is the k of least mean square error on the samples, which clips rare large
-values; weights likewise. Then exponents are raised until VTA can do what they mean: a result is
-never finer than the sums that it is rounded from, nor a residual than the sums that it is added to
-(both are shifts by 0 to SHIFT bits); biases and sums fit int32.
+values; weights likewise. On the digits and six generated networks that kept up to 3 dB more than a
+k that covers all values, or 99.99% of them, in all but one.
+
+Then exponents are raised until VTA can do what they mean: a result is never finer than the sums
+that it is rounded from, nor a residual than the sums that it is added to (both are shifts by 0 to
+SHIFT bits); biases and sums fit int32.
 """
 
 from collections.abc import Iterable, Mapping

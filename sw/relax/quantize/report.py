@@ -17,6 +17,7 @@ __all__ = ["Report", "TensorError", "measured"]
 MOST = 16  # samples that errors are measured on
 LOUD = 0.01  # of the signal's power: a layer that adds more noise is suggested (20 dB)
 SUGGESTED = 5  # of these, at most
+WIDTH = 60  # of a name in the table
 CLIPS = ("Relu", "Clip")
 
 
@@ -82,12 +83,12 @@ class Report:
         }
 
     def __str__(self) -> str:
-        width = max((len(row.node) for row in self.tensors), default=0)
-        lines = [f"{'tensor of':{width}}  {'scale':>11}  {'mse':>9}  {'SNR dB':>6}  {'added':>7}"]
+        names = ["tensor of", *(_short(row.node) for row in self.tensors)]
+        width = max(map(len, names))
+        lines = [f"{names[0]:{width}}  {'scale':>11}  {'mse':>9}  {'SNR dB':>6}  {'added':>7}"]
         lines += [
-            f"{row.node:{width}}  {row.scale:11.4g}  {row.mse:9.2e}  {row.snr:6.1f}  "
-            f"{row.added:7.2%}"
-            for row in self.tensors
+            f"{name:{width}}  {row.scale:11.4g}  {row.mse:9.2e}  {row.snr:6.1f}  {row.added:7.2%}"
+            for name, row in zip(names[1:], self.tensors, strict=True)
         ]
         lines += [f"output {name}: {value:.1f} dB" for name, value in self.outputs.items()]
         lines += [f"float: {name}: {why}" for name, why in self.kept.items()]
@@ -95,6 +96,12 @@ class Report:
             lines.append(f"to exclude first: {', '.join(self.suggested)}")
         kind = "random samples: the figures say little of real data" if self.random else "samples"
         return "\n".join([*lines, f"measured on {self.samples} {kind}"])
+
+
+def _short(name: str) -> str:
+    """Some exporters write a line for a name."""
+    half = WIDTH // 2 - 1
+    return name if len(name) <= WIDTH else f"{name[:half]}..{name[-half:]}"
 
 
 def _finite(value: float) -> float | None:

@@ -12,7 +12,7 @@ from vta.sw.models import digits_network
 from vta.sw.models.onnx import MODELS, digits, digits_inputs, model
 from vta.sw.relax.errors import NetworkError
 from vta.sw.relax.normalize import normalize
-from vta.sw.relax.quantize import quantize
+from vta.sw.relax.quantize import exponents, quantize
 from vta.sw.relax.quantize.exponents import SHIFT, best, covering, solved
 from vta.sw.relax.quantize.plan import made_plan
 
@@ -37,6 +37,19 @@ def test_the_digits_stay_within_one_percent_of_the_float_accuracy() -> None:
     )
     print(f"float {before:.2%}, power-of-two {after:.2%}")
     assert abs(before - after) <= 0.01, f"float {before:.2%}, power-of-two {after:.2%}"
+
+
+@pytest.mark.parametrize("name", ["digits", "residuals"])
+def test_clipping_rare_values_keeps_more_than_covering_all(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = normalize(ir.from_proto(model(name)))
+    samples = digits_inputs(digits_network.test_images()[0][:50]) if name == "digits" else None
+    clipped = quantize(start, samples, scales="power-of-two").report
+    monkeypatch.setattr(exponents, "CLIPPING", 0)
+    covered = quantize(start, samples, scales="power-of-two").report
+    for output, ratio in clipped.outputs.items():
+        assert ratio > covered.outputs[output], f"{ratio} dB, {covered.outputs[output]} dB"
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "detector_224"])
