@@ -1,0 +1,1 @@
+"""What `vta` shows of networks."""
