@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -10,6 +11,7 @@ from vta.hw.errors import OptionError, quoted
 from vta.sim.output import STANDARD_OUTPUT, output_path
 
 __all__ = [
+    "add_clock_argument",
     "add_config_arguments",
     "add_json_argument",
     "add_shape_argument",
@@ -19,6 +21,7 @@ __all__ = [
 ]
 
 OUTPUT_WIDTH = 140  # columns, into a file
+CLOCK = 100.0  # MHz
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,6 +65,17 @@ def add_json_argument(parser: argparse.ArgumentParser, what: str) -> None:
         metavar="FILE",
         type=output_path,
         help=f"write {what} as JSON; -: to standard output, and the tables to standard error",
+    )
+
+
+def add_clock_argument(add: Any) -> None:
+    """--clock."""
+    add(
+        "--clock",
+        type=float,
+        default=CLOCK,
+        metavar="MHZ",
+        help=f"of the core, for the inferences a second (default {CLOCK:g})",
     )
 
 

@@ -1,1 +1,1 @@
-"""What `vta` shows of networks."""
+"""Compiled networks on the command line: their tables, inputs and runs."""

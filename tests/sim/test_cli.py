@@ -100,7 +100,7 @@ def test_waves_of_each_program_have_a_file(
         written.append(path)
         return GoldenDevice().run(program)
 
-    monkeypatch.setattr("vta.sim.commands.run.run_with_waves", run)
+    monkeypatch.setattr("vta.sim.execution.run_with_waves", run)
     files = []
     for n, name in enumerate(("same", "../same", "same", "a/b")):
         files.append(tmp_path / f"{n}.npz")
