@@ -128,8 +128,8 @@ def test_each_stage_is_written_down(digits: Path, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("a=1",), "a model takes no parameters, but 'a=1' is given"),
-        (("--shape", "image"), "--shape is 'image'; write an input's name and its sizes"),
-        (("--shape", "image=1x0"), "--shape image: an axis is 0; it must be 1 to"),
+        (("--shape", "image"), "--shape is 'image'; it must be like NAME=1x3x160x160"),
+        (("--shape", "image=1x0"), "--shape is 'image=1x0'; it must be like"),
         (("--clock", "0"), "--clock is 0.0; it must be"),
         (("--calibration", "none.npz"), "none.npz"),
         (("-o", __file__), "is no directory; a network is written into one"),
