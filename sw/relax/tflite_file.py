@@ -15,7 +15,7 @@ import onnx_ir.passes.common as passes
 
 from vta.hw.errors import shown
 from vta.sw.relax.errors import NetworkError, one_line
-from vta.sw.relax.graph import shape_of
+from vta.sw.relax.graph import shape_of, warn
 from vta.sw.relax.infer import OPSET
 from vta.sw.relax.tflite.builder import Builder
 from vta.sw.relax.tflite.operators import translate
@@ -136,4 +136,6 @@ def _model(b: Builder) -> ir.Model:
         onnx.checker.check_model(ir.to_proto(model), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise NetworkError(f"the TFLite file makes no valid network: {one_line(error)}") from error
+    for text in b.warnings:
+        warn(model, text)
     return model
