@@ -102,7 +102,7 @@ def _input_shape(info: TensorInfo, shapes: Mapping[str, tuple[int, ...]]) -> tup
 
 
 def _leave(b: Builder) -> None:
-    """The outputs, with the file's names and shapes."""
+    """The outputs, with the file's names and shapes; one that is an input has another name."""
     makers = {index: op.name for op in b.file.operators for index in op.outputs}
     for index in b.file.outputs:
         info = b.file.tensors[index]
@@ -117,7 +117,7 @@ def _leave(b: Builder) -> None:
             value = b.emit("Identity", value, what="copy")
         if value in b.outputs:
             raise NetworkError(f"output {shown(info.name)} is there twice; the file is damaged")
-        value.name = info.name
+        value.name = b.free(info.name) if index in b.file.inputs else info.name
         b.outputs.append(value)
 
 
