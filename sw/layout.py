@@ -21,7 +21,15 @@ import numpy as np
 from vta.hw.errors import VtaError
 from vta.sw.arrange import ARRANGEMENTS, Arrangement, ArrangementError
 
-__all__ = ["LayoutError", "index_arrays", "index_at", "pack", "packed_shape", "unpack"]
+__all__ = [
+    "LayoutError",
+    "index_arrays",
+    "index_at",
+    "pack",
+    "packed_shape",
+    "same_places",
+    "unpack",
+]
 
 
 ARRANGED = 4  # axes of a tensor that is arranged
@@ -158,6 +166,15 @@ def unpack(packed: np.ndarray, layout: str, shape: Sequence[int]) -> np.ndarray:
 def _numbers(layout: str, shape: Sequence[int]) -> np.ndarray:
     """Which value lies where: the values' numbers, from 1 on, packed; 0 is filling."""
     return pack(np.arange(1, int(np.prod(shape)) + 1).reshape(shape), layout).ravel()
+
+
+@cache
+def same_places(
+    shape: tuple[int, ...], layout: str, other: tuple[int, ...], other_layout: str
+) -> bool:
+    """Whether two descriptions put the same numbers, in row-major order, at the same places."""
+    one, two = _numbers(layout, shape), _numbers(other_layout, other)
+    return np.array_equal(one, two)
 
 
 def index_at(position: int, layout: str, shape: Sequence[int]) -> tuple[int, ...] | None:

@@ -35,6 +35,7 @@ PAGES = (
             "digits",
             "exit-codes",
             "fpga",
+            "networks",
             "operators",
             "performance",
             "recipes",

@@ -32,11 +32,13 @@ from vta.sim.documents.claim import Claim
 from vta.sim.environment import OLDEST_PYTHON
 from vta.sim.options import RunOptions
 from vta.sw.operators.tiles import NARROW_GAIN
+from vta.sw.relax.quantize.exponents import SHIFT
+from vta.sw.relax.quantize.report import MOST
 
 __all__ = ["constants"]
 
 ARCHITECTURE, DEBUGGING = "docs/architecture.md", "docs/debugging.md"
-PERFORMANCE, FPGA = "docs/performance.md", "docs/fpga.md"
+PERFORMANCE, FPGA, NETWORKS = "docs/performance.md", "docs/fpga.md", "docs/networks.md"
 OPERATORS, README, SEED_PAGE = "docs/operators.md", "README.md", "docs/seed.md"
 HANG = '| `no result`, "hangs: nothing has moved for {} cycles"'
 
@@ -81,6 +83,8 @@ def constants() -> Iterator[Claim]:
         (PERFORMANCE, "the straight line through the limits at {} and {};", *LATENCIES),
         (FPGA, "another start of the placement (default {})", SEED),
         (FPGA, "That is the placement from seed {}, the default", SEED),
+        (NETWORKS, "nor coarser by more than {} bits", SHIFT),
+        (NETWORKS, "on up to {} samples", MOST),
         (OPERATORS, "only where that gains {})", gain),
         (README, "python3 ({} or later", ".".join(map(str, OLDEST_PYTHON))),
         (SEED_PAGE, "This page answers with apache-tvm {};", tvm),

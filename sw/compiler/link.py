@@ -104,8 +104,8 @@ def _renamed(operation: Operation, call: Call, names: Mapping[str, str]) -> Oper
     operands = []
     for operand in operation.operands:
         offset = operand.offset
-        if call.firsts.get(operand.name):
-            assert operation.code.dram is not None
+        # An ALU operation keeps its statement's operands, though it moves nothing in DRAM.
+        if call.firsts.get(operand.name) and operation.code.dram is not None:
             element = MEMORIES[operation.code.dram].element_bytes(call.stream.config)
             elements, rest = divmod(call.firsts[operand.name], element)
             if rest:

@@ -6,6 +6,7 @@ and after tensorization, the compiled module, programs.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -92,9 +93,24 @@ class Kernel:
         CompileError
             where the operator has no tiling at all.
         """
+        kernel = cls.unscheduled(operator, config)
+        kernel._candidates = iter(operator.space(config) if tiling is None else [Candidate(tiling)])
+        if not kernel._advance():
+            raise CompileError(f"{operator.name} has no tiling for {config.name}")
+        return kernel
+
+    @classmethod
+    def unscheduled(cls, operator: "Operator", config: Config) -> "Kernel":
+        """The operator's tensors and golden, without a tiling: it computes, but never compiles.
+
+        Raises
+        ------
+        OperatorError
+            where the operator is none for this configuration.
+        """
         tensors = operator.tensors(config)
         check_addresses(operator.name, tensors)
-        kernel = cls(
+        return cls(
             name=operator.label,
             config=config,
             tensors=tensors,
@@ -106,11 +122,7 @@ class Kernel:
             ranges=operator.ranges(),
             constants=operator.constants(config),
             operator=operator,
-            _candidates=iter(operator.space(config) if tiling is None else [Candidate(tiling)]),
         )
-        if not kernel._advance():
-            raise CompileError(f"{operator.name} has no tiling for {config.name}")
-        return kernel
 
     @property
     def model_cycles(self) -> int | None:
@@ -158,6 +170,11 @@ class Kernel:
             return stream
 
         return self._settled(translated, instruments)
+
+    @cached_property
+    def translated(self) -> Stream:
+        """The same, made when first asked for."""
+        return self.stream()
 
     def compile(self, instruments: Instruments | None = None) -> VTAModule:
         """The module, with its constants in their places; made anew each time.

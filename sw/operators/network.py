@@ -8,12 +8,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from vta.hw.config import Config
 from vta.sw.compiler import Call, Instruments, Stream, VTAModule, finish, link
-from vta.sw.layout import pack, padded_shape
+from vta.sw.layout import pack, padded_shape, same_places
 from vta.sw.operators.attribute import OperatorError
 from vta.sw.operators.kernel import Kernel
 from vta.sw.program import Program
@@ -42,6 +43,11 @@ class Network:
     ---------
     outputs: tensors to be compared after a run though others read them. None: all that are made,
         each in a place of its own, so that a run can be checked layer by layer.
+
+    Members
+    -------
+    constants: values of tensors that nobody has to give, by name.
+    calls: what made the network, in order: `add`, `input`, `view` and `join` with their arguments.
     """
 
     def __init__(self, name: str, config: Config, *, outputs: Sequence[str] | None = ()) -> None:
@@ -50,11 +56,11 @@ class Network:
         self.tensors: dict[str, Tensor] = {}
         self.views: dict[str, Tensor] = {}
         self.constants: dict[str, np.ndarray] = {}
+        self.calls: list[tuple[str, dict[str, Any]]] = []
         self._base: dict[str, str] = {}
         self._first: dict[str, int] = {}
         self._joined: dict[str, tuple[str, ...]] = {}
         self._made: set[str] = set()
-        self._streams: dict[int, Stream] = {}
 
     def add(self, name: str, kernel: Kernel, **tensors: str) -> None:
         """Add an operator. Tensors of it that are not given are called ``name.tensor``.
@@ -74,6 +80,32 @@ class Network:
             self._enter(name, names[own], tensor)
         self.constants |= {names[own]: array for own, array in kernel.constants.items()}
         self.nodes.append(Node(name, kernel, names))
+        self.calls.append(("add", {"name": name, "kernel": kernel, **tensors}))
+
+    def constant(self, name: str, array: np.ndarray) -> None:
+        """Give a tensor its value for good: weights, biases. It is packed when compiled.
+
+        Raises
+        ------
+        OperatorError
+            for a tensor that is none of the network's or that an operator makes; and for another
+            dtype or shape.
+        """
+        tensor = self.tensors.get(name)
+        if tensor is None or tensor.role in ("output", "temporary"):
+            raise OperatorError(f"{self.name} reads no tensor {name} that could be constant")
+        try:
+            tensor.packed(array)
+        except ValueError as error:
+            raise OperatorError(f"{self.name}: {error}") from error
+        self.constants[name] = array
+
+    def input(self, name: str, shape: tuple[int, ...], layout: str) -> None:
+        """An int8 tensor from outside; without this one comes into being with its first reader."""
+        self.tensors[name] = Tensor(
+            name=name, role="input", dtype="int8", shape=shape, layout=layout
+        )
+        self.calls.append(("input", {"name": name, "shape": shape, "layout": layout}))
 
     def view(
         self, name: str, of: str, shape: tuple[int, ...], layout: str, *, first: int | None = None
@@ -90,6 +122,13 @@ class Network:
         OperatorError
             where they are not as many bytes, or a part does not lie within.
         """
+        self._view(name, of, shape, layout, first)
+        about = {"name": name, "of": of, "shape": shape, "layout": layout, "first": first}
+        self.calls.append(("view", about))
+
+    def _view(
+        self, name: str, of: str, shape: tuple[int, ...], layout: str, first: int | None
+    ) -> None:
         known = self.tensors.get(of) or self.views[of]
         tensor = Tensor(name=name, role="view", dtype=known.dtype, shape=shape, layout=layout)
         if first is None and tensor.nbytes != known.nbytes:
@@ -139,12 +178,28 @@ class Network:
         )
         first = 0
         for part, channels in parts.items():
-            self.view(part, name, (shape[0], channels, *shape[2:]), layout, first=first)
+            self._view(part, name, (shape[0], channels, *shape[2:]), layout, first)
             first += self.views[part].nbytes
         self._joined[name] = tuple(parts)
+        self.calls.append(("join", {"name": name, "shape": shape, "parts": dict(parts)}))
+
+    def keep(self) -> None:
+        """Let every tensor that is made be compared after a run, as with ``outputs=None``."""
+        self.outputs = None
+        for name, tensor in self.tensors.items():
+            if tensor.role == "temporary":
+                self.tensors[name] = replace(tensor, role="output")
+
+    def base(self, name: str) -> str:
+        """The tensor that has the bytes of a tensor, a view or a part."""
+        return self._base.get(name, name)
+
+    def first(self, name: str) -> int:
+        """The byte of `base` where a tensor, a view or a part begins."""
+        return self._first.get(name, 0)
 
     def _enter(self, node: str, name: str, tensor: Tensor) -> None:
-        base = self._base.get(name, name)
+        base = self.base(name)
         known = self.views.get(name) or self.tensors.get(name)
         makes = tensor.role == "output"
         part = name in self._joined.get(base, ())
@@ -155,7 +210,7 @@ class Network:
             raise OperatorError(f"{node} takes {name}, of which nothing has made {lacks[0]} yet")
         elif makes and not (part and name not in self._made):
             raise OperatorError(f"{node} makes {name}, which is there already: name it otherwise")
-        elif (known.dtype, known.packed_shape) != (tensor.dtype, tensor.packed_shape):
+        elif known.dtype != tensor.dtype or not _alike(known, tensor):
             raise OperatorError(
                 f"{node} takes {tensor.dtype} {list(tensor.packed_shape)} in DRAM; {name} is "
                 f"{known.dtype} {list(known.packed_shape)}"
@@ -180,40 +235,40 @@ class Network:
             if lacks:
                 raise OperatorError(f"nothing makes {lacks[0]}, a part of {joined}: add what does")
         for node in self.nodes:
-            key = id(node.kernel)
-            if key not in self._streams:
-                progress(f"translate {node.name}")
-                self._streams[key] = node.kernel.stream()
-            bases = {own: self._base.get(name, name) for own, name in node.tensors.items()}
+            progress(f"translate {node.name}")
+            bases = {own: self.base(name) for own, name in node.tensors.items()}
             firsts = {o: self._first[n] for o, n in node.tensors.items() if n in self._first}
-            calls.append(Call(node.name, self._streams[key], bases, firsts))
+            calls.append(Call(node.name, node.kernel.translated, bases, firsts))
         return link(self.name, calls, self.tensors)
 
     def module(self, instruments: Instruments | None = None) -> VTAModule:
         """The network's stream, waiting for its inputs; the operators' constants are in place."""
         instruments = instruments or Instruments()
-        stream = self.linked(instruments.progress)
+        linking = ("link", lambda network: network.linked(instruments.progress))
+        stream = instruments.run((linking,), self)
         made = finish(stream, description=f"{len(self.nodes)} operators", instruments=instruments)
         return made.with_constants(self.constants) if self.constants else made
 
     def golden(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Every tensor of the network, packed, by the operators' goldens in NumPy.
 
-        `inputs` are logical, or packed. What fills blocks up is kept as the core computes it.
+        `inputs` are logical, or packed; constants need not be given. What fills blocks up is kept
+        as the core computes it.
         """
-        found = {name: self.tensors[name].packed(array) for name, array in inputs.items()}
+        given = {**self.constants, **inputs}
+        found = {name: self.tensors[name].packed(array) for name, array in given.items()}
         for node in self.nodes:
             tensors = node.kernel.tensors
-            given = {}
+            operands = {}
             for own in node.kernel.inputs:
                 name = node.tensors[own]
-                first = self._first.get(name, 0)
-                data = found[self._base.get(name, name)][first : first + tensors[own].nbytes]
-                given[own] = replace(tensors[own], shape=_full(tensors[own])).unpacked(data)
-            for own, array in node.kernel.golden(given).items():
+                first = self.first(name)
+                data = found[self.base(name)][first : first + tensors[own].nbytes]
+                operands[own] = replace(tensors[own], shape=_full(tensors[own])).unpacked(data)
+            for own, array in node.kernel.golden(operands).items():
                 packed = pack(array, tensors[own].layout)
                 name, data = node.tensors[own], np.ascontiguousarray(packed).view(np.uint8).ravel()
-                base, first = self._base.get(name, name), self._first.get(name, 0)
+                base, first = self.base(name), self.first(name)
                 found.setdefault(base, np.zeros(self.tensors[base].nbytes, np.uint8))
                 found[base][first : first + len(data)] = data
         return {
@@ -227,6 +282,15 @@ class Network:
         golden = self.golden(inputs)
         made = {n: golden[n] for n, t in module.tensors.items() if t.role == "output"}
         return module.bind(inputs, made)
+
+
+def _alike(known: Tensor, tensor: Tensor) -> bool:
+    """Whether what an operator takes lies in DRAM as the network has it, by whatever name."""
+    if known.packed_shape == tensor.packed_shape:
+        return True
+    return known.nbytes == tensor.nbytes and same_places(
+        known.shape, known.layout, tensor.shape, tensor.layout
+    )
 
 
 def _full(tensor: Tensor) -> tuple[int, ...]:

@@ -120,7 +120,10 @@ def test_the_long_commands_of_a_page_are_understood(
         assert end.value.code == 0, f"{command}: {capsys.readouterr().err}"
 
 
-@pytest.mark.parametrize("page", ["docs/compiler.md", "docs/debugging.md", "docs/digits.md"])
+LISTINGS = ("compiler", "debugging", "digits", "networks")
+
+
+@pytest.mark.parametrize("page", [f"docs/{name}.md" for name in LISTINGS])
 def test_the_listings_of_a_page_run(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from vta.sw.compiler import CompileError
 from vta.sw.golden import GoldenDevice
 from vta.sw.operators import MaxPool, OperatorError, Slice, Upsample
 from vta.sw.operators.network import Network
+from vta.sw.operators.quantized import Rescale
 from vta.sw.program import Program, Result
 
 LAYOUT = "NCHW1n16c"
@@ -53,6 +54,23 @@ def test_operators_store_into_parts_of_a_tensor() -> None:
     loads = [i for i in program.instructions() if isinstance(i, Load)]
     elements = sum(i.x_size * i.y_size for i in loads if i.memory_type == MemoryType.INP)
     assert elements == (2 + 2) * 144 + 4 * 36 + 2 * 36, "nothing is copied"
+
+
+def test_element_wise_operators_store_into_parts() -> None:
+    """Their ALU instructions name the part, too, and touch nothing in DRAM."""
+    network = Network("joined", Config())
+    network.join("cat", (1, 48, 4, 4), {"a": 16, "b": 32})
+    for name, source, channels in (("a", "x", 16), ("b", "y", 32)):
+        operator = Rescale(images=1, channels=channels, pixels=16, multiplier=3, shift=2)
+        network.add(f"make_{name}", operator.bind(Config()), a=source, out=name)
+    rng = np.random.default_rng(4)
+    x, y = (rng.integers(-128, 128, (1, c, 16)).astype(np.int8) for c in (16, 32))
+    program = network.program({"x": x, "y": y})
+    result = GoldenDevice().run(program)
+    assert (result.error, check(program).warnings) == (None, [])
+    both = np.concatenate([x, y], axis=1).astype(int) * 3 >> 2
+    found = network.tensors["cat"].unpacked(stored(program, result, "cat"))
+    np.testing.assert_array_equal(found, np.clip(both, -128, 127).reshape(1, 48, 4, 4))
 
 
 def stored(program: Program, result: Result, name: str) -> np.ndarray:

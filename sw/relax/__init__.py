@@ -1,0 +1,1 @@
+"""Networks from model files: read, normalised, quantised, parted, built and run."""

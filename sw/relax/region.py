@@ -1,0 +1,202 @@
+"""Matches in a row as a region: one network of VTA's operators, and where its values go in and out.
+
+Layouts: a value lies in DRAM as the operator that makes it stores it; whoever reads it takes it
+where the network proves that both put the same numbers at the same places. What comes from outside
+may be packed by windows for a first convolution.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+
+import onnx_ir as ir
+
+from vta.hw.config import Config
+from vta.hw.errors import VtaError
+from vta.sw.operators import Conv2d, Kernel, Operator, OperatorError
+from vta.sw.operators.network import Network
+from vta.sw.progress import Progress
+from vta.sw.relax.graph import source
+from vta.sw.relax.match import Joined, Match, Placed, Quantity, Viewed
+from vta.sw.relax.match.views import layout_of
+from vta.sw.relax.parts import Layer, Port, Region
+
+__all__ = ["Kernels", "Refused", "build_region"]
+
+
+class Refused(Exception):
+    """A match that cannot be built: its node goes to the CPU."""
+
+    def __init__(self, match: Match, reason: str) -> None:
+        super().__init__(reason)
+        self.match, self.reason = match, reason
+
+
+class Kernels:
+    """The operators' kernels, each compiled once."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._known: dict[Operator, Kernel] = {}
+
+    def __call__(self, operator: Operator) -> Kernel:
+        if operator not in self._known:
+            kernel = operator.bind(self.config)
+            assert kernel.translated
+            self._known[operator] = kernel
+        return self._known[operator]
+
+
+def build_region(
+    name: str,
+    kernels: Kernels,
+    matches: Sequence[Match],
+    outputs: Sequence[str],
+    progress: Progress,
+) -> Region:
+    """The region that computes `outputs`, names of values.
+
+    Raises
+    ------
+    Refused
+        for a match that does not go together with the others, or has no tiling.
+    """
+    builder = _Builder(name, kernels, matches, outputs)
+    for match in matches:
+        progress(f"{match.node.op_type} {source(match.node)}")
+        try:
+            builder.add(match)
+        except VtaError as error:
+            raise Refused(match, str(error)) from error
+    return builder.region()
+
+
+class _Builder:
+    def __init__(
+        self, name: str, kernels: Kernels, matches: Sequence[Match], outputs: Sequence[str]
+    ) -> None:
+        self.kernels, self.wanted = kernels, outputs
+        own = {match.output.name for match in matches}
+        self.quantities = {q.name: q for m in matches for q in (*m.inputs, m.output)}
+        self.outside = {name for name in self.quantities if name not in own}
+        made = {
+            part.tensors["out"]
+            for match in matches
+            for part in match.parts
+            if isinstance(part, Placed)
+        }
+        self.network = Network(name, kernels.config, outputs=self._bases(matches))
+        self.layers: list[Layer] = []
+        self.inputs: dict[str, Port] = {}
+        self.joined: set[str] = set()
+        joined: set[str] = set()
+        for match in matches:
+            for part in match.parts:
+                if isinstance(part, Joined) and not joined & {part.output, *part.parts}:
+                    if set(part.parts) <= made and not joined & set(part.parts):
+                        self.network.join(part.output, part.shape, part.parts)
+                        self.joined.add(part.output)
+                        joined |= {part.output, *part.parts}
+
+    def _bases(self, matches: Sequence[Match]) -> list[str]:
+        """The tensors behind the values that are wanted: those that views show."""
+        shown = {
+            part.output: part.source
+            for match in matches
+            for part in match.parts
+            if isinstance(part, Viewed)
+        }
+        found = []
+        for name in self.wanted:
+            while name in shown:
+                name = shown[name]
+            found.append(name)
+        return found
+
+    def add(self, match: Match) -> None:
+        """A match's operators, as a layer."""
+        kernels: list[str] = []
+        for part in match.parts:
+            if isinstance(part, Viewed):
+                self._enter(part.source)
+                self.network.view(part.output, part.source, part.shape, part.layout)
+            elif isinstance(part, Placed):
+                self._place(part)
+                kernels.append(part.name)
+            elif part.output not in self.joined:
+                self._place(part.otherwise)
+                kernels.append(part.otherwise.name)
+        port = self._port(match.output, match.output.name)
+        self.layers.append(
+            Layer(
+                name=source(match.node),
+                operator=match.node.op_type,
+                sources=tuple(dict.fromkeys(source(node) for node in match.nodes)),
+                nodes=tuple(node.name or "" for node in match.nodes),
+                kernels=tuple(kernels),
+                outputs=(port,),
+                macs=match.macs(self.kernels.config),
+            )
+        )
+
+    def _enter(self, value: str) -> None:
+        """A value from outside, before something shows its bytes in another way."""
+        if value not in self.outside or value in self.inputs:
+            return
+        quantity = self.quantities[value]
+        layout = layout_of(quantity.shape, self.kernels.config)
+        self.network.input(value, quantity.shape, layout)
+        self.inputs[value] = self._port(quantity, value)
+
+    def _place(self, part: Placed) -> None:
+        operator, tensors = part.operator, dict(part.tensors)
+        source = tensors.get("data", "")
+        if isinstance(operator, Conv2d) and source in self.outside and self._windows(operator):
+            operator = replace(operator, im2col=True)
+            tensors["data"] = f"{source} by windows of {part.name}"
+        for own, name in tensors.items():
+            value = part.tensors[own]
+            if value in self.outside and own != "out":
+                self.inputs[name] = self._port(self.quantities[value], name)
+        kernel = self.kernels(operator)
+        self._check(part, kernel)
+        self.network.add(part.name, kernel, **tensors)
+        for own, array in part.constants.items():
+            self.network.constant(f"{part.name}.{own}", array)
+
+    def _check(self, part: Placed, kernel: Kernel) -> None:
+        """That operator and graph agree on how many numbers each value has."""
+        for own, name in part.tensors.items():
+            shape = kernel.tensors[own].shape
+            known = self.quantities.get(name)
+            if known is not None and prod(shape) != prod(known.shape):
+                raise OperatorError(
+                    f"{part.name}: {own} has shape {list(shape)} on VTA, and {list(known.shape)} "
+                    "in the graph"
+                )
+
+    def _windows(self, operator: Conv2d) -> bool:
+        """Does packing by windows on the host cost less?"""
+        if operator.groups > 1 or operator.channels >= self.kernels.config.block:
+            return False
+        packed = replace(operator, im2col=True)
+        bounds = [each.demand(self.kernels.config)["bound"] for each in (packed, operator)]
+        return bounds[0] < bounds[1]
+
+    @staticmethod
+    def _port(quantity: Quantity, tensor: str) -> Port:
+        scale = quantity.scale
+        return Port(
+            value=quantity.name,
+            tensor=tensor,
+            shape=quantity.shape,
+            dtype="uint8" if quantity.value.dtype == ir.DataType.UINT8 else "int8",
+            scale=scale.scale if scale else None,
+            zero_point=scale.zero_point if scale else None,
+        )
+
+    def region(self) -> Region:
+        ports = {layer.outputs[0].value: layer.outputs[0] for layer in self.layers}
+        outputs = [ports[name] for name in self.wanted]
+        network = self.network
+        return Region(network.name, network, self.layers, list(self.inputs.values()), outputs)

@@ -1,0 +1,29 @@
+"""Files from elsewhere, quantised in every form."""
+
+import os
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+import pytest
+
+from vta.sw.relax.normalize import normalize
+from vta.sw.relax.quantize import FORMS, quantize
+from vta.sw.relax.read import read
+
+FILES = ("mnist_cnn", "resnet8_cifar10", "blazeface_128", "espcn")
+LEAST = {"blazeface_128": 0.0}  # dB, of outputs; random images are none of faces
+
+
+@pytest.mark.parametrize("form", ["power-of-two", *FORMS])
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_quantised(name: str, form: str) -> None:
+    directory = os.environ.get("VTA_MODELS")
+    if directory is None:
+        pytest.skip(f"{name}_float.onnx: VTA_MODELS names no directory of models")
+    start = normalize(read(Path(directory) / f"{name}_float.onnx"))
+    options = {"scales": form} if form == "power-of-two" else {"form": FORMS[form]}
+    made = quantize(start, **options)
+    onnx.checker.check_model(ir.to_proto(made.model), full_check=True)
+    assert min(made.report.outputs.values()) > LEAST.get(name, 10.0), str(made.report)
+    assert [v.name for v in made.model.graph.outputs] == [v.name for v in start.graph.outputs]
