@@ -102,7 +102,8 @@ def test_clip_on_integers_stays_between() -> None:
 def test_float_weights_and_float_bias(dtype: type) -> None:
     nodes = [
         node("DequantizeLinear", "x s z", "f"),
-        node("QuantizeLinear", "w sw zw", "q", axis=0), node("DequantizeLinear", "q sw zw", "v", axis=0),
+        node("QuantizeLinear", "w sw zw", "q", axis=0),
+        node("DequantizeLinear", "q sw zw", "v", axis=0),
         node("Conv", "f v b", "a", "conv"), node("QuantizeLinear", "a s z", "y"),
     ]  # fmt: skip
     constants = {
@@ -285,7 +286,7 @@ def _microsoft(
 def test_operators_of_onnxruntime(
     dtype: type, kind: str, op_type: str, inputs: str, more: dict[str, Any], share: float
 ) -> None:
-    """QLinearAdd adds the zero point before it rounds: a sum in the middle goes to the other side."""
+    """QLinearAdd adds the zero point before it rounds: a middle goes to the other side."""
     middle = int(np.iinfo(dtype).max) // 2
     constants = _quantized("x", dtype, 0.02, middle + 5) | _quantized("v", dtype, 0.03, middle - 9)
     constants |= _quantized("y", dtype, 0.05, middle)
