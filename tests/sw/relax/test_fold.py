@@ -300,3 +300,22 @@ def test_functions_are_written_out() -> None:
     assert kinds(model) == ["Mul", "Relu"] * 4
     names = [made.name for made in model.graph]
     assert len(set(names)) == 8 and names[0].startswith("one/") and names[-1].startswith("y/")
+
+
+def test_a_branch_that_gives_what_it_does_not_make_is_refused() -> None:
+    made = node(
+        "If", "c", "y", "if", then_branch=_branch("Relu", "t"), else_branch=_branch("Neg", "e")
+    )
+    made.attribute[1].g.output[0].name = "x"
+    with pytest.raises(NetworkError, match="nothing makes output x"):
+        reread(make([made], {"x": (3,)}, "y", {"c": np.array(True)}))
+
+
+def test_if_without_a_branch_is_refused() -> None:
+    made = node(
+        "If", "c", "y", "if", then_branch=_branch("Relu", "t"), else_branch=_branch("Neg", "e")
+    )
+    (place,) = [n for n, a in enumerate(made.attribute) if a.name == "then_branch"]
+    del made.attribute[place]
+    with pytest.raises(NetworkError, match="If if lacks a branch"):
+        normal(make([made], {"x": (3,)}, "y", {"c": np.array(True)}))
