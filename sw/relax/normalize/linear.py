@@ -163,13 +163,20 @@ def _into_chain(node: ir.Node, maker: ir.Node, array: np.ndarray) -> None:
         _remove(maker)
     elif node.op_type == "Mul":
         node.op_type, maker.op_type = "Add", "Mul"
-        name, node.name, maker.name = node.name, maker.name, None
-        maker.name = name
+        _exchange_names(node, maker)
         _operate(node, maker.outputs[0], before * array)
         _operate(maker, data, array)
         above = data.producer()
         if above is not None and is_op(above, "Mul") and only_use(data) is maker:
             _into_chain(maker, above, array)
+
+
+def _exchange_names(a: ir.Node, b: ir.Node) -> None:
+    props = dict(a.metadata_props)
+    a.name, b.name = b.name, a.name
+    for node, given in ((a, dict(b.metadata_props)), (b, props)):
+        node.metadata_props.clear()
+        node.metadata_props.update(given)
 
 
 def _is_number(value: ir.Value | None) -> bool:
