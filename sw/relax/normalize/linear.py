@@ -8,6 +8,7 @@ Batch normalisation elsewhere is a Mul and an Add.
 import numpy as np
 import onnx_ir as ir
 
+from vta.sw.relax.errors import NetworkError, at
 from vta.sw.relax.graph import (
     Rewriter,
     attribute,
@@ -25,10 +26,18 @@ PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 def spell_batch_norms(model: ir.Model) -> ir.Model:
-    """BatchNormalization of constants as Mul and Add, which bear NAME/scale and NAME."""
+    """BatchNormalization of constants as Mul and Add, which bear NAME/scale and NAME.
+
+    Raises
+    ------
+    NetworkError
+        where one trains.
+    """
     for node in model.graph:
         if not is_op(node, "BatchNormalization"):
             continue
+        if attribute(node, "training_mode", 0):
+            raise NetworkError(f"{at(node)} trains: export the network for inference")
         data, *operands = node.inputs
         known = [float_of(value) for value in operands]
         if data is None or any(array is None for array in known):

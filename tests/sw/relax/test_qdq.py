@@ -352,3 +352,35 @@ def test_unknown_domain_is_refused_by_name() -> None:
     proto = make([made], {"x": (2, 3)}, "y", {"w": _floats(3, 4)}, domains=["com.microsoft"])
     with pytest.raises(NetworkError, match=r"com\.microsoft\.FusedMatMul fused: domain com\.micro"):
         normal(proto)
+
+
+# Weights that are moved ---------------------------------------------------------------------------
+@pytest.mark.parametrize("axis", [None, 0, 1])
+@pytest.mark.parametrize("kind", ["Transpose", "Reshape", "Unsqueeze"])
+def test_weights_that_are_moved_after_they_are_dequantized(kind: str, axis: int | None) -> None:
+    size = () if axis is None else (4, 6)[axis : axis + 1]
+    constants = {
+        "w": _integers(np.int8, 4, 6), "s": _floats(*size), "z": _integers(np.int8, *size),
+        "to": np.array([1, 4, 6]), "first": np.array([0]),
+    }  # fmt: skip
+    inputs = {"Transpose": "v", "Reshape": "v to", "Unsqueeze": "v first"}[kind]
+    more = {} if axis is None else {"axis": axis}
+    nodes = [
+        node("DequantizeLinear", "w s z", "v", **more), node(kind, inputs, "m", "moved"),
+        node("MatMul", "x m", "y"),
+    ]  # fmt: skip
+    proto = make(nodes, {"x": (2, 6) if kind == "Transpose" else (1, 2, 4)}, "y", constants)
+    model = normal_and_same(proto, exact=True)
+    assert kinds(model) == ["DequantizeLinear", "MatMul"]
+    assert model.graph[0].name == "moved"
+
+
+@pytest.mark.parametrize("shape", [(8, 3), (2, 2, 6), (24,)])
+def test_a_shape_that_breaks_the_axis_of_the_scales_stays(shape: tuple[int, ...]) -> None:
+    constants = {"w": _integers(np.int8, 4, 6), "s": _floats(4), "z": _integers(np.int8, 4)}
+    nodes = [
+        node("DequantizeLinear", "w s z", "v", axis=0), node("Reshape", "v to", "m"),
+        node("Add", "x m", "y"),
+    ]  # fmt: skip
+    proto = make(nodes, {"x": shape}, "y", constants | {"to": np.array(shape)})
+    assert "Reshape" in kinds(normal_and_same(proto, exact=True))
