@@ -15,6 +15,7 @@ __all__ = [
     "add_config_arguments",
     "add_json_argument",
     "add_shape_argument",
+    "check_clock",
     "chosen_config",
     "chosen_shapes",
     "result_console",
@@ -32,7 +33,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bus-bits", type=int, metavar="N", help="AXI data width: 32 to 256")
 
 
-def add_shape_argument(parser: argparse.ArgumentParser) -> None:
+def add_shape_argument(parser: argparse._ActionsContainer) -> None:
     """--shape NAME=1x3x160x160, which may be repeated."""
     parser.add_argument(
         "--shape",
@@ -77,6 +78,12 @@ def add_clock_argument(add: Any) -> None:
         metavar="MHZ",
         help=f"of the core, for the inferences a second (default {CLOCK:g})",
     )
+
+
+def check_clock(clock: float) -> None:
+    """OptionError unless it is one."""
+    if not 0 < clock < float("inf"):
+        raise OptionError(f"--clock is {clock}; it must be more than 0 MHz")
 
 
 def result_console(json_path: Path | None = None) -> Console:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from vta.hw.config import Config
 from vta.hw.errors import OptionError, check_range
-from vta.sim.commands.common import add_clock_argument, result_console
+from vta.sim.commands.common import (
+    add_clock_argument,
+    add_shape_argument,
+    check_clock,
+    chosen_shapes,
+    result_console,
+)
 from vta.sim.exit import Exit
 from vta.sim.options import SEED_LIMIT
 from vta.sim.output import check_directory, check_output, file_names, write_json
@@ -27,22 +33,15 @@ EXAMPLES = (
     "vta compile float.onnx --calibration samples.npz --scales power-of-two",
     "vta compile model.onnx --shape input=1x3x160x160 --json -",
 )
-AXES = 8  # of a shape, at most
-SIZE = 1 << 20  # of an axis, at most
 INDENT = 4
 SHORTEST = 0.0005  # seconds of a pass that is listed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that only a model takes."""
-    add = parser.add_argument_group("of a model file").add_argument
-    add(
-        "--shape",
-        action="append",
-        default=[],
-        metavar="NAME=1x3x160x160",
-        help="shape of an input that the file leaves open; once for each",
-    )
+    group = parser.add_argument_group("of a model file")
+    add_shape_argument(group)
+    add = group.add_argument
     add(
         "--calibration",
         type=Path,
@@ -76,13 +75,14 @@ def run(args: argparse.Namespace, config: Config) -> int:
             f"{args.what}: a model takes no parameters, but {args.parameters[0]!r} is given"
         )
     check_range("--seed", args.seed, 0, SEED_LIMIT)
+    check_clock(args.clock)
     path = Path(args.what)
     output = args.output or Path(f"{file_names([path.stem])[0]}.vta")
     if output.exists() and not output.is_dir():
         raise OptionError(f"--output {output}: is no directory; a network is written into one")
     check_output("--json", args.json)
     check_directory("--dump", args.dump)
-    shapes = dict(_shape(text) for text in args.shape)
+    shapes = chosen_shapes(args)
     with Progress() as progress:
         progress.note("loading TVM")
         from vta.sw.compiler import Instruments
@@ -165,17 +165,3 @@ def _print(
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
-
-
-def _shape(text: str) -> tuple[str, tuple[int, ...]]:
-    """One NAME=1x3x160x160."""
-    name, equals, sizes = text.rpartition("=")
-    each = sizes.split("x")
-    if not equals or not name or not all(size.isdecimal() for size in each) or len(each) > AXES:
-        raise OptionError(
-            f"--shape is {text!r}; write an input's name and its sizes, such as NAME=1x3x160x160"
-        )
-    shape = tuple(int(size[:9]) for size in each)
-    for size in shape:
-        check_range(f"--shape {name}: an axis", size, 1, SIZE)
-    return name, shape

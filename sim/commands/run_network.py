@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vta.hw.errors import OptionError, check_range
-from vta.sim.commands.common import add_clock_argument, result_console
+from vta.sim.commands.common import add_clock_argument, check_clock, result_console
 from vta.sim.device import RtlDevice
 from vta.sim.divergence.finder import Finder
 from vta.sim.execution import say_how_to_open
@@ -87,8 +87,7 @@ def run(args: argparse.Namespace, options: RunOptions) -> int:
         raise OptionError("--html is of one stream: a network writes its --timeline")
     seed = 0 if args.seed is None else args.seed
     check_range("--seed", seed, 0, SEED_LIMIT)
-    if not 0 < args.clock < float("inf"):
-        raise OptionError(f"--clock is {args.clock}; it must be more than 0 MHz")
+    check_clock(args.clock)
     if args.input and args.seed is not None:
         raise OptionError("--seed is of random inputs: leave it out beside --input")
     check_directory("--dump-tensors", args.dump_tensors)

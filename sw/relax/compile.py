@@ -15,10 +15,11 @@ from vta.hw.config import Config
 from vta.hw.errors import OptionError
 from vta.sw.compiler import Instruments
 from vta.sw.relax.build import build
-from vta.sw.relax.graph import source
+from vta.sw.relax.graph import source, warn, warnings
 from vta.sw.relax.manifest import FileNode
 from vta.sw.relax.normalize import normalize
 from vta.sw.relax.partition import partition
+from vta.sw.relax.parts import Partition
 from vta.sw.relax.quantize import is_quantized, quantize
 from vta.sw.relax.quantize.samples import Samples
 from vta.sw.relax.read import read
@@ -65,13 +66,15 @@ def compile_model(
                 raise OptionError(f"{path}: it is quantised already: leave out its {name}")
         return model
 
+    def parting(model: ir.Model) -> Partition:
+        return partition(model, config or Config(), instruments.progress)
+
     original = instruments.run((("read", lambda _: read(path, shapes=shapes)),), None)
     normal = normalize(original, instruments)
-    parting = (
-        ("quantize", quantized),
-        ("partition", lambda model: partition(model, config or Config(), instruments.progress)),
-    )
-    parted = instruments.run(parting, normal)
+    whole = instruments.run((("quantize", quantized),), normal)
+    parted = instruments.run((("partition", parting),), whole)
+    for line in warnings(whole):
+        warn(parted.model, line)
     about = {"file": path.name, "sha256": digest}
     made = build(parted, name=path.stem, model=about, instruments=instruments)
     nodes = tuple(FileNode(source(node), node.op_type) for node in original.graph)

@@ -15,7 +15,7 @@ import onnx_ir.passes.common as passes
 
 from vta.hw.errors import shown
 from vta.sw.relax.errors import NetworkError, one_line
-from vta.sw.relax.graph import shape_of
+from vta.sw.relax.graph import shape_of, warn
 from vta.sw.relax.infer import OPSET
 from vta.sw.relax.tflite.builder import Builder
 from vta.sw.relax.tflite.operators import translate
@@ -102,7 +102,7 @@ def _input_shape(info: TensorInfo, shapes: Mapping[str, tuple[int, ...]]) -> tup
 
 
 def _leave(b: Builder) -> None:
-    """The outputs, with the file's names and shapes."""
+    """The outputs, with the file's names and shapes; one that is an input has another name."""
     makers = {index: op.name for op in b.file.operators for index in op.outputs}
     for index in b.file.outputs:
         info = b.file.tensors[index]
@@ -117,7 +117,7 @@ def _leave(b: Builder) -> None:
             value = b.emit("Identity", value, what="copy")
         if value in b.outputs:
             raise NetworkError(f"output {shown(info.name)} is there twice; the file is damaged")
-        value.name = info.name
+        value.name = b.free(info.name) if index in b.file.inputs else info.name
         b.outputs.append(value)
 
 
@@ -136,4 +136,6 @@ def _model(b: Builder) -> ir.Model:
         onnx.checker.check_model(ir.to_proto(model), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise NetworkError(f"the TFLite file makes no valid network: {one_line(error)}") from error
+    for text in b.warnings:
+        warn(model, text)
     return model

@@ -107,7 +107,11 @@ class Builder(Nodes):
         )
 
     def dequantized(
-        self, value: ir.Value, info: TensorInfo, order: Sequence[int] | None = None
+        self,
+        value: ir.Value,
+        info: TensorInfo,
+        order: Sequence[int] | None = None,
+        what: str = "dequantize",
     ) -> ir.Value:
         """What a value of a tensor's type means.
 
@@ -120,9 +124,7 @@ class Builder(Nodes):
                 raise self.error(f"{shown(info.name)} is {info.type} without a scale")
             return value
         attributes, operands = self.scale(info, order or axes.order(len(info.shape)))
-        return self.emit(
-            "DequantizeLinear", value, *operands, what="dequantize", attributes=attributes
-        )
+        return self.emit("DequantizeLinear", value, *operands, what=what, attributes=attributes)
 
     def weights(self, k: int, order: Sequence[int]) -> ir.Value:
         """Its `k`-th input as real numbers, with its axes in another order."""
@@ -133,7 +135,7 @@ class Builder(Nodes):
         here = axes.order(len(order))
         if info.data is None and tuple(order) != here:
             value = self.transposed(value, [here.index(n) for n in order], "arrange")
-        return self.dequantized(value, info, order)
+        return self.dequantized(value, info, order, "weights")
 
     def arranged(self, k: int, order: Sequence[int]) -> ir.Value:
         """A constant with its axes in another order, and axes of size 1 in front."""

@@ -43,7 +43,7 @@ def depthwise_conv2d(b: Builder) -> None:
 
 
 def _convolution(b: Builder, order: tuple[int, ...], groups: int) -> None:
-    data, weights = b.real(0), b.weights(1, order)
+    data, weights = b.real(0), _weights(b, 0, order)
     shape, (_, height, width, _) = b.shape(0), b.shape(1)
     if len(shape) != 4:
         raise b.error(f"its data is {list(shape)}, not of rank 4")
@@ -65,6 +65,16 @@ def _convolution(b: Builder, order: tuple[int, ...], groups: int) -> None:
     bias = _bias(b, 2, 0, b.shape(1)[order[0]])
     operands = [data, weights] if bias is None else [data, weights, bias]
     b.done(b.activated(b.emit("Conv", *operands, attributes=attributes)))
+
+
+def _weights(b: Builder, data: int, order: tuple[int, ...]) -> ir.Value:
+    """The weights; it is noted where TFLite would quantise what meets them."""
+    if b.info(1).quantization is not None and b.info(data).quantization is None:
+        b.warnings.append(
+            f"{b.where}its weights are {b.info(1).type.lower()} and its data is float: TFLite "
+            "quantises the data as the network runs, here it stays float"
+        )
+    return b.weights(1, order)
 
 
 def _bias(b: Builder, k: int, data: int, channels: int) -> ir.Value | None:
@@ -94,12 +104,12 @@ def _bias(b: Builder, k: int, data: int, channels: int) -> ir.Value | None:
         b.constant("bias_scale", scale),
         b.constant("bias_zero_point", np.zeros(scale.shape, np.int32)),
     ]
-    return b.emit("DequantizeLinear", b.value(k), *operands, what="dequantize", attributes=axis)
+    return b.emit("DequantizeLinear", b.value(k), *operands, what="bias", attributes=axis)
 
 
 def transpose_conv(b: Builder) -> None:
     """TRANSPOSE_CONV: its first input is the result's shape, the data is the third."""
-    data, weights = b.real(2), b.weights(1, (3, 0, 1, 2))
+    data, weights = b.real(2), _weights(b, 2, (3, 0, 1, 2))
     shape, (outputs, *kernel, _), target = b.shape(2), b.shape(1), b.numbers(0)
     if len(shape) != 4 or len(target) != 4:
         raise b.error(f"its data is {list(shape)}, its result {target}: not of rank 4")
@@ -138,7 +148,7 @@ def fully_connected(b: Builder) -> None:
         raise b.error(f"its data {list(shape)} does not divide into rows of {inputs}")
     if shape != (prod(shape) // inputs, inputs):
         value = b.reshaped_to(value, (prod(shape) // inputs, inputs), "flatten")
-    operands = [b.dequantized(value, b.info(0)), b.weights(1, (0, 1))]
+    operands = [b.dequantized(value, b.info(0)), _weights(b, 0, (0, 1))]
     bias = _bias(b, 2, 0, outputs)
     operands += [] if bias is None else [bias]
     value = b.activated(b.emit("Gemm", *operands, attributes={"transB": 1}))

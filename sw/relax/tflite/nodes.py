@@ -32,6 +32,7 @@ class Nodes:
         self.nodes: list[ir.Node] = []
         self.made: list[ir.Node] = []  # those of the current operator
         self.initializers: dict[str, ir.Value] = {}
+        self.warnings: list[str] = []
         self.where = ""  # how an error begins: it names the current operator
         self.place = ""  # after what nodes are called: the operator, or an input or output
         self.source = ""  # the operator that they are made of

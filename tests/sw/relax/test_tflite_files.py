@@ -8,6 +8,7 @@ import pytest
 
 from tests.sw.relax.test_tflite import assert_names, given, run
 from tests.sw.relax.tflite_writer import litert
+from vta.sw.relax.graph import warnings
 from vta.sw.relax.read import read
 from vta.sw.relax.tflite.integer import KERNELS
 from vta.sw.relax.tflite.rounding import roundings
@@ -89,6 +90,7 @@ def test_weights_in_int8_stay_so() -> None:
     path = path_of("keyword_dscnn_float")
     model = read(path)
     assert any(value.dtype == value.dtype.INT8 for value in model.graph.initializers.values())
+    assert len(warnings(model)) == 5 and "its weights are int8 and its data" in warnings(model)[0]
     data = path.read_bytes()
     inputs = given(data)
     (output,) = model.graph.outputs

@@ -312,3 +312,27 @@ def test_constants_that_share_bytes_do_not_multiply() -> None:
         last = y
     with pytest.raises(NetworkError, match="many times as large as the file"):
         model_of(file.data([0], [last]))
+
+
+def test_lists_that_share_bytes_do_not_multiply() -> None:
+    """A small file with many operators, all of them one, which has many inputs."""
+    file = TfliteFile()
+    file.tensor("x", (1, 4), scale=0.1)
+    file.tensor("y", (1, 4), scale=0.1)
+    file.op("CONCATENATION", [0] * 1000, [1], "Concatenation")
+    file.operators *= 1000
+    with pytest.raises(NetworkError, match=r"Inputs do not fit into \d+ bytes"):
+        model_of(file.data([0], [1]))
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (1, 2, 2, 1)])
+def test_an_input_is_an_output_too(shape: tuple[int, ...]) -> None:
+    file = TfliteFile()
+    file.tensor("x", shape, scale=0.1)
+    file.tensor("y", shape, scale=0.1)
+    file.tensor("c", shape, scale=0.1, data=np.arange(4))
+    file.op("ADD", [0, 2], [1], "Add")
+    model = model_of(file.data([0], [1, 0]))
+    assert [value.name for value in model.graph.inputs] == ["x"]
+    assert [value.name for value in model.graph.outputs] == ["y", "x_2"]
+    load(model)
