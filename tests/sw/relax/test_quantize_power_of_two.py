@@ -157,7 +157,7 @@ def test_other_sums_are_rounded_on_both_sides(body: str, found: list[str]) -> No
         body,
         w=normal(4, 4, 3, 3),
         k=normal(1, 4, 1, 1),
-        map=normal(1, 1, 8, 8),
+        map=normal(1, 4, 8, 8),
     )
     assert set(rounded(power_of_two(made))) == set(found)
 
