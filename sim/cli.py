@@ -30,6 +30,7 @@ COMMANDS = {  # name: module of vta.sim.commands
     "disasm": "disasm",
     "check": "check",
     "compile": "compile",
+    "inspect": "inspect",
     "import": "import_",
     "verilog": "verilog",
     "synth": "synth",

@@ -15,8 +15,8 @@ from rich.console import Console
 from vta.hw.config import Config
 from vta.sim.build import ROOT
 from vta.sim.commands.common import result_console
-from vta.sim.commands.run import run_one
 from vta.sim.device import RtlDevice
+from vta.sim.execution import run_one
 from vta.sim.options import RunOptions
 from vta.sim.progress import Progress
 from vta.sim.report import Outcome, print_outcomes

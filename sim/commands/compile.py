@@ -1,4 +1,7 @@
-"""`vta compile`: an operator by name, or a Python file that builds a schedule, to a bundle."""
+"""`vta compile`: an operator by name, or a Python file that builds a schedule, to a bundle.
+
+A model file is a network: `vta.sim.commands.compile_network`.
+"""
 
 import argparse
 import os
@@ -13,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from vta.hw.config import Config
 from vta.hw.errors import OptionError, check_range, integer
+from vta.sim.commands import compile_network
 from vta.sim.commands.common import add_config_arguments, add_json_argument, chosen_config
 from vta.sim.exit import Exit
 from vta.sim.options import SEED_LIMIT
@@ -24,13 +28,14 @@ from vta.sw.program import Program
 if TYPE_CHECKING:
     from vta.sw.compiler import Instruments
 
-HELP = "compile an operator by name, or a schedule in a Python file, to a stream bundle"
+HELP = "compile an operator, a schedule in a Python file, or a network from its model file"
 EXAMPLES = (
     "vta compile --list",
     "vta compile conv2d height=56 width=56 -o c2.npz",
     "vta compile conv2d height=14 width=14 residual=true bias=true shift=8 --json -",
     "vta compile my_schedule.py --preset 1x8",
     "vta compile my_schedule.py --dump passes --seconds",
+    *compile_network.EXAMPLES,
 )
 
 
@@ -38,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        metavar="OPERATOR|FILE.py",
-        help="an operator's name, or a file with build(config)",
+        metavar="OPERATOR|FILE.py|MODEL",
+        help="an operator's name, a file with build(config), or an ONNX or TFLite file",
     )
     parser.add_argument(
         "parameters", nargs="*", metavar="NAME=VALUE", help="the operator's parameters"
@@ -48,7 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of the random tensors (default 0)"
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: NAME.npz")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE|DIR", help="default: NAME.npz, NAME.vta"
+    )
     parser.add_argument(
         "--dump",
         type=Path,
@@ -58,13 +65,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", action="store_true", help="print the seconds of each pass")
     add_json_argument(parser, "name, file, instructions, cycles, seconds, tiling and bytes")
     add_config_arguments(parser)
+    compile_network.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     if args.list:
         return _list()
     if args.what is None:
-        raise OptionError("give an operator's name or a Python file; vta compile --list lists them")
+        raise OptionError(
+            "give an operator's name, a Python file or a model; vta compile --list lists operators"
+        )
+    if compile_network.is_model(args.what):
+        return compile_network.run(args, chosen_config(args))
+    _check_arguments(args)
     check_range("--seed", args.seed, 0, SEED_LIMIT)
     check_output("--output", args.output or Path("NAME.npz"))
     check_output("--json", args.json)
@@ -80,6 +93,14 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         write_json(args.json, result)
     return Exit.OK
+
+
+def _check_arguments(args: argparse.Namespace) -> None:
+    """Refuse what only a model takes."""
+    given = {"--shape": args.shape, "--calibration": args.calibration, "--scales": args.scales}
+    for name, value in (given | {"--explain": args.explain}).items():
+        if value:
+            raise OptionError(f"{name} is of a model file, which {args.what} is not")
 
 
 def _compiled(

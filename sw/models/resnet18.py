@@ -60,7 +60,7 @@ def resnet18(
                 low=clip[0],
                 high=clip[1],
                 residual=residual is not None,
-                residual_shift=min(shift, 6) if residual is not None else 0,
+                residual_factor=1 << min(shift, 6) if residual is not None else 1,
             ),
             config,
         )

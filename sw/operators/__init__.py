@@ -8,6 +8,7 @@ from vta.sw.operators.attribute import Attribute, OperatorError, attribute
 from vta.sw.operators.average import AveragePool
 from vta.sw.operators.concat import Concat
 from vta.sw.operators.conv2d import Conv2d
+from vta.sw.operators.conv2d_max_pool import Conv2dMaxPool
 from vta.sw.operators.conv2d_transpose import Conv2dTranspose
 from vta.sw.operators.elementwise import ELEMENTWISE
 from vta.sw.operators.file import ScheduleFileError, compile_file
@@ -27,6 +28,7 @@ __all__ = [
     "OPERATORS",
     "Attribute",
     "Conv2d",
+    "Conv2dMaxPool",
     "Conv2dTranspose",
     "Concat",
     "Pad",
@@ -61,7 +63,16 @@ MAPS: tuple[type[Operator], ...] = (
 )
 OPERATORS: dict[str, type[Operator]] = {
     entry.name: entry
-    for entry in (Matmul, Conv2d, Conv2dTranspose, *MAPS, *ELEMENTWISE, *QUANTIZED, SimpleMatmul)
+    for entry in (
+        Matmul,
+        Conv2d,
+        Conv2dMaxPool,
+        Conv2dTranspose,
+        *MAPS,
+        *ELEMENTWISE,
+        *QUANTIZED,
+        SimpleMatmul,
+    )
 }
 
 

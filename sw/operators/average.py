@@ -1,18 +1,24 @@
-"""Averages over windows of int8 maps: GEMM adds up, the ALU divides, exactly half up."""
+"""Averages over windows of int8 maps: GEMM adds up, the ALU divides, exactly half up.
+
+With scales of data and result the ALU multiplies instead, and is rarely one off.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from itertools import groupby, product
 from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
+from tvm import te, tirx
 
 from vta.hw.config import Config
 from vta.sw.operators.attribute import OperatorError, attribute
+from vta.sw.operators.averaged import BYTE, Averaged
 from vta.sw.operators.axis import Axis
-from vta.sw.operators.division import Division, division
+from vta.sw.operators.division import Division, Scaling, division, scaling
 from vta.sw.operators.maps import Here, MapTile, Work
 from vta.sw.operators.pool import Pool
 from vta.sw.operators.written import Range
@@ -20,7 +26,6 @@ from vta.sw.operators.written import Range
 __all__ = ["AveragePool"]
 
 MOST_PADDING = 15  # zeros that a LOAD writes on a side
-BYTE = (-128, 127)
 
 
 @dataclass(frozen=True)
@@ -31,11 +36,11 @@ class Part:
 
     rows: tuple[int, int]
     columns: tuple[int, int]
-    division: Division
+    division: Division | Scaling
 
 
 @dataclass(frozen=True, kw_only=True)
-class AveragePool(Pool):
+class AveragePool(Averaged, Pool):
     """The mean of each window, half up; of what lies on the data, or of the padding too."""
 
     name: ClassVar[str] = "average_pool"
@@ -61,10 +66,22 @@ class AveragePool(Pool):
         found = []
         for (height, valid_height, *y), (width, valid_width, *x) in product(rows, columns):
             valid = valid_height * valid_width  # those on the padding add nothing
-            low, high = (bound * valid for bound in BYTE)
-            divided = division(height * width, low, high)
+            divided = self._divided(height * width, valid)
             found.append(Part((y[0], y[1]), (x[0], x[1]), divided))
         return tuple(found)
+
+    @property
+    def _exact(self) -> bool:
+        return self.exact and not (self.count_include_pad and self.zero)
+
+    def _divided(self, count: int, valid: int) -> Division | Scaling:
+        """What is done to a sum of `valid` values that is divided by `count`."""
+        low, high = (bound * valid for bound in BYTE)
+        if self._exact:
+            return division(count, low, high)
+        factor = Fraction(self.multiplier, count << self.shift)
+        offset = self.out_zero + Fraction(1, 2) - self.zero * valid * factor
+        return scaling(factor, offset, low, high)
 
     def _counts(self, axis: Axis) -> list[tuple[int, int, int, int]]:
         """Runs of windows: taps that count, taps on the data; first window, and that after it."""
@@ -79,12 +96,24 @@ class AveragePool(Pool):
 
     def golden(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         total = sum(self.taps(inputs["data"], 0), np.int64(0))
+        if not self._exact:
+            return {"out": self._scaled(np.asarray(total))}
         rows, columns = (np.zeros(axis.out, np.int64) for axis in self.axes)
         for counts, axis in zip((rows, columns), self.axes, strict=True):
             for count, _, first, end in self._counts(axis):
                 counts[first:end] = count
         count = rows[:, None] * columns
         return {"out": np.floor_divide(2 * total + count, 2 * count).astype(np.int8)}
+
+    def _scaled(self, total: np.ndarray) -> np.ndarray:
+        found = np.zeros(total.shape, np.int8)
+        for part in self.parts:
+            made = part.division
+            assert isinstance(made, Scaling)
+            place = (..., slice(*part.rows), slice(*part.columns))
+            value = (total[place] + sum(made.firsts)) * made.multiplier + made.rest
+            found[place] = np.clip(value >> made.shift, self.low, self.high)
+        return found
 
     def work(self, tile: MapTile) -> Work:
         spans, out = self._spans(tile), tile.rows * tile.columns
@@ -103,7 +132,7 @@ class AveragePool(Pool):
         return sum(
             (part.rows[1] - part.rows[0])
             * (part.columns[1] - part.columns[0])
-            * len(_statements(part.division))
+            * len(self._statements(part.division))
             for part in self.parts
         )
 
@@ -158,7 +187,7 @@ class AveragePool(Pool):
             block, row, column = here.within(*e)
             return [block, (row[0], *part.rows), (column[0], *part.columns)]
 
-        for statement in _statements(part.division):
+        for statement in self._statements(part.division):
             here.writer.element_wise(
                 here.sizes,
                 lambda *e: (acc, e),
@@ -166,9 +195,19 @@ class AveragePool(Pool):
                 ranges,
             )
 
+    def _statements(self, division: Division | Scaling) -> list[Any]:
+        """What is done to a sum, one after the other."""
+        if isinstance(division, Division):
+            return _divisions(division)
+        found: list[Any] = [lambda x, n=first: x + n for first in division.firsts]
+        found.append(lambda x: x * division.multiplier)
+        found.append(lambda x: (x + division.rest if division.rest else x) >> division.shift)
+        found.append(lambda x: te.max(x, tirx.const(self.low, "int32")))
+        found.append(lambda x: te.min(x, tirx.const(self.high, "int32")))
+        return found
 
-def _statements(division: Division) -> list[Any]:
-    """What is done to a sum, one after the other."""
+
+def _divisions(division: Division) -> list[Any]:
     found = []
     shifts = [floor for floor in division.floors if floor.multiplier == 1]
     first = division.first

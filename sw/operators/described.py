@@ -33,7 +33,7 @@ def described(network: Network) -> list[Entry]:
 
 def _entry(network: Network, **about: Any) -> Entry:
     if "kernel" not in about:
-        return about
+        return {**about, "shape": list(about["shape"])}
     kernel, name = about.pop("kernel"), about.pop("name")
     if kernel.operator is None:
         raise OperatorError(f"{network.name}: {name} is a schedule of its own: it cannot be saved")

@@ -1,4 +1,4 @@
-"""Exact division of int32 sums by a constant on an ALU that multiplies by 16 bits and shifts.
+"""Division of int32 sums by a constant on an ALU that multiplies by 16 bits and shifts.
 
 The nearest integer of x / n, half up, is floor((x + n // 2) / n). Of a power of two in n a shift
 gives the floor itself; of another factor m, ``(x * multiplier + addend) >> shift`` does, where
@@ -7,15 +7,17 @@ interval arithmetic over all x shows it. Floors of floors are floors: a divisor 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import lru_cache
 
 from vta.sw.compiler.passes.alu import IMM
 from vta.sw.operators.attribute import OperatorError
 
-__all__ = ["Division", "Floor", "division"]
+__all__ = ["Division", "Floor", "Scaling", "division", "scaling"]
 
 LIMIT = 1 << 31  # products stay below it, and not below -LIMIT
 SHIFTS = range(31)
+MOST_PIECES = 4  # constants that are added one after the other, at most
 
 
 @dataclass(frozen=True)
@@ -101,3 +103,48 @@ def division(count: int, low: int, high: int) -> Division:
         addend = odd[0].addend + first * odd[0].multiplier
         return Division(0, (replace(odd[0], addend=addend), *odd[1:]))
     return Division(first, odd)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """``((x + first) * multiplier + rest) >> shift``; `first` in pieces that are constants."""
+
+    firsts: tuple[int, ...]
+    multiplier: int
+    rest: int
+    shift: int
+
+
+def scaling(factor: Fraction, offset: Fraction, low: int, high: int) -> Scaling:
+    """About ``floor(x * factor + offset)`` for sums from `low` to `high`.
+
+    The factor is rounded to 15 bits: a result of 127 is off by 1/512 at most, so that it differs
+    in about as many cases.
+
+    Raises
+    ------
+    OperatorError
+        where 16-bit constants give none.
+    """
+    for shift in reversed(SHIFTS):
+        multiplier = round(factor * (1 << shift))
+        if not 0 < multiplier <= IMM.stop - 1:
+            continue
+        first, rest = divmod(int(offset * (1 << shift) // 1), multiplier)
+        if max(abs(low + first), abs(high + first)) * multiplier + rest < LIMIT:
+            firsts = _pieces(first)
+            if len(firsts) <= MOST_PIECES:
+                return Scaling(firsts, multiplier, rest, shift)
+    raise OperatorError(
+        f"sums times {float(factor):.3g}, and {float(offset):.3g}, have no constants of 16 bits in "
+        "the ALU: choose scales of data and result that are less far apart"
+    )
+
+
+def _pieces(number: int) -> tuple[int, ...]:
+    """Constants of the ALU that add up to a number."""
+    found = []
+    while number:
+        found.append(max(IMM.start, min(number, IMM.stop - 1)))
+        number -= found[-1]
+    return tuple(found)

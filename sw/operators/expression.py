@@ -15,6 +15,7 @@ from vta.hw.config import Config
 from vta.sw.operators.border import Edge
 from vta.sw.operators.geometry import Geometry, Phase
 from vta.sw.operators.requantize import BORDER, Epilogue
+from vta.sw.operators.steps import RESIDUAL
 
 __all__ = ["PLANES", "Expression", "expression"]
 
@@ -91,13 +92,10 @@ def expression(
     for n, phase in enumerate(phases):
         suffix = str(n) if len(phases) > 1 else ""
         acc = _sums(phase, _copy(phase.geometry, data, names, suffix), weight, names, suffix)
-        inlined = []
-        if residual:
-            acc = _with_residual(phase, acc, extra, names, suffix)
-            inlined.append(f"sum{suffix}")
-        stored, steps = epilogue.stages(acc, operands, names, suffix, edges, shifts)
+        added = {RESIDUAL: _residual(phase, acc, extra, names, suffix)} if residual else {}
+        stored, steps = epilogue.stages(acc, operands | added, names, suffix, edges, shifts)
         made.append(stored)
-        parts.append((suffix, (*inlined, *steps)))
+        parts.append((suffix, tuple(steps)))
     parameters = [data, weight, *operands.values(), *extra, *([shifts] if planes else []), *made]
     if len(phases) == 1:
         function = te.create_prim_func(parameters)
@@ -177,10 +175,8 @@ def _sums(phase: Phase, data: Any, weight: Any, names: list[str], suffix: str) -
     return te.compute(sizes, function, name=f"acc{suffix}", varargs_names=names[2:])
 
 
-def _with_residual(
-    phase: Phase, acc: Any, operands: list[Any], names: list[str], suffix: str
-) -> Any:
-    """The sums and the residual times a diagonal matrix.
+def _residual(phase: Phase, acc: Any, operands: list[Any], names: list[str], suffix: str) -> Any:
+    """The residual times a diagonal matrix.
 
     This is what brings int8 into ACC beside other loads.
     """
@@ -193,7 +189,4 @@ def _with_residual(
         left = residual[(*place, ci)].astype("int32")
         return te.sum(left * identity[0, 0, j, ci].astype("int32"), axis=[ci])
 
-    res: Any = te.compute(acc.shape, function, name=f"res{suffix}", varargs_names=names)
-    return te.compute(
-        acc.shape, lambda *i: acc[i] + res[i], name=f"sum{suffix}", varargs_names=names
-    )
+    return te.compute(acc.shape, function, name=f"res{suffix}", varargs_names=names)

@@ -1,15 +1,16 @@
 """Maximum and average over whole maps: pools whose window is the map."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from vta.hw.config import Config
 from vta.sw.operators.attribute import attribute
 from vta.sw.operators.average import AveragePool
+from vta.sw.operators.averaged import Averaged
 from vta.sw.operators.maps import Here, MapOperator, MapTile, Work
 from vta.sw.operators.max_pool import MaxPool
 from vta.sw.operators.pool import Pool
@@ -37,7 +38,12 @@ class GlobalPool(MapOperator):
             width=self.width,
             kernel_height=self.height,
             kernel_width=self.width,
+            **self.further(),
         )
+
+    def further(self) -> dict[str, Any]:
+        """Other attributes of the pool."""
+        return {}
 
     def check(self) -> None:
         assert self.pool  # it checks itself
@@ -66,10 +72,14 @@ class GlobalPool(MapOperator):
         self.pool.write(here)
 
 
-class GlobalAveragePool(GlobalPool):
+@dataclass(frozen=True, kw_only=True)
+class GlobalAveragePool(Averaged, GlobalPool):
     name: ClassVar[str] = "global_average_pool"
     help: ClassVar[str] = "average over each map, rounded half up"
     kind = AveragePool
+
+    def further(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(Averaged)}
 
 
 class GlobalMaxPool(GlobalPool):

@@ -183,6 +183,13 @@ class Network:
         self._joined[name] = tuple(parts)
         self.calls.append(("join", {"name": name, "shape": shape, "parts": dict(parts)}))
 
+    def keep(self) -> None:
+        """Let every tensor that is made be compared after a run, as with ``outputs=None``."""
+        self.outputs = None
+        for name, tensor in self.tensors.items():
+            if tensor.role == "temporary":
+                self.tensors[name] = replace(tensor, role="output")
+
     def base(self, name: str) -> str:
         """The tensor that has the bytes of a tensor, a view or a part."""
         return self._base.get(name, name)
@@ -237,8 +244,8 @@ class Network:
     def module(self, instruments: Instruments | None = None) -> VTAModule:
         """The network's stream, waiting for its inputs; the operators' constants are in place."""
         instruments = instruments or Instruments()
-        link = ("link", lambda network: network.linked(instruments.progress))
-        stream = instruments.run((link,), self)
+        linking = ("link", lambda network: network.linked(instruments.progress))
+        stream = instruments.run((linking,), self)
         made = finish(stream, description=f"{len(self.nodes)} operators", instruments=instruments)
         return made.with_constants(self.constants) if self.constants else made
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from vta.hw.config import Config
+from vta.sw.bound import bound
 from vta.sw.operators.attribute import Attribute, OperatorError, attributes
 from vta.sw.operators.kernel import Kernel
 from vta.sw.operators.space import Candidate
@@ -118,6 +119,17 @@ class Operator(ABC):
     def macs(self, config: Config) -> int:
         """Multiply-accumulate operations of the logical shapes."""
         return 0
+
+    def demand(self, config: Config) -> dict[str, int]:
+        """Cycles that it asks of a configuration's ports, and the bound that they set: every tensor
+        is moved once, whole.
+        """
+        tensors = self.tensors(config).values()
+        beats = {True: 0, False: 0}
+        for tensor in tensors:
+            beats[tensor.role == "output"] += -(-tensor.nbytes // config.beat_bytes)
+        asked = {"gemm": 0, "passes": 0, "reads": beats[False], "writes": beats[True]}
+        return asked | {"bound": bound(**asked)}
 
     # How it runs ----------------------------------------------------------------------------------
     def space(self, config: Config) -> Iterable[Candidate]:

@@ -22,8 +22,10 @@ from vta.sw.operators.expression import PLANES, expression
 from vta.sw.operators.geometry import Geometry, Phase
 from vta.sw.operators.operator import Operator, Scheduled, named
 from vta.sw.operators.requantize import BORDER, Epilogue, check_depth
+from vta.sw.operators.residual import MOST_FACTOR, with_residual
 from vta.sw.operators.shape import GemmShape, Tiling
 from vta.sw.operators.space import Candidate
+from vta.sw.operators.steps import RESIDUAL
 from vta.sw.operators.tiled import tiled
 from vta.sw.operators.tiles import tilings
 from vta.sw.tensor import Tensor
@@ -45,7 +47,7 @@ def joined(planes: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class Product(Operator):
-    """``out = epilogue(sum of data * weight + residual * 2^residual_shift)``, int8."""
+    """``out = epilogue(sum of data * weight + residual * residual_factor)``, int8."""
 
     bias: bool = attribute("add an int32 bias for each output channel", False)
     shift: int = attribute(
@@ -59,13 +61,22 @@ class Product(Operator):
         "channel, such as 'min high, max low, mul multiplier, add addend, shr 24'",
         None,
     )
-    residual: bool = attribute("add an int8 tensor of the result's shape, before the bias", False)
+    residual: bool = attribute(
+        "add an int8 tensor of the result's shape: before the bias, or where steps say 'add "
+        "residual'",
+        False,
+    )
     result: str = attribute(
         "type of the result: int8, or int32 as four planes of bytes (`joined`)",
         "int8",
         choices=("int8", "int32"),
     )
-    residual_shift: int = attribute("shift the residual left", 0, unit="bits", minimum=0, maximum=6)
+    residual_factor: int = attribute(
+        "multiplies the residual; beyond 127 the ALU makes a pass more",
+        1,
+        minimum=1,
+        maximum=MOST_FACTOR,
+    )
 
     @property
     def planes(self) -> bool:
@@ -92,8 +103,10 @@ class Product(Operator):
     @cached_property
     def epilogue(self) -> Epilogue:
         if self.steps is not None:
-            return Epilogue.parse(self.steps)
-        return Epilogue.of(bias=self.bias, shift=self.shift, low=self.low, high=self.high)
+            made = Epilogue.parse(self.steps)
+        else:
+            made = Epilogue.of(bias=self.bias, shift=self.shift, low=self.low, high=self.high)
+        return with_residual(made, self.residual_factor) if self.residual else made
 
     @property
     @abstractmethod
@@ -103,15 +116,18 @@ class Product(Operator):
     @property
     def words(self) -> str:
         """What happens to the sums, in words."""
-        factor = f" * {1 << self.residual_shift}" if self.residual_shift else ""
-        return f"residual{factor}, {self.epilogue}" if self.residual else str(self.epilogue)
+        return str(self.epilogue)
 
     def check(self) -> None:
         check_depth(self.name, self.depth + self.residual)
-        if self.residual_shift and not self.residual:
+        if self.residual_factor > 1 and not self.residual:
             raise OperatorError(
-                f"{self.name}: residual_shift is {self.residual_shift}, but there is no residual: "
-                "add residual=true"
+                f"{self.name}: residual_factor is {self.residual_factor}, but there is no "
+                "residual: add residual=true"
+            )
+        if self.epilogue.residual and not self.residual:
+            raise OperatorError(
+                f"{self.name}: steps add the residual, but there is none: add residual=true"
             )
         if self.steps is not None and (self.bias or self.shift or (self.low, self.high) != NONE):
             raise OperatorError(
@@ -163,6 +179,7 @@ class Product(Operator):
             alu=self.epilogue.passes + (7 if self.planes else 0),  # shifts, and copies for them
             planes=4 if self.planes else 1,
             residual=self.residual,
+            apart=self.epilogue.apart,
         )
 
     def demand(self, config: Config) -> dict[str, int]:
@@ -215,21 +232,19 @@ class Product(Operator):
         return named(found)
 
     def constants(self, config: Config) -> dict[str, np.ndarray]:
-        """The residual goes through GEMM, with 2^residual_shift on the diagonal as weights."""
+        """The residual goes through GEMM, with what multiplies it on the diagonal as weights."""
         found: dict[str, np.ndarray] = {}
-        if self.residual:
-            diagonal = np.eye(config.block, dtype=np.int8)
-            found["identity"] = diagonal << np.int8(self.residual_shift)
+        if self.epilogue.residual:
+            diagonal = np.int8(self.epilogue.residual.diagonal)
+            found["identity"] = np.eye(config.block, dtype=np.int8) * diagonal
         if self.planes:
             found[PLANES] = np.array([0, 8, 16, 24], np.int32)
         return found
 
     def golden(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         acc = self.sums(inputs["data"], inputs["weight"])
-        if self.residual:
-            acc = acc + (inputs["residual"].astype(np.int64) << self.residual_shift)
         channels = (-1, *(1 for _ in acc.shape[2:]))
-        operands = {}
+        operands = {RESIDUAL: inputs[RESIDUAL]} if self.residual else {}
         for name in self.epilogue.operands:
             if name == BORDER:
                 rows, columns = (edge.places for edge in self.edges)
@@ -242,10 +257,9 @@ class Product(Operator):
 
     def ranges(self) -> dict[str, tuple[int, int]]:
         found = self.epilogue.input_ranges(self.depth)
-        low, high = (bound >> self.residual_shift for bound in found.pop("sum"))
-        return found | (
-            {"residual": (max(low, -128), min(max(high, 1), 127))} if self.residual else {}
-        )
+        low, high = (bound // self.residual_factor for bound in found.pop(RESIDUAL))
+        mine = {RESIDUAL: (max(low, -128), min(max(high, 1), 127))}
+        return found | (mine if self.residual else {})
 
     # Schedule -----------------------------------------------------------------------------------
     def space(self, config: Config) -> Iterable[Candidate]:

@@ -22,7 +22,17 @@ from vta.sw.estimate.folding import Chain
 from vta.sw.estimate.loops import Footprint, footprint
 from vta.sw.operators.attribute import OperatorError
 from vta.sw.operators.border import Edge
-from vta.sw.operators.steps import OPERATIONS, Alu, Bias, Clip, Range, Shift, Step
+from vta.sw.operators.steps import (
+    OPERATIONS,
+    RESIDUAL,
+    Alu,
+    Bias,
+    Clip,
+    Range,
+    Residual,
+    Shift,
+    Step,
+)
 
 __all__ = ["BORDER", "Epilogue", "check_depth"]
 
@@ -65,7 +75,8 @@ class Epilogue:
     def parse(cls, text: str) -> "Epilogue":
         """The steps in words, such as ``add bias, shr 8, max -128, min 127``.
 
-        Each is the name of an operation, and a constant or a tensor's name.
+        Each is the name of an operation, and a constant or a tensor's name. "add residual" says
+        where that is added.
 
         Raises
         ------
@@ -80,14 +91,16 @@ class Epilogue:
                     f"({', '.join(OPERATIONS)}) and a constant or a tensor's name"
                 )
             name, by = words
+            if (name, by) == ("add", RESIDUAL):
+                steps.append(Residual())
+                continue
             try:
                 steps.append(Alu(name, int(by)))
             except ValueError as error:
                 if isinstance(error, OperatorError):
                     raise
                 steps.append(Alu(name, by))
-        names = [step.operand for step in steps if step.operand]
-        for name in names:
+        for name in cls(tuple(steps)).operands:
             if not name.isidentifier() or name in TAKEN:
                 raise OperatorError(
                     f"{name!r} is no name for a step's tensor: take a word other than "
@@ -97,8 +110,22 @@ class Epilogue:
 
     @property
     def operands(self) -> tuple[str, ...]:
-        """The names of the steps' tensors, each once."""
-        return tuple(dict.fromkeys(step.operand for step in self.steps if step.operand))
+        """The names of the steps' tensors, each once, without the residual."""
+        names = dict.fromkeys(step.operand for step in self.steps)
+        return tuple(name for name in names if name not in ("", RESIDUAL))
+
+    @property
+    def residual(self) -> Residual | None:
+        """The step that adds it."""
+        return next((step for step in self.steps if isinstance(step, Residual)), None)
+
+    @property
+    def apart(self) -> bool:
+        """Has the residual accumulators of its own? If not, GEMM adds it to the product's."""
+        first = self.steps[0] if self.steps else None
+        return self.residual is not None and (
+            self.residual is not first or self.residual.multiplier > 1
+        )
 
     @property
     def staged(self) -> tuple[str, ...]:
@@ -109,7 +136,9 @@ class Epilogue:
     def passes(self) -> int:
         """Passes over the accumulators that the core makes of the steps."""
         count, chain = 0, None
-        for opcode, tensor in (pair for step in self.steps for pair in step.operations):
+        merged = self.residual is not None and not self.apart
+        steps = self.steps[1:] if merged else self.steps
+        for opcode, tensor in (pair for step in steps for pair in step.operations):
             alu, area = _instruction(opcode, tensor=tensor)
             longer = chain.extended(alu, area) if chain else None
             count += longer is None
@@ -117,7 +146,9 @@ class Epilogue:
         return count
 
     def golden(self, acc: np.ndarray, operands: Mapping[str, np.ndarray]) -> np.ndarray:
-        """int8 from accumulators, whose low 32 bits count; `operands` broadcast against them."""
+        """int8 from accumulators, whose low 32 bits count; `operands` broadcast against them, the
+        residual, int8, among them.
+        """
         return self.wide(acc, operands).astype(np.int8)
 
     def wide(self, acc: np.ndarray, operands: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -141,7 +172,8 @@ class Epilogue:
         Arguments
         ---------
         acc: (images, channel blocks, ..., BATCH, BLOCK).
-        operands: by name, (channel blocks, BATCH, BLOCK); `BORDER` has its classes in between.
+        operands: by name, (channel blocks, BATCH, BLOCK); `BORDER` has its classes in between, the
+            residual, which GEMM has multiplied, is like `acc`.
         names: of the axes.
         suffix: of the blocks' names.
         edges: of the spatial axes.
@@ -174,8 +206,8 @@ class Epilogue:
     ) -> Any:
         def function(*i: Any) -> Any:
             places = [edge.expression(p) for edge, p in zip(edges, i[2:-2], strict=bool(edges))]
-            given = None if operand is None else operand[(i[1], *places, i[-2], i[-1])]
-            return step.expression(value[i], given)
+            at = i if isinstance(step, Residual) else (i[1], *places, i[-2], i[-1])
+            return step.expression(value[i], None if operand is None else operand[at])
 
         return te.compute(value.shape, function, name=name, varargs_names=names)
 
@@ -189,33 +221,38 @@ class Epilogue:
 
         Returns
         -------
-        By name: data, weight, each step's operand, and "sum", what a value may add to a sum.
+        By name: data, weight, each step's operand, and "residual", what its products may add.
         """
         full = (-FULL - 1, FULL)
-        if all(isinstance(step, Bias) for step in self.steps):  # nothing clips: the sums wrap
+        if all(
+            isinstance(step, Bias | Residual) for step in self.steps
+        ):  # nothing clips: the sums wrap
             free = dict.fromkeys(self.operands, (-FREE_BIAS, FREE_BIAS))
-            return {"data": full, "weight": full, "sum": full, **free}
+            return {"data": full, "weight": full, "residual": full, **free}
         wanted: Range = full
+        added = full
         operands: dict[str, tuple[int, int]] = {}
         for step in reversed(self.steps):
             if isinstance(step, Alu) and step.operand:
                 low, high = step.operand_range(wanted)
                 operands[step.operand] = (int(max(low, -INT32)), int(min(high, INT32)))
             wanted = step.before(wanted)
+            if isinstance(step, Residual):
+                spread = (wanted[1] - wanted[0]) / 4
+                added = (-round(spread), round(spread))
         middle, spread = sum(wanted) / 2, (wanted[1] - wanted[0]) / 4
-        addend = (-round(spread), round(spread))
         largest = min(FULL, max(1, round((3 * spread / depth**0.5) ** 0.5)))
         if "bias" in self.operands and "bias" not in operands:
             moved = (int(max(middle - spread, -MOST)), int(min(middle + spread, MOST)))
             return {
                 "data": (-largest, largest),
                 "weight": (-largest, largest),
-                "sum": addend,
+                "residual": added,
                 "bias": moved,
                 **operands,
             }
         data, weight = _moved(middle, spread, depth, largest)
-        return {"data": data, "weight": weight, "sum": addend, **operands}
+        return {"data": data, "weight": weight, "residual": added, **operands}
 
     def __str__(self) -> str:
         """Such as "bias, >> 8, clip -128..127"."""

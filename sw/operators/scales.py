@@ -32,154 +32,28 @@ import numpy as np
 from vta.sw.compiler.passes.alu import IMM
 from vta.sw.operators.attribute import OperatorError
 from vta.sw.operators.border import Edge, correction
+from vta.sw.operators.channel import (
+    DROPPED,
+    ERROR,
+    INT8,
+    INT32,
+    SHIFT,
+    Channel,
+    Scale,
+    as_int8,
+    fraction,
+    preshift,
+)
 from vta.sw.operators.requantize import BORDER, Epilogue
+from vta.sw.operators.residual import with_residual
+from vta.sw.operators.residual_steps import Residue, steps_with_residual
+from vta.sw.operators.steps import RESIDUAL
 
 __all__ = ["Channel", "Requantization", "Scale", "as_int8", "chosen", "requantization"]
-
-INT8 = (-128, 127)
-INT32 = (-(1 << 31), (1 << 31) - 1)
-SHIFT = 24  # last shift, at most: -128 to 127 shifted left by it still fit int32
-DROPPED = 2.0**-6  # of the result's unit: dropped bits, at most; they change a quarter of it
-ERROR = 2.0**-6  # of the result's unit: more, by the multiplier's rounding, asks for a preshift
-
 
 MATRIX = 2  # axes of the weights of a matrix product
 
 
-@dataclass(frozen=True)
-class Scale:
-    """What an 8-bit number means: (number - zero_point) * scale; `dtype` is int8 or uint8.
-
-    uint8 goes through VTA as int8, 128 less; `zero` is the zero point then.
-    """
-
-    scale: float
-    zero_point: int = 0
-    dtype: str = "int8"
-
-    def __post_init__(self) -> None:
-        if self.dtype not in ("int8", "uint8"):
-            raise OperatorError(f"dtype is {self.dtype}; quantised tensors are int8 or uint8")
-        _fraction("scale", self.scale)
-        if not INT8[0] <= self.zero <= INT8[1]:
-            raise OperatorError(f"zero_point is {self.zero_point}, which is no {self.dtype}")
-
-    @property
-    def zero(self) -> int:
-        """The zero point as int8."""
-        return int(self.zero_point) - (128 if self.dtype == "uint8" else 0)
-
-
-def as_int8(array: np.ndarray) -> np.ndarray:
-    """A uint8 array as VTA has it, 128 less; int8 arrays as they are."""
-    return array if array.dtype == np.int8 else (array ^ np.uint8(0x80)).view(np.int8)
-
-
-def _fraction(name: str, scale: Any) -> Fraction:
-    value = float(scale)
-    if not 0 < value < float("inf"):
-        raise OperatorError(f"{name} is {value}; scales are positive and finite")
-    return Fraction(value)
-
-
-# A channel ----------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Channel:
-    """One channel: ``clip(round half up((acc + bias) * ratio) + zero, low, high)``.
-
-    `least` and `most` are the ends of what acc can be.
-    """
-
-    ratio: Fraction
-    bias: int
-    zero: int
-    low: int
-    high: int
-    least: int
-    most: int
-
-    def exact(self, acc: int) -> int:
-        """The result for an accumulator."""
-        value = floor((acc + self.bias) * self.ratio + Fraction(1, 2)) + self.zero
-        return max(self.low, min(value, self.high))
-
-    @property
-    def constant(self) -> int | None:
-        """The result where all are alike."""
-        first, last = self.exact(self.least), self.exact(self.most)
-        return first if first == last else None
-
-    @property
-    def exponent(self) -> int | None:
-        """n where the ratio is 2^-n, and adding the bias, with half of a unit, fits int32."""
-        if self.ratio.numerator != 1 or self.ratio.denominator & (self.ratio.denominator - 1):
-            return None
-        n = self.ratio.denominator.bit_length() - 1
-        added = self.addend(n)
-        ends = (added, self.least + added, self.most + added)
-        fits = n <= 31 and all(INT32[0] <= end <= INT32[1] for end in ends)
-        return n if fits else None
-
-    def addend(self, n: int) -> int:
-        """The bias, the half and the zero point, before a shift by n."""
-        return self.bias + (1 << n >> 1) + (self.zero << n)
-
-    @property
-    def centre(self) -> int:
-        """What brings results round 0 when it is added to accumulators: bias and zero point."""
-        return self.bias + round(self.zero / self.ratio)
-
-    @property
-    def window(self) -> tuple[int, int]:
-        """Accumulators beyond it have the result of its ends."""
-        half = Fraction(1, 2)
-        high = ceil((self.high - self.zero - half) / self.ratio) - self.bias
-        low = ceil((self.low - self.zero + half) / self.ratio) - self.bias - 1
-        return max(low, self.least), min(high, self.most)
-
-    def preshift(self, shift: int) -> int:
-        """Bits to drop first, so that the multiplier has enough of them; 0 where it has.
-
-        A window of w values is off by w / 4 / 2^shift at its ends, by the multiplier's rounding;
-        bits that are dropped make this less, and are half a dropped unit off themselves.
-        """
-        low, high = self.window
-        rounding = (high - low) / 4 / 2.0**shift
-        if rounding <= ERROR:
-            return 0
-        return min(range(31), key=lambda p: rounding / 2.0**p + float(self.ratio) * 2.0**p / 2)
-
-    def solved(self, shift: int, preshift: int) -> dict[str, int]:
-        """Operands for ``(clip(acc >> preshift, low, high) * multiplier + addend) >> shift``."""
-        constant = self.constant
-        if constant is not None:
-            return {"high": 0, "low": 0, "multiplier": 0, "addend": constant << shift}
-        first, last = self.window
-        low, high = first >> preshift, last >> preshift
-        multiplier = round(self.ratio * (1 << (preshift + shift)))
-        middle = (low + high) // 2
-        acc = middle * (1 << preshift) + Fraction((1 << preshift) - 1, 2)
-        there = (acc + self.bias) * self.ratio + self.zero + Fraction(1, 2)
-        addend = floor(there * (1 << shift)) - middle * multiplier
-        if multiplier:  # the ends where the product says so: there, it has been rounded
-            whole = multiplier <= 1 << shift  # no result is skipped, the ends are met exactly
-            most = (((self.high + 1) << shift) - 1 if whole else self.high << shift) - addend
-            least = (self.low << shift) - addend
-            most = most // multiplier if whole else -(-most // multiplier)
-            least = -(-least // multiplier) if whole else least // multiplier
-            high = min(self.most >> preshift, most)
-            low = max(self.least >> preshift, least)
-        if low > high:  # the rounding leaves one of its two results
-            value = self.exact((first + last) // 2)
-            return {"high": 0, "low": 0, "multiplier": 0, "addend": value << shift}
-        return {"high": high, "low": low, "multiplier": multiplier, "addend": _wrapped(addend)}
-
-
-def _wrapped(value: int) -> int:
-    return (value - INT32[0]) % (1 << 32) + INT32[0]
-
-
-# All channels -------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Requantization:
     """Steps and their operands.
@@ -189,37 +63,58 @@ class Requantization:
     steps: in words, as `vta.sw.operators.requantize.Epilogue.parse` takes them.
     operands: int32, by name: (channels,); `BORDER`: (channels, classes of rows, of columns).
     channels: what is meant exactly.
+    residue: of the residual that the steps add, if they do.
+    residual_factor: the operator's attribute; 1 without a residual.
     """
 
     steps: str
     operands: Mapping[str, np.ndarray]
     channels: tuple[Channel, ...]
+    residue: Residue | None = None
+    residual_factor: int = 1
 
-    def golden(self, acc: np.ndarray) -> np.ndarray:
-        """int8 from accumulators (channels, n), border included, as the core computes it."""
+    def golden(self, acc: np.ndarray, residual: np.ndarray | None = None) -> np.ndarray:
+        """int8 from accumulators (channels, n), border included, as the core computes it.
+
+        `residual` is int8, of the same shape.
+        """
         operands = {n: v[:, None] for n, v in self.operands.items() if v.ndim == 1}
+        if residual is not None:
+            operands[RESIDUAL] = residual
         steps = [s for s in Epilogue.parse(self.steps).steps if s.operand in ("", *operands)]
-        return Epilogue(tuple(steps)).golden(acc, operands)
+        made = Epilogue(tuple(steps))
+        if residual is not None:
+            made = with_residual(made, self.residual_factor)
+        return made.golden(acc, operands)
 
-    def exact(self, acc: np.ndarray) -> np.ndarray:
+    def exact(self, acc: np.ndarray, residual: np.ndarray | None = None) -> np.ndarray:
         """The same as it is meant: half up, of the real numbers."""
+        added = np.zeros(acc.shape, object)
+        if self.residue is not None and residual is not None:
+            added = np.vectorize(self.residue.worth, otypes=[object])(residual.astype(object))
         rows = [
-            [channel.exact(int(value)) for value in row]
-            for channel, row in zip(self.channels, acc, strict=True)
+            [channel.exact(int(value), more) for value, more in zip(*row, strict=True)]
+            for channel, *row in zip(self.channels, acc, added, strict=True)
         ]
         return np.array(rows, np.int8)
 
-    def differences(self, acc: np.ndarray) -> tuple[int, int]:
+    def differences(self, acc: np.ndarray, residual: np.ndarray | None = None) -> tuple[int, int]:
         """How many values of `golden` differ from `exact`, and by how much at most."""
-        off = np.abs(self.golden(acc).astype(int) - self.exact(acc))
+        off = np.abs(self.golden(acc, residual).astype(int) - self.exact(acc, residual))
         return int(np.count_nonzero(off)), int(off.max(initial=0))
 
 
-def chosen(channels: tuple[Channel, ...], limits: tuple[int, int]) -> Requantization:
+def chosen(
+    channels: tuple[Channel, ...], limits: tuple[int, int], residue: Residue | None = None
+) -> Requantization:
     """The cheapest steps for these channels, whose results' ends are `limits`."""
-    steps, operands = _steps(channels, limits)
+    factor = 1
+    if residue is None:
+        steps, operands = _steps(channels, limits)
+    else:
+        steps, operands, factor = steps_with_residual(channels, residue, limits)
     arrays = {name: np.array(values, np.int32) for name, values in operands.items()}
-    return Requantization(steps, arrays, channels)
+    return Requantization(steps, arrays, channels, residue, factor)
 
 
 def _steps(channels: tuple[Channel, ...], limits: tuple[int, int]) -> tuple[str, dict[str, Any]]:
@@ -292,7 +187,9 @@ def _any(
             f"a scale of {float(most):g} (data's times weight's by the result's) is more than "
             "2^30: its results are -128, 127 and the zero point only: scale the weights"
         )
-    preshifts = [0 if c.constant is not None else c.preshift(shift) for c in channels]
+    preshifts = [
+        0 if c.constant is not None else preshift(c.window, c.ratio, shift) for c in channels
+    ]
     solved = [c.solved(shift, p) for c, p in zip(channels, preshifts, strict=True)]
     operands = {name: [channel[name] for channel in solved] for name in solved[0]}
     steps = f"min high, max low, mul multiplier, add addend, shr {shift}"
@@ -337,6 +234,7 @@ def requantization(
     low: int | None = None,
     high: int | None = None,
     edges: tuple[Edge, ...] | None = None,
+    residual: Scale | None = None,
 ) -> Requantization:
     """Steps of a convolution or matrix product.
 
@@ -348,6 +246,8 @@ def requantization(
     low, high: the ends of the result, in its own type, such as the zero point for a relu.
     edges: of a convolution (its `edges`): what is padded stands for the data's zero point. None
         will do for a matrix product, and where that is 0.
+    residual: the scale of an int8 tensor that is added to the result before it is rounded and
+        clipped: the operator's attributes are then `steps`, residual=true and `residual_factor`.
 
     Raises
     ------
@@ -373,10 +273,10 @@ def requantization(
         INT8[0] if low is None else max(INT8[0], low - offset),
         INT8[1] if high is None else min(INT8[1], high - offset),
     )
-    factor = _fraction("scale", data.scale) / _fraction("scale", out.scale)
+    factor = fraction("scale", data.scale) / fraction("scale", out.scale)
     channels = tuple(
         Channel(
-            ratio=factor * _fraction("weight_scale", scales[n]),
+            ratio=factor * fraction("weight_scale", scales[n]),
             bias=int(added[n]),
             zero=out.zero,
             low=limits[0],
@@ -386,9 +286,15 @@ def requantization(
         )
         for n in range(outputs)
     )
-    made = chosen(channels, limits)
+    residue = None
+    if residual is not None:
+        step = fraction("scale", residual.scale) / fraction("scale", out.scale)
+        residue = Residue(step, residual.zero)
+    made = chosen(channels, limits, residue)
     border = correction(weight, data.zero, edges) if edges else np.zeros(1)
     if border.any():
         operands = {BORDER: border.astype(np.int32), **made.operands}
-        return replace(made, steps=f"add {BORDER}, {made.steps}", operands=operands)
+        first = "add residual, " * made.steps.startswith("add residual, ")  # GEMM adds it then
+        steps = f"{first}add {BORDER}, {made.steps.removeprefix(first)}"
+        return replace(made, steps=steps, operands=operands)
     return made

@@ -16,6 +16,7 @@ class GemmShape:
     `inputs` are those of a sum; `shared`: outputs whose sums go over the same inputs (0: all).
     bias: elements of ACC that the epilogue's tensors have for each block of outputs.
     alu: passes of the epilogue. planes: bytes of a result.
+    apart: the residual has ACC entries of its own.
     """
 
     images: int
@@ -31,6 +32,7 @@ class GemmShape:
     residual: bool = False
     dilation: tuple[int, int] = (1, 1)
     shared: int = 0
+    apart: bool = False
 
     @property
     def grouped(self) -> bool:

@@ -15,7 +15,11 @@ from vta.hw.isa import AluOpcode
 from vta.sw.compiler.passes.alu import IMM
 from vta.sw.operators.attribute import OperatorError
 
-__all__ = ["OPERATIONS", "Alu", "Bias", "Clip", "Range", "Shift", "Step", "check_immediate"]
+__all__ = ["OPERATIONS", "RESIDUAL", "Alu", "Bias", "Clip", "Range", "Residual", "Shift", "Step"]
+__all__ += ["check_immediate"]
+
+RESIDUAL = "residual"
+"""The step that adds it, and its tensor, are called so."""
 
 Range = tuple[float, float]
 """The least and the largest value, both included."""
@@ -81,6 +85,48 @@ class Bias(Step):
 
     def __str__(self) -> str:
         return "bias"
+
+
+@dataclass(frozen=True)
+class Residual(Step):
+    """Adds the residual, which has accumulators of its own where this is not the first step.
+
+    Arguments
+    ---------
+    diagonal: what GEMM multiplies it by.
+    multiplier: what the ALU does.
+    """
+
+    diagonal: int = 1
+    multiplier: int = 1
+
+    @property
+    def operand(self) -> str:
+        return RESIDUAL
+
+    @property
+    def factor(self) -> int:
+        return self.diagonal * self.multiplier
+
+    @property
+    def operations(self) -> tuple[tuple[AluOpcode, bool], ...]:
+        multiplies = ((AluOpcode.MUL, False),) if self.multiplier > 1 else ()
+        return (*multiplies, (AluOpcode.ADD, True))
+
+    def golden(self, value: np.ndarray, operand: np.ndarray | None) -> np.ndarray:
+        assert operand is not None
+        return value + operand.astype(np.int32) * np.int32(self.factor)
+
+    def expression(self, value: Any, operand: Any) -> Any:
+        if self.multiplier > 1:
+            operand = operand * tirx.const(self.multiplier, "int32")
+        return value + operand
+
+    def before(self, after: Range) -> Range:
+        return after
+
+    def __str__(self) -> str:
+        return RESIDUAL if self.factor == 1 else f"{RESIDUAL} * {self.factor}"
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,8 @@ def needs(shape: GemmShape, tiling: Tiling) -> tuple[int, int, int]:
     acc = tiling.outputs * tiling.height * tiling.width * min(2, counts.tiles)
     if shape.residual:
         inp, wgt = (max(inp, acc) if counts.tiles == 1 else inp + acc), wgt + 1
+    if shape.apart:
+        acc *= 2
     return inp, wgt, acc + shape.outputs * shape.bias
 
 

@@ -125,12 +125,15 @@ class Writer:
         *,
         sums: int = 0,
         ranges: Callable[..., Sequence[Range]] = lambda *_: (),
+        outer: Sequence[tuple[int, Any]] = (),
     ) -> None:
         """``target += data @ matrix.T`` for each element of a box; the last `sums` loops add up.
 
         Arguments
         ---------
         target, data, matrix: of the loops' variables, a buffer and its element.
+        outer: extents and variables of loops round this nest whose variables these need; they come
+            before its own.
         """
         element = (self.config.batch, self.config.block, self.config.block)
         name = f"product{len(self.products)}"
@@ -138,7 +141,9 @@ class Writer:
         kinds += [T.axis.spatial, T.axis.spatial, T.axis.reduce]
         sizes = (*extents, *element)
         with self._nest(extents, element, ranges) as loops, T.sblock(name):
-            *at, i, j, k = (f(n, v) for f, n, v in zip(kinds, sizes, loops, strict=True))
+            around = [T.axis.reduce(extent, variable) for extent, variable in outer]
+            own = (f(n, v) for f, n, v in zip(kinds, sizes, loops, strict=True))
+            *at, i, j, k = (*around, *own)
             (acc, to), (inp, of), (wgt, by) = target(*at), data(*at), matrix(*at)
             left, right, sum_ = inp[(*of, i, k)], wgt[(*by, j, k)], acc[(*to, i, j)]
             T.reads(sum_, left, right)

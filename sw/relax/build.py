@@ -59,7 +59,12 @@ def build(
 
 
 def _linked(region: Region, instruments: Instruments) -> VTAModule:
-    """The region's stream; its passes are dumped into a directory of their own."""
+    """The region's stream; its passes are dumped into a directory of their own.
+
+    Every tensor that it stores has a place of its own, so that all can be compared after a run.
+    That costs DRAM, but no cycles.
+    """
+    region.network.keep()
     dump = instruments.dump and instruments.dump / region.name
     own = replace(
         instruments,
@@ -156,6 +161,23 @@ def _segment(segment: Segment) -> SavedSegment:
         inputs=tuple(segment.inputs),
         outputs=tuple(segment.outputs),
     )
+
+
+@printed.register
+def _(program: Partition) -> str:
+    lines: list[str] = []
+    for part in program.parts:
+        if isinstance(part, Segment):
+            ends = (part.inputs, part.outputs)
+            rows = [
+                f"{n.op_type} {n.name}: {part.reasons.get(n.name or '', '')}" for n in part.nodes
+            ]
+        else:
+            ends = ([port.value for port in ports] for ports in (part.inputs, part.outputs))
+            rows = [f"{each.operator} {each.name}: {', '.join(each.nodes)}" for each in part.layers]
+        lines += [f"{part.name}: {' -> '.join(', '.join(names) for names in ends)}"]
+        lines += [f"    {row}" for row in rows]
+    return "".join(f"{line}\n" for line in lines)
 
 
 @printed.register

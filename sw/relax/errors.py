@@ -15,9 +15,9 @@ class NetworkError(VtaError, ValueError):
 
 
 def at(node: ir.Node) -> str:
-    """How a message names a node: operator and name, ``Conv conv1``."""
+    """How a message names a node: operator and name, ``Conv conv1``; or what it makes."""
     domain = f"{node.domain}." if node.domain else ""
-    name = node.metadata_props.get("source", node.name) or f"that makes {_made(node)}"
+    name = node.metadata_props.get("source", node.name) or _made(node)
     return f"{shown(domain + node.op_type)} {shown(name)}"
 
 

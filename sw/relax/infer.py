@@ -47,7 +47,7 @@ def check_node(node: ir.Node, opset: int = OPSET) -> None:
     context.ir_version = onnx.IR_VERSION
     context.opset_imports = {"": opset, node.domain: opset if node.domain == "" else 1}
     try:
-        onnx.checker.check_node(ir.serde.serialize_node(node), context)
+        onnx.checker.check_node(_proto(node), context)
     except onnx.checker.ValidationError as error:
         raise NetworkError(f"{at(node)}: {one_line(error)}") from error
 
@@ -61,7 +61,7 @@ def infer_node(node: ir.Node, opset: int = OPSET) -> None:
         where the inputs do not fit the operator, in the words of onnx.
     """
     schema = schema_of(node, opset)
-    proto = ir.serde.serialize_node(node)
+    proto = _proto(node)
     types: dict[str, onnx.TypeProto] = {}
     data: dict[str, onnx.TensorProto] = {}
     for value in node.inputs:
@@ -84,6 +84,13 @@ def infer_node(node: ir.Node, opset: int = OPSET) -> None:
             value.type = ir.serde.deserialize_type_proto_for_type(found[value.name])
             value.shape = ir.serde.deserialize_type_proto_for_shape(found[value.name])
         _check_size(node, value)
+
+
+def _proto(node: ir.Node) -> onnx.NodeProto:
+    try:
+        return ir.serde.serialize_node(node)
+    except ir.serde.SerdeError as error:
+        raise NetworkError(f"{at(node)}: {one_line(error.__cause__ or error)}") from error
 
 
 def _check_size(node: ir.Node, value: ir.Value) -> None:

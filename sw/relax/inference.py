@@ -57,6 +57,9 @@ class LoadedRegion:
         made = cls(saved, module, network)
         for port in (*saved.inputs, *saved.outputs):
             made.check(port)
+        kernels = [name for layer in saved.layers for name in layer.kernels]
+        if sorted(kernels) != sorted(node.name for node in network.nodes):
+            raise NetworkError(f"{saved.name}: its layers do not have each of its operators once")
         return made
 
     def check(self, port: Port) -> None:

@@ -23,7 +23,15 @@ from vta.sw.bundle import BundleError, check_number, check_object, check_text
 from vta.sw.relax.errors import NetworkError, one_line
 from vta.sw.relax.parts import Layer, Port
 
-__all__ = ["MANIFEST", "CpuNode", "Manifest", "SavedRegion", "SavedSegment", "SavedValue"]
+__all__ = [
+    "MANIFEST",
+    "CpuNode",
+    "FileNode",
+    "Manifest",
+    "SavedRegion",
+    "SavedSegment",
+    "SavedValue",
+]
 
 MANIFEST = "manifest.json"
 FORMAT, FORMAT_VERSION = "vta network", 1
@@ -42,6 +50,14 @@ class SavedValue:
     dtype: str
     scale: float | None = None
     zero_point: int | None = None
+
+
+@dataclass(frozen=True)
+class FileNode:
+    """A node of the file."""
+
+    name: str
+    operator: str
 
 
 @dataclass(frozen=True)
@@ -93,6 +109,7 @@ class Manifest:
     -------
     model: of the file: name, sha256 (empty where there was none).
     parts: in the order in which they run.
+    nodes: of the file, in its order.
     warnings: what was noticed when it was compiled.
     library: the file with the Relax executable.
     files: the directory's other files and their sha256.
@@ -109,6 +126,7 @@ class Manifest:
     inputs: tuple[SavedValue, ...]
     outputs: tuple[SavedValue, ...]
     parts: tuple[SavedRegion | SavedSegment, ...]
+    nodes: tuple[FileNode, ...] = ()
     warnings: tuple[str, ...] = ()
     library: str = ""
     files: dict = field(default_factory=dict)

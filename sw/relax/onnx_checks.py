@@ -44,6 +44,8 @@ def check_proto(proto: ModelProto) -> None:
         lacks = "nodes" if not proto.graph.node else "outputs"
         raise NetworkError(f"its graph has no {lacks}: nothing is to be computed")
     _check_opset(proto)
+    for node in _all_nodes(proto):
+        _check_texts(node)
     _check_growth(proto)
     for name, tensor in tensors(proto):
         _check_tensor(name, tensor)
@@ -108,6 +110,20 @@ def _all_graphs(proto: ModelProto) -> Iterator[GraphProto]:
     yield proto.graph
     for node in _all_nodes(proto):
         yield from _graphs(node)
+
+
+def _check_texts(node: NodeProto) -> None:
+    """Names are text; an attribute says what it is."""
+    names = (node.name, node.op_type, node.domain, *node.input, *node.output)
+    for name in (*names, *(attribute.name for attribute in node.attribute)):
+        if not isinstance(name, str):  # of bytes that are no UTF-8 protobuf makes no text
+            raise NetworkError(f"a node has the name {quoted(name)}, no text: the file is damaged")
+    for attribute in node.attribute:
+        if attribute.type == AttributeProto.UNDEFINED:
+            raise NetworkError(
+                f"{shown(node.op_type)} {shown(node.name)}: its attribute {shown(attribute.name)} "
+                f"has no type: the file is damaged"
+            )
 
 
 # Tensors ------------------------------------------------------------------------------------------

@@ -33,8 +33,12 @@ def partition(model: ir.Model, config: Config, progress: Progress = quiet) -> Pa
         try:
             return _parted(model, kernels, _needed(model, found), reasons, progress)
         except Refused as error:
-            del found[error.match.output.name]
-            reasons[error.match.node.name or ""] = error.reason
+            refused = error.match
+            if refused.otherwise is not None:
+                found[refused.output.name] = refused.otherwise
+            else:
+                del found[refused.output.name]
+                reasons[refused.node.name or ""] = error.reason
 
 
 def _needed(model: ir.Model, found: dict[str, Match]) -> dict[str, Item]:

@@ -65,8 +65,7 @@ class Region:
 
     Members
     -------
-    network: with ``outputs=None``, so that every tensor that is stored can be compared (that costs
-        DRAM, but no cycles), and with its weights as `Network.constant`.
+    network: with its weights as `Network.constant`.
     """
 
     name: str

@@ -7,9 +7,17 @@ import onnx_ir as ir
 
 from vta.sw.relax import onnx_file
 
-__all__ = ["read"]
+__all__ = ["file_format", "read"]
 
 TFLITE = (slice(4, 8), b"TFL3")  # where the flatbuffer names itself
+
+
+def file_format(path: Path) -> str:
+    """TFLite where a file says so, else ONNX, which has no mark to be known by."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    where, mark = TFLITE
+    return "TFLite" if head[where] == mark else "ONNX"
 
 
 def read(path: Path | str, *, shapes: Mapping[str, tuple[int, ...]] | None = None) -> ir.Model:
@@ -27,10 +35,7 @@ def read(path: Path | str, *, shapes: Mapping[str, tuple[int, ...]] | None = Non
         where it cannot be read.
     """
     path, shapes = Path(path), dict(shapes or {})
-    with path.open("rb") as file:
-        head = file.read(16)
-    where, mark = TFLITE
-    if head[where] == mark:
+    if file_format(path) == "TFLite":
         from vta.sw.relax import tflite_file
 
         return tflite_file.read(path, shapes=shapes)

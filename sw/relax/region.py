@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
+import onnx_ir as ir
+
 from vta.hw.config import Config
 from vta.hw.errors import VtaError
 from vta.sw.operators import Conv2d, Kernel, Operator, OperatorError
@@ -188,7 +190,7 @@ class _Builder:
             value=quantity.name,
             tensor=tensor,
             shape=quantity.shape,
-            dtype="uint8" if quantity.value.dtype.name == "UINT8" else "int8",
+            dtype="uint8" if quantity.value.dtype == ir.DataType.UINT8 else "int8",
             scale=scale.scale if scale else None,
             zero_point=scale.zero_point if scale else None,
         )

@@ -1,7 +1,11 @@
 """A compiled network as a directory: written, and read in whatever process."""
 
+import contextlib
 import hashlib
+import os
+import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,7 +62,8 @@ def load(directory: str | Path) -> CompiledNetwork:
         _check_file(directory, name, manifest.files.get(name))
     modules = {r.name: VTAModule.load(directory / r.file) for r in manifest.regions}
     try:
-        library = tvm.runtime.load_module(str((directory / manifest.library).resolve()))
+        with _without_scopes():
+            library = tvm.runtime.load_module(str((directory / manifest.library).resolve()))
     except Exception as error:  # whatever the loader says of a foreign file
         raise NetworkError(f"{directory / manifest.library}: {one_line(error)}") from error
     try:
@@ -95,9 +100,26 @@ def _export(library: Any, directory: Path) -> str:
     with tempfile.TemporaryDirectory(dir=directory) as scratch:
         made = Path(scratch) / "made.so"
         try:
-            library.export_library(str(made), workspace_dir=scratch)
+            with _without_scopes():
+                library.export_library(str(made), workspace_dir=scratch)
         except Exception as error:  # the linker's, or TVM's
             raise NetworkError(f"{directory}: {one_line(error)}") from error
         path = directory / f"{LIBRARY}{_digest(made)[:16]}.so"
         made.replace(path)
     return path.name
+
+
+@contextlib.contextmanager
+def _without_scopes() -> Iterator[None]:
+    """TVM warns of the memory scope of every constant that it writes or reads: of nothing."""
+    with tempfile.TemporaryFile() as caught:
+        kept = os.dup(2)
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            caught.seek(0)
+            lines = caught.read().decode(errors="replace").splitlines(keepends=True)
+            sys.stderr.write("".join(line for line in lines if "Warning: Scope " not in line))

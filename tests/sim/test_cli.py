@@ -100,7 +100,7 @@ def test_waves_of_each_program_have_a_file(
         written.append(path)
         return GoldenDevice().run(program)
 
-    monkeypatch.setattr("vta.sim.commands.run.run_with_waves", run)
+    monkeypatch.setattr("vta.sim.execution.run_with_waves", run)
     files = []
     for n, name in enumerate(("same", "../same", "same", "a/b")):
         files.append(tmp_path / f"{n}.npz")
@@ -225,7 +225,7 @@ def test_no_timeline_where_there_are_no_events(
         (("run", STREAM, "--max-cycles", 0), "--max-cycles is 0; it must be 1 to "),
         (("run", STREAM, "--stall", -1), "stall_seed is -1; it must be 0 to "),
         (("run", STREAM, "--poison", -1), "poison_seed is -1; it must be 0 to "),
-        (("run", ROOT / "tests"), "tests: Is a directory"),
+        (("run", ROOT / "tests"), "tests is no compiled network: it has no manifest.json"),
         (("compile", "matmul", "--seed", -1), "--seed is -1; it must be 0 to "),
         (("synth", "--seed", -1), "--seed is -1; it must be 0 to 2147483647"),
         (

@@ -20,10 +20,13 @@ MULTIPLIED = "min high, max low, mul multiplier, add addend, shr 24"
 THREE = (
     "add bias, shr 3, max -32000, min 32000, mul multiplier, add addend, shr 20, max -128, min 127"
 )
+ADDED = "min high, max low, mul multiplier, add residual, add addend, shr 18, max -128, min 127"
 CONV = {"height": 6, "width": 5, "channels": 9, "outputs": 20}
 OPERATORS: list[Operator] = [
     Conv2d(**CONV, steps=f"add border, {MULTIPLIED}"),
     Conv2d(**CONV, steps=THREE, residual=True),
+    Conv2d(**CONV, bias=True, shift=9, low=0, high=127, residual=True, residual_factor=512),
+    Conv2d(**CONV, steps=ADDED, residual=True, residual_factor=60_000),
     Conv2d(**CONV, steps="add bias, shr shift, max -128, min 127"),
     Matmul(rows=3, inner=40, columns=30, steps=f"shr preshift, {MULTIPLIED}"),
     Matmul(rows=2, inner=40, columns=30, steps="add bias", result="int32"),

@@ -32,7 +32,7 @@ def interleave(stream: Stream) -> Stream:
     woven: list[Operation] = []
     changed, index = False, 0
     while index < len(operations):
-        end = _end(operations, index, alu=True)
+        end = _end_of_run(operations, index)
         passes = _passes(stream, operations[index:end])
         following = _end(operations, end, alu=False) if len(passes) > 1 else end
         region = operations[end:following]
@@ -55,21 +55,44 @@ def _end(operations: Sequence[Operation], start: int, *, alu: bool) -> int:
     return len(operations)
 
 
+def _end_of_run(operations: Sequence[Operation], start: int) -> int:
+    """Where ALU instructions end, with the resets before one of them: of what it adds to."""
+    end = _end(operations, start, alu=True)
+    while end > start:
+        after = next((n for n in range(end, len(operations)) if not _is_reset(operations[n])), end)
+        further = _end(operations, after, alu=True)
+        if after == end or further == after:
+            return end
+        end = further
+    return end
+
+
+def _is_reset(operation: Operation) -> bool:
+    instruction = operation.code.instruction
+    return isinstance(instruction, Gemm) and bool(instruction.reset_reg)
+
+
 def _is_product(operation: Operation) -> bool:
     instruction = operation.code.instruction
     return isinstance(instruction, Gemm) and not instruction.reset_reg
 
 
 def _passes(stream: Stream, run: Sequence[Operation]) -> list[list[Operation]]:
-    """ALU instructions by the pass that they share in the core."""
+    """ALU instructions by the pass that they share in the core; a reset begins one."""
     passes: list[list[Operation]] = []
     chain: Chain | None = None
     for operation in run:
+        if _is_reset(operation):
+            if not (passes and _is_reset(passes[-1][-1])):
+                passes.append([])
+            passes[-1].append(operation)
+            chain = None
+            continue
         alu, uops = operation.code.instruction, absolute_uops(stream, operation)
         assert isinstance(alu, Alu) and uops is not None
         area = footprint(alu, uops, stream.config)
         longer = chain.extended(alu, area) if chain is not None else None
-        if longer is None:
+        if longer is None and not (passes and _is_reset(passes[-1][-1])):
             passes.append([])
         chain = longer or Chain.of(alu, area)
         passes[-1].append(operation)

@@ -13,9 +13,10 @@ import onnx_ir as ir
 from vta.hw.config import Config
 from vta.hw.errors import VtaError
 from vta.sw.relax.match.cluster import Joined, Match, Placed, Viewed
+from vta.sw.relax.match.fuse import fuse
 from vta.sw.relax.match.maps import concat, pad, pool, reshape, resize, slice_
 from vta.sw.relax.match.pointwise import one, two
-from vta.sw.relax.match.products import conv, conv_transpose, dense
+from vta.sw.relax.match.products import PRODUCTS, product, with_residual
 from vta.sw.relax.match.sink import sink
 from vta.sw.relax.match.values import NotOnVta, Quantity
 from vta.sw.relax.match.views import settle
@@ -25,10 +26,9 @@ __all__ = ["RULES", "Joined", "Match", "Matched", "Placed", "Quantity", "Viewed"
 Rule = Callable[[ir.Node, Config], Match]
 
 RULES: dict[str, Rule] = {
-    "Conv": conv,
-    "ConvTranspose": conv_transpose,
-    **dict.fromkeys(("Gemm", "MatMul"), dense),
-    **dict.fromkeys(("Add", "Sub", "Mul", "Min", "Max"), two),
+    **dict.fromkeys(PRODUCTS, product),
+    "Add": lambda node, config: with_residual(node, config) or two(node, config),
+    **dict.fromkeys(("Sub", "Mul", "Min", "Max"), two),
     **dict.fromkeys(("Relu", "Clip", "LeakyRelu", "PRelu", "HardSwish", "HardSigmoid"), one),
     "QuantizeLinear": one,
     **dict.fromkeys(("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool"), pool),
@@ -73,7 +73,7 @@ def match(model: ir.Model, config: Config) -> Matched:
         else:
             found.setdefault(made.output.name, made)
     settled, left = settle(found, config)
-    return Matched(settled, reasons | left)
+    return Matched(fuse(settled), reasons | left)
 
 
 def _unknown(node: ir.Node) -> str:

@@ -68,6 +68,7 @@ class Match:
     -------
     node: the one that gives the name.
     nodes: all that are covered, it among them.
+    otherwise: the match without a fusion, where the one with it does not compile.
     """
 
     node: ir.Node
@@ -75,6 +76,7 @@ class Match:
     inputs: tuple[Quantity, ...]
     output: Quantity
     parts: tuple[Placed | Joined | Viewed, ...]
+    otherwise: "Match | None" = None
 
     def macs(self, config: Config) -> int:
         return sum(p.operator.macs(config) for p in self.parts if isinstance(p, Placed))

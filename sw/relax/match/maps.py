@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from onnx.reference import ReferenceEvaluator
 
 from vta.hw.config import Config
 from vta.sw.operators import (
@@ -23,8 +22,19 @@ from vta.sw.operators import (
     Slice,
     Upsample,
 )
-from vta.sw.relax.graph import attribute, constant, shape_of
-from vta.sw.relax.match.cluster import Joined, Match, Placed, Result, Viewed, covered, result_of
+from vta.sw.operators.averaged import Averaged
+from vta.sw.relax.evaluate import evaluated
+from vta.sw.relax.graph import attribute, constant, live, shape_of
+from vta.sw.relax.match.cluster import (
+    Joined,
+    Match,
+    Placed,
+    Result,
+    Viewed,
+    covered,
+    quantised,
+    result_of,
+)
 from vta.sw.relax.match.pointwise import rescaled
 from vta.sw.relax.match.values import NotOnVta, Quantity, quantity
 from vta.sw.relax.match.views import layout_of
@@ -32,6 +42,7 @@ from vta.sw.relax.match.views import layout_of
 __all__ = ["concat", "pad", "pool", "reshape", "resize", "slice_"]
 
 SPATIAL = ("height", "width")
+NEAR = 1e-3  # of a number
 SIDES = ("top", "left", "bottom", "right")
 
 
@@ -44,7 +55,7 @@ def pool(node: ir.Node, config: Config) -> Match:
     if node.op_type == "GlobalMaxPool":
         return _moved(node, data, GlobalMaxPool(**shape))
     if node.op_type == "GlobalAveragePool":
-        return _moved(node, data, GlobalAveragePool(**shape))
+        return _averaged(node, data, GlobalAveragePool, shape)
     window: dict[str, Any] = {"ceil_mode": bool(attribute(node, "ceil_mode", 0))}
     for name, values in (
         ("kernel", attribute(node, "kernel_shape", ())),
@@ -57,13 +68,20 @@ def pool(node: ir.Node, config: Config) -> Match:
     if node.op_type == "MaxPool":
         return _moved(node, data, MaxPool(**shape, **window))
     counted = bool(attribute(node, "count_include_pad", 0))
-    zero = data.scale.zero if data.scale else 0
-    if zero and counted and any(pads):
-        raise NotOnVta(
-            f"count_include_pad is 1 and its data's zero point is {zero}; VTA pads with the number "
-            "0: quantise symmetrically, or let it not count"
-        )
-    return _moved(node, data, AveragePool(**shape, **window, count_include_pad=counted))
+    return _averaged(node, data, AveragePool, {**shape, **window, "count_include_pad": counted})
+
+
+def _averaged(
+    node: ir.Node, data: Quantity, kind: type[Averaged], attributes: Mapping[str, Any]
+) -> Match:
+    """An average, with the scale of its result."""
+    result = result_of(node)
+    if data.scale is None or result.quantity.scale is None:
+        return _moved(node, data, kind(**attributes))
+    operator = kind.of_scales(data.scale, result.meaning, **result.limits, **attributes)
+    placed = Placed(node.name or "", operator, {"data": data.name, "out": result.quantity.name})
+    nodes = covered(node, node.inputs[:1], result)
+    return Match(node, nodes, (data,), result.quantity, (placed,))
 
 
 def resize(node: ir.Node, config: Config) -> Match:
@@ -104,13 +122,9 @@ def _resized(node: ir.Node, axis: int, size: int) -> np.ndarray:
             if np.issubdtype(changed.dtype, np.integer):
                 changed[:2] = 1
             constants[value.name] = changed
-    session = ReferenceEvaluator(ir.to_proto(node))
     name = _value(node.inputs[0]).name
-    (found,) = session.run(None, {name: np.ascontiguousarray(data), **constants})
-    line = found[0, 0].T[0] if axis == 2 else found[0, 0, 0]
-    if axis == 2:
-        line = found[0, 0, :, 0]
-    return line
+    found = evaluated(node, {name: np.ascontiguousarray(data), **constants})
+    return found[0, 0, :, 0] if axis == 2 else found[0, 0, 0]
 
 
 def concat(node: ir.Node, config: Config) -> Match:
@@ -163,9 +177,7 @@ def _fixed(value: ir.Value | None, result: Result) -> np.ndarray | None:
         and node.op_type == "DequantizeLinear"
         and constant(node.inputs[0]) is not None
     ):
-        (array,) = ReferenceEvaluator(ir.to_proto(node)).run(
-            None, {each.name: constant(each) for each in node.inputs if each is not None}
-        )
+        array = evaluated(node, {each.name: constant(each) for each in live(node.inputs)})
     if array is None:
         return None
     scale = result.meaning
@@ -222,7 +234,8 @@ def pad(node: ir.Node, config: Config) -> Match:
     if pads.min() < 0 or before[0] or after[0]:
         raise NotOnVta(f"pads are {list(map(int, pads))}; VTA pads channels, rows and columns only")
     number = 0.0 if value is None else float(value.item())
-    filled = _number(number, data)
+    result = result_of(node)
+    filled = _number(number, data, last=not result.clipped and not _differs(data, result))
     operator = Pad(
         **shape,
         channels_before=int(before[1]),
@@ -236,14 +249,17 @@ def pad(node: ir.Node, config: Config) -> Match:
     return _moved(node, data, operator)
 
 
-def _number(number: float, data: Quantity) -> int:
-    """A padded number as VTA has it."""
+def _number(number: float, data: Quantity, *, last: bool) -> int:
+    """A padded number as VTA has it; `last`: the result keeps the data's scale."""
     if data.scale is None:
         return int(number) - (128 if data.value.dtype == ir.DataType.UINT8 else 0)
-    exact = number / data.scale.scale + data.scale.zero
-    if exact != round(exact) or not -128 <= exact <= 127:
-        raise NotOnVta(f"it pads with {number:g}, which is no number of its data's scale")
-    return int(exact)
+    found = np.float32(number) / np.float32(data.scale.scale)
+    if not last and abs(found - np.rint(found)) > NEAR:
+        raise NotOnVta(
+            f"it pads with {number:g}, which lies between two numbers of its data, and its result "
+            "has another scale: quantise both alike"
+        )
+    return quantised(number, data.scale) - data.scale.zero_point + data.scale.zero
 
 
 def reshape(node: ir.Node, config: Config) -> Match:

@@ -195,8 +195,10 @@ def _broadcast(operand: _Operand, whole: tuple[int, ...]) -> str:
         return "none"
     if np.prod(shape, dtype=int) == 1:
         return "scalar"
-    channels = whole[1] if len(whole) > 1 else whole[0]
-    if np.prod(shape, dtype=int) == channels and full[1 if len(whole) > 1 else 0] == channels:
+    by_channel = [1] * len(whole)
+    axis = min(1, len(whole) - 1)
+    by_channel[axis] = whole[axis]
+    if list(full) == by_channel:
         return "channel"
     if full == whole:
         return "none"

@@ -1,5 +1,6 @@
 """Conv, ConvTranspose, Gemm and MatMul: sums of products, requantised."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,11 +10,11 @@ from vta.hw.config import Config
 from vta.sw.operators import Conv2d, Conv2dTranspose, Matmul
 from vta.sw.operators.product import Product
 from vta.sw.operators.scales import requantization
-from vta.sw.relax.graph import attribute
+from vta.sw.relax.graph import attribute, only_use, shape_of
 from vta.sw.relax.match.cluster import Match, Placed, Result, covered, result_of
 from vta.sw.relax.match.values import NotOnVta, Quantity, Weights, bias_of, quantity, weights
 
-__all__ = ["conv", "conv_transpose", "dense"]
+__all__ = ["PRODUCTS", "product", "with_residual"]
 
 SPATIAL = ("height", "width")
 SIDES = ("top", "left", "bottom", "right")
@@ -28,7 +29,7 @@ class Operands:
     bias: ir.Value | None
 
 
-def conv(node: ir.Node, config: Config) -> Match:
+def _conv(node: ir.Node) -> tuple[Operands, Product]:
     """Conv of rank 4, by groups too."""
     data, given, bias = (*node.inputs, None)[:3]
     found = Operands(quantity(data), weights(given), bias)
@@ -44,10 +45,10 @@ def conv(node: ir.Node, config: Config) -> Match:
         groups=attribute(node, "group", 1),
         **_window(node, found.weights.array.shape[2:]),
     )
-    return _product(node, found, operator, result_of(node), config)
+    return found, operator
 
 
-def conv_transpose(node: ir.Node, config: Config) -> Match:
+def _conv_transpose(node: ir.Node) -> tuple[Operands, Product]:
     """ConvTranspose of rank 4 without groups."""
     data, given, bias = (*node.inputs, None)[:3]
     found = Operands(quantity(data), weights(given), bias)
@@ -68,10 +69,10 @@ def conv_transpose(node: ir.Node, config: Config) -> Match:
         **{f"output_padding_{n}": value for n, value in zip(SPATIAL, further, strict=True)},
         **_window(node, found.weights.array.shape[2:]),
     )
-    return _product(node, found, operator, result_of(node), config)
+    return found, operator
 
 
-def dense(node: ir.Node, config: Config) -> Match:
+def _dense(node: ir.Node) -> tuple[Operands, Product]:
     """Gemm and MatMul with constant weights; the rows are all axes of the data but the last."""
     data, given, bias = (*node.inputs, None)[:3]
     found = Operands(quantity(data), weights(given), bias)
@@ -85,7 +86,7 @@ def dense(node: ir.Node, config: Config) -> Match:
     *rows, inner = found.data.shape
     columns = len(found.weights.array)
     operator = Matmul(rows=int(np.prod(rows, dtype=int)), inner=inner, columns=columns)
-    return _product(node, found, operator, result_of(node), config)
+    return found, operator
 
 
 def _check_rank(data: Quantity, rank: int) -> None:
@@ -117,35 +118,71 @@ def _window(node: ir.Node, kernel: tuple[int, ...]) -> dict[str, int]:
     return found | {f"pad_{side}": pad for side, pad in zip(SIDES, pads, strict=True)}
 
 
-def _product(
-    node: ir.Node, found: Operands, operator: Product, result: Result, config: Config
-) -> Match:
-    given = found.weights
-    array = given.array
+PRODUCTS: dict[str, Callable[[ir.Node], tuple[Operands, Product]]] = {
+    "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
+    "Gemm": _dense,
+    "MatMul": _dense,
+}
+
+
+def product(node: ir.Node, config: Config) -> Match:
+    """Conv, ConvTranspose, Gemm or MatMul with constant weights."""
+    return _match(node, result_of(node), None, node)
+
+
+def with_residual(node: ir.Node, config: Config) -> Match | None:
+    """Add of a product's float result and an 8-bit tensor, rounded once; None where it is none."""
+    for n, value in enumerate(node.inputs):
+        maker = value.producer() if value is not None else None
+        if value is None or maker is None or maker.domain or maker.op_type not in PRODUCTS:
+            continue
+        if only_use(value) is node:
+            return _match(maker, result_of(node), quantity(node.inputs[1 - n]), node)
+    return None
+
+
+def _match(node: ir.Node, result: Result, residual: Quantity | None, last: ir.Node) -> Match:
+    """The operator of a product, and of an Add, `last`, behind it."""
+    found, operator = PRODUCTS[node.op_type](node)
+    array = found.weights.array
+    by_output = array
     if isinstance(operator, Conv2dTranspose):
+        by_output = array.swapaxes(0, 1)
         if found.data.meaning.zero:
             raise NotOnVta(
                 f"its data's zero point is {found.data.meaning.zero_point}; a transposed "
                 "convolution on VTA needs one that stands for 0 (int8: 0, uint8: 128): quantise "
                 "its data symmetrically"
             )
-        by_output = array.swapaxes(0, 1)
-    else:
-        by_output = array
-    units = given.scales * found.data.meaning.scale
+    inputs, tensors = [found.data], {"data": found.data.name, "out": result.quantity.name}
+    if residual is not None:
+        if residual.shape != shape_of(last.outputs[0]):
+            raise NotOnVta(
+                f"{list(residual.shape)} is added to {list(shape_of(last.outputs[0]))} before it "
+                "is quantised; VTA adds a tensor of the same shape"
+            )
+        inputs.append(residual)
+        tensors["residual"] = residual.name
     made = requantization(
         data=found.data.meaning,
-        weight_scale=given.scales,
+        weight_scale=found.weights.scales,
         out=result.meaning,
         weight=by_output,
-        bias=bias_of(found.bias, units, len(by_output)),
+        bias=bias_of(found.bias, found.weights.scales * found.data.meaning.scale, len(by_output)),
         edges=operator.edges if isinstance(operator, Conv2d) else None,
+        residual=residual.meaning if residual else None,
         **result.limits,
     )
-    whole = replace(operator, steps=made.steps)
-    constants = {"weight": array, **made.operands}
-    placed = Placed(
-        node.name or "", whole, {"data": found.data.name, "out": result.quantity.name}, constants
+    whole = replace(
+        operator,
+        steps=made.steps,
+        residual=residual is not None,
+        residual_factor=made.residual_factor,
     )
+    placed = Placed(node.name or "", whole, tensors, {"weight": array, **made.operands})
     nodes = covered(node, node.inputs, result)
-    return Match(node, nodes, (found.data,), result.quantity, (placed,))
+    if last is not node:
+        nodes = (*nodes, *covered(last, last.inputs, result))
+    unique = tuple(dict.fromkeys(nodes))
+    return Match(node, unique, tuple(inputs), result.quantity, (placed,))

@@ -1,5 +1,7 @@
 """The normal form of a network, pass by pass: each a file with one topic, Model -> Model."""
 
+from collections.abc import Sequence
+
 import onnx_ir as ir
 
 from vta.sw.compiler.pipeline import Instruments, Pass, printed
@@ -17,13 +19,18 @@ from vta.sw.relax.normalize.qoperator import spell_quantized
 from vta.sw.relax.normalize.sums import spell_sums
 from vta.sw.relax.normalize.trivial import drop_trivial
 
-__all__ = ["PASSES", "normalize"]
+__all__ = ["PASSES", "PREPARED", "normalize"]
 
-PASSES: tuple[Pass, ...] = (
+PREPARED: tuple[Pass, ...] = (
     ("names", name_all),
     ("opset", upgrade),
     ("qoperator", spell_quantized),
     ("fold", fold),
+)
+"""After these every value has its shape, and constants are computed; else all is the file's."""
+
+PASSES: tuple[Pass, ...] = (
+    *PREPARED,
     ("trivial", drop_trivial),
     ("qdq", canonical_quantizers),
     ("conv", spell_convolutions),
@@ -37,8 +44,15 @@ PASSES: tuple[Pass, ...] = (
 )
 
 
-def normalize(model: ir.Model, instruments: Instruments | None = None) -> ir.Model:
+def normalize(
+    model: ir.Model, instruments: Instruments | None = None, *, passes: Sequence[Pass] = PASSES
+) -> ir.Model:
     """A copy of `model` in normal form; the original stays as it is.
+
+    Arguments
+    ---------
+    instruments: run, time and on request write down the passes.
+    passes: fewer of them, from the first on.
 
     Raises
     ------
@@ -47,7 +61,7 @@ def normalize(model: ir.Model, instruments: Instruments | None = None) -> ir.Mod
     """
     copy = model.clone()
     copy.meta.update(model.meta)
-    return (instruments or Instruments()).run(PASSES, copy)
+    return (instruments or Instruments()).run(passes, copy)
 
 
 @printed.register

@@ -16,14 +16,17 @@ def take_branch(node: ir.Node) -> None:
     NetworkError
         where the way depends on data, and for Loop, Scan and others.
     """
-    condition = constant(node.inputs[0]) if is_op(node, "If") else None
+    condition = constant(node.inputs[0]) if is_op(node, "If") and node.inputs else None
     if condition is None or condition.size != 1 or node.graph is None:
         raise NetworkError(
             f"{at(node)}: control flow that depends on data is not supported; export the network "
             f"with it unrolled"
         )
     graph = node.graph
-    branch = node.attributes["then_branch" if condition.item() else "else_branch"].as_graph()
+    way = node.attributes.get("then_branch" if condition.item() else "else_branch")
+    branch = way.value if way is not None else None
+    if not isinstance(branch, ir.Graph) or len(branch.outputs) != len(node.outputs):
+        raise NetworkError(f"{at(node)} lacks a branch, or its outputs: the file is damaged")
     outputs, nodes = list(branch.outputs), list(branch)
     for value in list(branch.initializers.values()):
         branch.initializers.pop(value.name)

@@ -18,7 +18,7 @@ def spell_convolutions(model: ir.Model) -> ir.Model:
     Raises
     ------
     NetworkError
-        where channels, kernel or bias contradict each other, or pads are negative.
+        where channels, kernel or bias contradict each other.
     """
     for node in model.graph:
         if is_op(node, "Conv", "ConvTranspose"):
@@ -66,8 +66,6 @@ def _spell(node: ir.Node) -> None:
         pads = [0] * (2 * len(size))
     elif auto != "NOTSET":
         pads = same_pads(size, strides, reach, upper=auto == "SAME_UPPER")
-    if min(pads, default=0) < 0:
-        raise NetworkError(f"{at(node)} has pads {pads}: none can be negative")
     for name in ("auto_pad", "output_shape"):
         node.attributes.pop(name, None)
     set_ints(node, "kernel_shape", kernel)

@@ -11,8 +11,15 @@ def name_all(model: ir.Model) -> ir.Model:
 
     A node without a name is called after its first output, which no two nodes share.
     """
+    for graph in model.graphs():
+        _name_nodes(graph)
+    passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    return model
+
+
+def _name_nodes(graph: ir.Graph) -> None:
     taken: set[str] = set()
-    for node in model.graph.all_nodes():
+    for node in graph:
         made = next((value.name for value in node.outputs if value.name), None)
         base = node.name or made or node.op_type
         name, n = base, 1
@@ -21,5 +28,3 @@ def name_all(model: ir.Model) -> ir.Model:
             name = f"{base}_{n}"
         taken.add(name)
         node.name = name
-    passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-    return model

@@ -23,6 +23,8 @@ def drop_trivial(model: ir.Model) -> ir.Model:
         where a Dropout or a BatchNormalization trains.
     """
     for node in model.graph:
+        if is_op(node, "Resize"):
+            _leave_out_empty(node)
         check = TRIVIAL.get(node.op_type)
         if node.domain or check is None or not check(node):
             continue
@@ -34,6 +36,13 @@ def drop_trivial(model: ir.Model) -> ir.Model:
         replace_value(made, given)
         model.graph.remove(node, safe=True)
     return model
+
+
+def _leave_out_empty(node: ir.Node) -> None:
+    """Exporters write an operand that is not there as a constant without elements."""
+    for place, value in enumerate(node.inputs):
+        if value is not None and value.is_initializer() and 0 in shape_of(value):
+            node.replace_input_with(place, None)
 
 
 def _always(node: ir.Node) -> bool:

@@ -66,7 +66,7 @@ def _convolution(
         padding=padding,
         bias=bool(rng.integers(2)),
         residual=bool(added),
-        residual_shift=int(rng.integers(7)) if added else 0,
+        residual_factor=int(rng.integers(1, 128)) if added else 1,
         shift=int(rng.integers(3, 8)),
         low=-128,
         high=127,

@@ -37,7 +37,9 @@ def joined() -> Network:
 
 def test_a_network_comes_back_from_json_and_computes_the_same() -> None:
     network = joined()
-    again = restored("again", CONFIG, json.loads(json.dumps(described(network))))
+    entries = described(network)
+    assert json.loads(json.dumps(entries)) == entries
+    again = restored("again", CONFIG, entries)
     inputs = random_inputs(network, 3)
     expected, found = network.golden(inputs), again.golden(inputs)
     assert list(found) == list(expected)

@@ -59,10 +59,10 @@ def test_attributes_are_checked_however_an_operator_is_made() -> None:
     for make in (Matmul, Matmul.of, lambda **values: replace(Matmul(), **values)):
         with pytest.raises(OperatorError, match=r"matmul: rows is 0; it must be 1 or more$"):
             make(rows=0)
-    with pytest.raises(OperatorError, match=r"conv2d: residual_shift is 7; it must be 0 to 6$"):
-        Conv2d(residual_shift=7)
-    with pytest.raises(OperatorError, match=r"residual_shift is 1, but there is no residual: add"):
-        Conv2d(residual_shift=1)
+    with pytest.raises(OperatorError, match=r"conv2d: residual_factor is 0; it must be 1 to 416"):
+        Conv2d(residual_factor=0)
+    with pytest.raises(OperatorError, match=r"residual_factor is 2, but there is no residual: "):
+        Conv2d(residual_factor=2)
     with pytest.raises(OperatorError, match=r"matmul has no parameter row: it has rows, inner, "):
         Matmul.of(row=1)
 
@@ -70,7 +70,8 @@ def test_attributes_are_checked_however_an_operator_is_made() -> None:
 def test_an_attribute_says_what_it_counts_and_what_is_legal() -> None:
     lines = {a.name: str(a) for a in Conv2d.attributes()}
     assert lines["shift"].endswith("right (arithmetically) (bits, 0 or more)")
-    assert lines["residual_shift"] == "residual_shift=0  shift the residual left (bits, 0 to 6)"
+    assert lines["residual_factor"].startswith("residual_factor=1  multiplies the residual")
+    assert lines["residual_factor"].endswith("(1 to 4161409)")
     assert lines["bias"] == "bias=false  add an int32 bias for each output channel"
     assert lines["low"].startswith("low=none  clip from below")
     (form,) = operator("simple_matmul").attributes()
@@ -146,7 +147,7 @@ def test_an_iterable_is_computed_once() -> None:
 def test_convolutions_with_a_residual(preset: str, stride: int) -> None:
     values = {"bias": True, "shift": 8, "low": -128, "high": 127}
     shapes = {"height": 9, "width": 7, "channels": 20, "outputs": 24, "stride": stride}
-    conv = Conv2d(residual=True, residual_shift=3, **shapes, **values)
+    conv = Conv2d(residual=True, residual_factor=8, **shapes, **values)
     assert_right(conv.bind(Config.preset(preset)), 5)
 
 
@@ -159,8 +160,8 @@ def test_residuals_of_tiles_that_do_not_divide(keep: str) -> None:
 
 
 def test_a_dense_layer_with_a_residual_of_no_weight_but_its_own() -> None:
-    """Without data the result is the residual times 2^k, cast to int8."""
-    kernel = Matmul(rows=5, inner=20, columns=40, residual=True, residual_shift=1).bind(Config())
+    """Without data the result is the residual times its factor, cast to int8."""
+    kernel = Matmul(rows=5, inner=20, columns=40, residual=True, residual_factor=2).bind(Config())
     inputs = kernel.random_inputs(1) | {"data": np.zeros((5, 20), np.int8)}
     assert_right(kernel, 1)
     (out,) = kernel.golden({**inputs}).values()
@@ -169,7 +170,7 @@ def test_a_dense_layer_with_a_residual_of_no_weight_but_its_own() -> None:
 
 def test_constants_are_filled_in_without_being_asked() -> None:
     kernel = Conv2d(
-        height=4, width=4, channels=16, outputs=16, residual=True, residual_shift=6
+        height=4, width=4, channels=16, outputs=16, residual=True, residual_factor=64
     ).bind(Config())
     assert kernel.inputs == ["data", "weight", "residual"]
     module = kernel.compiled
@@ -181,7 +182,7 @@ def test_a_network_has_the_constants_of_its_operators() -> None:
     """Two convolutions and a bridge past the second, which nobody gives an identity for."""
     config, size = Config(), {"height": 8, "width": 8, "channels": 32, "outputs": 32}
     first = Conv2d(**size, shift=8, low=0, high=127).bind(config)
-    second = Conv2d(**size, shift=8, low=0, high=127, residual=True, residual_shift=2)
+    second = Conv2d(**size, shift=8, low=0, high=127, residual=True, residual_factor=4)
     network = Network("bridge", config)
     network.add("conv1", first, data="x", out="a")
     network.add("conv2", second.bind(config), data="a", residual="a", out="y")

@@ -57,5 +57,5 @@ def assert_same(
         if exact:
             np.testing.assert_array_equal(new, old)
         else:
-            scale = float(np.abs(old).max(initial=0)) or 1.0
+            scale = float(np.abs(old[np.isfinite(old)]).max(initial=0)) or 1.0
             np.testing.assert_allclose(new, old, rtol=1e-4, atol=1e-5 * scale)

@@ -1,0 +1,1 @@
+"""Compiled networks on the command line: their tables, inputs and runs."""

@@ -1,0 +1,82 @@
+"""From a model file to a compiled network: all steps in a row.
+
+>>> network = compile_model("model.onnx")                                     # doctest: +SKIP
+>>> save(network, "model.vta")                                                # doctest: +SKIP
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import onnx_ir as ir
+
+from vta.hw.config import Config
+from vta.hw.errors import OptionError
+from vta.sw.compiler import Instruments
+from vta.sw.relax.build import build
+from vta.sw.relax.graph import source, warn, warnings
+from vta.sw.relax.manifest import FileNode
+from vta.sw.relax.normalize import normalize
+from vta.sw.relax.partition import partition
+from vta.sw.relax.parts import Partition
+from vta.sw.relax.quantize import is_quantized, quantize
+from vta.sw.relax.quantize.samples import Samples
+from vta.sw.relax.read import read
+from vta.sw.relax.runtime import CompiledNetwork
+
+__all__ = ["compile_model"]
+
+
+def compile_model(
+    path: str | Path,
+    config: Config | None = None,
+    *,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    samples: Samples | None = None,
+    scales: str | None = None,
+    seed: int = 0,
+    instruments: Instruments | None = None,
+) -> CompiledNetwork:
+    """Compile a network from its file, ONNX or TFLite.
+
+    Arguments
+    ---------
+    shapes: of inputs that the file leaves open.
+    samples, scales, seed: how a float network is quantised (`vta.sw.relax.quantize.quantize`);
+        none of them is for one that is quantised already. scales None: "multiplier".
+
+    Raises
+    ------
+    NetworkError
+        in one line: the node, what is wrong, the limit, the way out.
+    OptionError
+        for samples or scales of a network that needs none.
+    OSError
+        where the file cannot be read.
+    """
+    path, instruments = Path(path), instruments or Instruments()
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+
+    def quantized(model: ir.Model) -> ir.Model:
+        if not is_quantized(model):
+            return quantize(model, samples, scales=scales or "multiplier", seed=seed).model
+        for name, value in (("samples", samples), ("scales", scales)):
+            if value is not None:
+                raise OptionError(f"{path}: it is quantised already: leave out its {name}")
+        return model
+
+    def parting(model: ir.Model) -> Partition:
+        return partition(model, config or Config(), instruments.progress)
+
+    original = instruments.run((("read", lambda _: read(path, shapes=shapes)),), None)
+    normal = normalize(original, instruments)
+    whole = instruments.run((("quantize", quantized),), normal)
+    parted = instruments.run((("partition", parting),), whole)
+    for line in warnings(whole):
+        warn(parted.model, line)
+    about = {"file": path.name, "sha256": digest}
+    made = build(parted, name=path.stem, model=about, instruments=instruments)
+    nodes = tuple(FileNode(source(node), node.op_type) for node in original.graph)
+    made.manifest = replace(made.manifest, nodes=nodes)
+    return made

@@ -1,0 +1,84 @@
+"""Residuals and pools in the products before them: what is rounded once in the file is here, too."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from .quantised import Graph, compared, parted
+
+
+def convolution(graph: Graph, x: str, channels: int, size: float, kernel: int = 3) -> str:
+    rng = np.random.default_rng(channels)
+    weight = rng.integers(-127, 128, (channels, channels, kernel, kernel)).astype(np.int8)
+    pads = [kernel // 2] * 4
+    scales = graph.weights(weight, np.float32(size))
+    return graph.node("Conv", x, scales, kernel_shape=[kernel, kernel], pads=pads)
+
+
+def with_residual(scales: tuple[float, float, float], zeros: tuple[int, int]) -> Graph:
+    """A convolution and an 8-bit tensor, added and quantised once."""
+    graph = Graph()
+    x = graph.input((1, 20, 6, 6), scales[0], zeros[0])
+    r = graph.input((1, 20, 6, 6), scales[1], zeros[1])
+    total = graph.node("Add", convolution(graph, x, 20, 2.0**-9), r)
+    graph.output(graph.node("Relu", total), scales[2], zeros[1])
+    return graph
+
+
+@pytest.mark.parametrize("zeros", [(0, 0), (5, -20)])
+@pytest.mark.parametrize(
+    ("scales", "share"),
+    [((2.0**-6, 2.0**-3, 2.0**-2), 0.02), ((0.0151, 0.11, 0.31), 0.005)],
+    ids=["powers of two", "others"],
+)
+def test_a_residual_is_added_before_it_is_rounded(
+    scales: tuple[float, float, float], share: float, zeros: tuple[int, int], tmp_path: Path
+) -> None:
+    """Powers of two differ where half is rounded to even."""
+    graph = with_residual(scales, zeros)
+    (region,) = parted(graph, tmp_path).regions
+    assert [layer.operator for layer in region.layers] == ["Conv"]
+    assert region.network.nodes[0].kernel.operator.residual  # type: ignore[union-attr]
+    count, size, most = compared(graph, tmp_path)
+    assert most <= 1 and count <= 2 + share * size
+
+
+def test_a_residual_that_is_broadcast_stays_on_the_cpu(tmp_path: Path) -> None:
+    graph = Graph()
+    x, r = graph.input((1, 20, 6, 6), 0.02), graph.input((1, 20, 1, 1), 0.1)
+    graph.output(graph.node("Add", convolution(graph, x, 20, 2.0**-9), r), 0.3)
+    made = parted(graph, tmp_path)
+    assert made.regions == []
+    assert "VTA adds a tensor of the same shape" in made.segments[0].reasons["add4"]
+
+
+def pooled(*, twice: bool = False, other: float = 0.3) -> Graph:
+    graph = Graph()
+    x = graph.input((1, 16, 12, 12), 0.02)
+    middle = graph.again(graph.node("Relu", convolution(graph, x, 16, 2.0**-9)), 0.3)
+    pool = graph.node("MaxPool", middle, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    graph.output(pool, other)
+    if twice:
+        graph.output(graph.node("Relu", middle), 0.3)
+    return graph
+
+
+def test_a_pool_behind_a_convolution_is_its_own(tmp_path: Path) -> None:
+    graph = pooled()
+    (region,) = parted(graph, tmp_path).regions
+    assert [node.kernel.operator.name for node in region.network.nodes] == ["conv2d_max_pool"]  # type: ignore[union-attr]
+    assert region.layers[0].sources[-2:] == ("maxpool6", "quantizelinear7")
+    count, size, most = compared(graph, tmp_path)
+    assert most <= 1 and count <= size / 100
+
+
+@pytest.mark.parametrize("graph", [pooled(twice=True), pooled(other=0.25)], ids=["read", "scaled"])
+def test_a_pool_is_a_layer_where_somebody_else_reads_or_rounds(
+    graph: Graph, tmp_path: Path
+) -> None:
+    (region,) = parted(graph, tmp_path).regions
+    names = [node.kernel.operator.name for node in region.network.nodes]  # type: ignore[union-attr]
+    assert names[:2] == ["conv2d", "max_pool"]
+    count, size, most = compared(graph, tmp_path)
+    assert most <= 1 and count <= size / 100

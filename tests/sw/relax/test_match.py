@@ -1,0 +1,260 @@
+"""Each kind of node on VTA beside onnxruntime: at most one off, and rarely."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vta.hw.config import Config
+
+from .quantised import Graph, compared
+
+RARELY = 0.02
+DTYPES = ("int8", "uint8")
+Rng = np.random.Generator
+
+
+def scale(rng: Rng) -> float:
+    return float(np.float32(2.0 ** rng.uniform(-7, -3)))
+
+
+def zero(rng: Rng, dtype: str) -> int:
+    return int(rng.integers(100, 156)) - (128 if dtype == "int8" else 0)
+
+
+def operand(graph: Graph, rng: Rng, shape: tuple[int, ...]) -> tuple[str, float]:
+    dtype = str(rng.choice(DTYPES))
+    size = scale(rng)
+    return graph.input(shape, size, zero(rng, dtype), dtype), size
+
+
+def finished(graph: Graph, rng: Rng, value: str, size: float) -> Graph:
+    """Quantised so that most values are not clipped, some of them by a Relu or Clip."""
+    dtype = str(rng.choice(DTYPES))
+    kind = rng.integers(3)
+    if kind == 1:
+        value = graph.node("Relu", value)
+    elif kind == 2:
+        ends = (graph.constant(np.float32(-40 * size)), graph.constant(np.float32(60 * size)))
+        value = graph.node("Clip", value, *ends)
+    graph.output(value, float(np.float32(size)), zero(rng, dtype), dtype)
+    return graph
+
+
+def product_scale(inputs: float, weights: float, depth: int) -> float:
+    """Of results of `depth` products of uniform bytes: three deviations are 127."""
+    return float(np.float32(inputs * weights * 74 * 74 * depth**0.5 / 42))
+
+
+def conv(rng: Rng) -> Graph:
+    graph = Graph()
+    groups = int(rng.choice([1, 1, 1, 2]))
+    channels, outputs = (groups * int(rng.integers(1, 20)) for _ in range(2))
+    if rng.integers(3) == 0:
+        groups = channels
+        outputs = channels * int(rng.integers(1, 3))
+    kernel = rng.integers(1, 4, 2)
+    x, size = operand(graph, rng, (1, channels, *map(int, rng.integers(5, 12, 2))))
+    weight = rng.integers(-127, 128, (outputs, channels // groups, *kernel)).astype(np.int8)
+    per_channel = bool(rng.integers(2))
+    scales = np.float32(rng.uniform(0.5, 2, outputs) * scale(rng))
+    scales = scales if per_channel else scales[0]
+    units = np.broadcast_to(scales * np.float32(size), (outputs,))
+    depth = weight[0].size
+    bias = rng.integers(-5000, 5000, outputs).astype(np.int32)
+    zeros = np.zeros(units.shape, np.int32)
+    given = graph.dequantised(graph.constant(bias), units, zeros, axis=0)
+    value = graph.node(
+        "Conv",
+        x,
+        graph.weights(weight, scales),
+        given,
+        kernel_shape=list(map(int, kernel)),
+        strides=list(map(int, rng.integers(1, 3, 2))),
+        dilations=list(map(int, rng.integers(1, 3, 2))),
+        pads=[int(rng.integers(0, kernel[n % 2])) for n in range(4)],
+        group=groups,
+    )
+    return finished(graph, rng, value, product_scale(size, float(np.mean(scales)), depth))
+
+
+def dense(rng: Rng) -> Graph:
+    graph = Graph()
+    rows, inner, columns = (int(n) for n in rng.integers(1, 40, 3))
+    x, size = operand(graph, rng, (rows, inner))
+    turned = int(rng.integers(2))
+    shape = (columns, inner) if turned else (inner, columns)
+    weight = rng.integers(-127, 128, shape).astype(np.int8)
+    scales = np.float32(rng.uniform(0.5, 2, columns) * scale(rng))
+    given = graph.weights(weight, scales, axis=1 - turned)
+    if rng.integers(2) or turned:
+        bias = graph.constant(np.float32(rng.uniform(-1, 1, columns)))
+        value = graph.node("Gemm", x, given, bias, transB=turned)
+    else:
+        value = graph.node("MatMul", x, given)
+    return finished(graph, rng, value, product_scale(size, float(np.mean(scales)), inner))
+
+
+def conv_transpose(rng: Rng) -> Graph:
+    graph = Graph()
+    channels, outputs = (int(n) for n in rng.integers(1, 20, 2))
+    kernel = [int(n) for n in rng.integers(2, 5, 2)]
+    size, own = scale(rng), scale(rng)
+    x = graph.input((1, channels, 4, 5), size)
+    weight = rng.integers(-127, 128, (channels, outputs, *kernel)).astype(np.int8)
+    strides = [int(rng.integers(1, k + 1)) for k in kernel]
+    value = graph.node(
+        "ConvTranspose",
+        x,
+        graph.weights(weight, own),
+        graph.constant(np.float32(rng.uniform(-1, 1, outputs))),
+        kernel_shape=kernel,
+        strides=strides,
+        pads=[0, 1, 1, 0],
+        output_padding=[s - 1 for s in strides],
+    )
+    return finished(graph, rng, value, product_scale(size, own, channels * 2))
+
+
+def two(rng: Rng) -> Graph:
+    graph, kind = Graph(), str(rng.choice(["Add", "Sub", "Mul", "Min", "Max"]))
+    shape = (1, int(rng.integers(1, 40)), int(rng.integers(1, 9)), int(rng.integers(1, 9)))
+    x, size = operand(graph, rng, shape)
+    way = rng.integers(5)
+    if way < 2:
+        other = [shape, (1, shape[1], 1, 1)][way]
+        y, second = operand(graph, rng, other)
+    else:
+        other = [shape, (shape[1], 1, 1), ()][way - 2]
+        second, zero_point = scale(rng), zero(rng, "uint8")
+        array = rng.integers(0, 256, other).astype(np.uint8)
+        y = graph.dequantised(graph.constant(array), second, np.array(zero_point, np.uint8))
+    value = graph.node(kind, x, y)
+    sizes = {"Mul": size * second * 61.7}  # no ties
+    return finished(graph, rng, value, sizes.get(kind, size + second))
+
+
+def one(rng: Rng) -> Graph:
+    graph = Graph()
+    kind = str(rng.choice(["Relu", "LeakyRelu", "PRelu", "HardSwish", "HardSigmoid", "none"]))
+    shape = (1, int(rng.integers(1, 40)), 5, 6)
+    x, size = operand(graph, rng, shape)
+    if kind == "PRelu":
+        slopes = graph.constant(np.float32(rng.uniform(-0.2, 0.6, (shape[1], 1, 1))))
+        value = graph.node(kind, x, slopes)
+    elif kind == "LeakyRelu":
+        value = graph.node(kind, x, alpha=float(rng.uniform(0, 0.3)))
+    else:
+        value = x if kind == "none" else graph.node(kind, x)
+    dtype = str(rng.choice(DTYPES))
+    result = 1 / 256 if kind == "HardSigmoid" else size * float(rng.uniform(0.7, 1.5))
+    graph.output(value, float(np.float32(result)), zero(rng, dtype), dtype)
+    return graph
+
+
+def pool(rng: Rng) -> Graph:
+    graph = Graph()
+    kind = str(rng.choice(["MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"]))
+    shape = (1, int(rng.integers(1, 40)), *map(int, rng.integers(4, 9, 2)))
+    x, size = operand(graph, rng, shape)
+    window = {}
+    if not kind.startswith("Global"):
+        kernel = [int(n) for n in rng.integers(1, 4, 2)]
+        window = {
+            "kernel_shape": kernel,
+            "strides": [int(n) for n in rng.integers(1, 4, 2)],
+            "pads": [int(rng.integers(0, kernel[n % 2])) for n in range(4)],
+        }
+        if kind == "MaxPool":
+            overlap = all(k >= s for k, s in zip(kernel, window["strides"], strict=True))
+            window["ceil_mode"] = int(overlap and rng.integers(2))
+    value = graph.node(kind, x, **window)
+    if kind.startswith("Global"):  # of few values
+        graph.output(value, size * (0.08 if kind == "GlobalAveragePool" else 1), 128, "uint8")
+        return graph
+    return finished(graph, rng, value, size * 0.97)  # no ties
+
+
+def resize(rng: Rng) -> Graph:
+    graph = Graph()
+    x, size = operand(graph, rng, (1, int(rng.integers(1, 40)), 4, 5))
+    factors = graph.constant(np.float32([1, 1, *rng.integers(1, 4, 2)]))
+    modes = [("asymmetric", "floor"), ("half_pixel", "round_prefer_floor")]
+    where, how = modes[rng.integers(2)]
+    value = graph.node(
+        "Resize",
+        x,
+        "",
+        factors,
+        mode="nearest",
+        coordinate_transformation_mode=where,
+        nearest_mode=how,
+    )
+    return finished(graph, rng, value, size)
+
+
+def concat(rng: Rng) -> Graph:
+    graph = Graph()
+    aligned = bool(rng.integers(2))
+    values, sizes = [], []
+    for _ in range(int(rng.integers(2, 4))):
+        channels = 16 * int(rng.integers(1, 3)) if aligned else int(rng.integers(1, 40))
+        x, size = operand(graph, rng, (1, channels, 4, 5))
+        values.append(x)
+        sizes.append(size)
+    if rng.integers(2):
+        values.append(graph.constant(np.zeros((1, 3, 4, 5), np.float32)))
+    return finished(graph, rng, graph.node("Concat", *values, axis=1), max(sizes))
+
+
+def slice_(rng: Rng) -> Graph:
+    graph = Graph()
+    x, size = operand(graph, rng, (1, 40, 6, 7))
+    first = [int(n) for n in rng.integers(0, 4, 3)]
+    last = [int(rng.integers(n + 1, 6)) for n in first]
+    constants = [graph.constant(np.array(n, np.int64)) for n in (first, last, [1, 2, -1])]
+    return finished(graph, rng, graph.node("Slice", x, *constants), size)
+
+
+def pad(rng: Rng) -> Graph:
+    graph = Graph()
+    size, filled = scale(rng), int(rng.integers(-3, 4))
+    x = graph.input((1, 20, 4, 5), size, zero(rng, "int8"))
+    pads = np.array([0, 0, *rng.integers(0, 3, 2), 0, 0, *rng.integers(0, 3, 2)], np.int64)
+    number = graph.constant(np.float32(filled * np.float32(size)))
+    return finished(graph, rng, graph.node("Pad", x, graph.constant(pads), number), size)
+
+
+KINDS: dict[str, Callable[[Rng], Graph]] = {
+    "conv": conv,
+    "conv_transpose": conv_transpose,
+    "dense": dense,
+    "two": two,
+    "one": one,
+    "pool": pool,
+    "resize": resize,
+    "concat": concat,
+    "slice": slice_,
+    "pad": pad,
+}
+
+
+def assert_alike(kind: str, seed: int, place: Path, config: Config | None = None) -> None:
+    graph = KINDS[kind](np.random.default_rng(seed))
+    count, size, most = compared(graph, place, seed=seed, config=config)
+    assert most <= 1
+    assert count <= 2 + RARELY * size
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(6))
+def test_a_random_node_is_onnxruntimes(kind: str, seed: int, tmp_path: Path) -> None:
+    assert_alike(kind, seed, tmp_path)
+
+
+@pytest.mark.regress
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(100, 160))
+def test_many_random_nodes_are_onnxruntimes(kind: str, seed: int, tmp_path: Path) -> None:
+    assert_alike(kind, seed, tmp_path)

@@ -1,0 +1,228 @@
+"""Small TFLite files, one for each operator and attribute."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tests.sw.relax.tflite_makers import (
+    FLOAT,
+    N1,
+    NONE,
+    RELU,
+    RELU6,
+    SAME,
+    VALID,
+    Case,
+    X,
+    Y,
+    computed_shape,
+    conv,
+    dense,
+    depthwise,
+    half_weights,
+    joined,
+    one,
+    pad_value,
+    pair,
+    parts,
+    pool,
+    prelu,
+    requantized,
+    transposed,
+)
+
+__all__ = ["CASES", "FLOAT_CASES"]
+
+
+def resize(how: str, made: Sequence[int], **fields: Any) -> Case:
+    """A resize of `A` to a shape."""
+    kind = {NEAREST: "RESIZE_NEAREST_NEIGHBOR", BILINEAR: "RESIZE_BILINEAR"}[how]
+    return one(kind, A, made, [made[1:3]], f"Resize{how}", **fields)
+
+
+A, B4 = (1, 5, 6, 4), (2, 5, 6, 4)
+NEAREST, BILINEAR = "NearestNeighbor", "Bilinear"
+ADD = {"FusedActivationFunction": NONE}
+CASES: dict[str, Case] = {
+    "conv": conv(A, (3, 3, 3, 4), (1, 5, 6, 3)),
+    "conv valid, stride, relu": conv(
+        (1, 9, 8, 4), (5, 3, 2, 4), (1, 4, 7, 5), stride=(2, 1), padding=VALID, activation=RELU
+    ),
+    "conv same, even kernel, stride 2": conv(
+        (1, 8, 7, 3), (4, 2, 4, 3), (1, 4, 4, 4), stride=(2, 2), activation=RELU6, scale=0.03
+    ),
+    "conv dilated": conv((1, 9, 9, 2), (3, 3, 3, 2), (1, 9, 9, 3), dilation=(2, 3)),
+    "conv per tensor": conv(
+        A, (3, 1, 1, 4), (1, 5, 6, 3), per_channel=False, activation=N1, scale=0.01
+    ),
+    "conv in groups": conv(A, (6, 3, 3, 2), (1, 5, 6, 6)),
+    "conv, 2 images": conv(B4, (3, 3, 3, 4), (2, 5, 6, 3)),
+    "conv uint8": conv(A, (3, 3, 3, 4), (1, 5, 6, 3), dtype="uint8"),
+    "depthwise": depthwise(A, 1, (1, 5, 6, 4)),
+    "depthwise, multiplier 3, stride": depthwise(A, 3, (1, 3, 3, 12), StrideH=2, StrideW=2),
+    "depthwise dilated": depthwise(A, 2, (1, 5, 6, 8), DilationHFactor=2, DilationWFactor=2),
+    "depthwise uint8": depthwise(A, 1, (1, 5, 6, 4), dtype="uint8"),
+    "transposed": transposed((1, 3, 4, 5), (3, 3), (1, 6, 8, 2)),
+    "transposed, odd": transposed((1, 3, 4, 5), (4, 2), (1, 5, 7, 2)),
+    "transposed valid": transposed((1, 3, 4, 5), (3, 3), (1, 7, 9, 2), padding=VALID),
+    "transposed, gap": transposed((1, 3, 4, 5), (2, 2), (1, 9, 12, 2), stride=3, bias=False),
+    "dense": dense((1, 7), 5),
+    "dense of an image": dense((1, 2, 3, 4), 5),
+    "dense per channel": dense((3, 7), 5, per=True),
+    "dense, rank kept": dense((1, 4, 7), 5, keep=True),
+    "dense uint8": dense((2, 7), 5, dtype="uint8"),
+    "average": pool("AVERAGE_POOL_2D", A, (1, 3, 3, 4), (2, 2), (2, 2), SAME),
+    "average same": pool("AVERAGE_POOL_2D", A, (1, 5, 6, 4), (3, 3), (1, 1), SAME),
+    "average of all": pool("AVERAGE_POOL_2D", A, (1, 1, 1, 4), (5, 6), (5, 6), VALID, "int8", RELU),
+    "average uint8": pool("AVERAGE_POOL_2D", A, (1, 4, 5, 4), (2, 2), (1, 1), VALID, "uint8"),
+    "max": pool("MAX_POOL_2D", A, (1, 3, 3, 4), (3, 3), (2, 2), SAME),
+    "max relu": pool("MAX_POOL_2D", A, (1, 4, 5, 4), (2, 2), (1, 1), VALID, "int8", RELU),
+    "add": pair("ADD", A, A, "Add", **ADD),
+    "add relu6": pair("ADD", A, A, "Add", FusedActivationFunction=RELU6, scale=0.03),
+    "add uint8": pair("ADD", A, A, "Add", dtype="uint8", **ADD),
+    "add of channels": pair("ADD", A, (4,), "Add", constant=True, **ADD),
+    "add, lower rank": pair("ADD", A, (6, 4), "Add", **ADD),
+    "sub": pair("SUB", A, A, "Sub", **ADD),
+    "mul": pair("MUL", A, A, "Mul", **ADD),
+    "mul by channels": pair("MUL", A, (1, 1, 1, 4), "Mul", **ADD),
+    "mul by a number": pair("MUL", A, (), "Mul", constant=True, **ADD),
+    "maximum": pair("MAXIMUM", A, A, "MaximumMinimum", other=(X, -7), scale=X, zero=-7),
+    "minimum": pair("MINIMUM", A, (4,), "MaximumMinimum", other=(X, -7), scale=X, zero=-7),
+    "mean": one("MEAN", A, (1, 4), [[1, 2]], "Reducer", scale=0.02, zero=3),
+    "mean, kept": one("MEAN", A, (1, 1, 1, 4), [[1, 2]], "Reducer", scale=0.02, KeepDims=True),
+    "mean of rows": one("MEAN", A, (1, 6, 4), [[1]], "Reducer", scale=0.02),
+    "mean of channels": one("MEAN", A, (1, 5, 6), [[-1]], "Reducer", scale=0.02),
+    "mean, rank 2": one("MEAN", (3, 9), (3,), [[1]], "Reducer", scale=0.02),
+    "largest of channels": one("REDUCE_MAX", A, (1, 5, 6), [[3]], "Reducer"),
+    "smallest": one("REDUCE_MIN", A, (1, 1, 6, 4), [[1]], "Reducer", KeepDims=True),
+    "reshape": one("RESHAPE", A, (1, 120), [[1, 120]], "Reshape"),
+    "reshape, -1": one("RESHAPE", A, (1, 6, 20), [[1, 6, -1]], "Reshape"),
+    "reshape by option": one("RESHAPE", A, (1, 30, 4), [], "Reshape", NewShape=[1, 30, 4]),
+    "reshape of rank 4": one("RESHAPE", A, (1, 6, 5, 4), [[1, 6, 5, 4]], "Reshape"),
+    "reshape mixed": one("RESHAPE", A, (1, 4, 5, 6), [[1, 4, 5, 6]], "Reshape"),
+    "reshape to images": one("RESHAPE", (1, 120), A, [A], "Reshape"),
+    "squeeze": one("SQUEEZE", (1, 1, 6, 4), (1, 6, 4), [], "Squeeze", SqueezeDims=[1]),
+    "squeeze all": one("SQUEEZE", (1, 1, 6, 4), (6, 4), [], "Squeeze"),
+    "expand": one("EXPAND_DIMS", (1, 6, 4), (1, 1, 6, 4), [1], "ExpandDims"),
+    "expand at the end": one("EXPAND_DIMS", (5, 6, 4), (5, 6, 4, 1), [-1], "ExpandDims"),
+    "transpose": one("TRANSPOSE", A, (1, 4, 5, 6), [[0, 3, 1, 2]], "Transpose"),
+    "transpose, rank 3": one("TRANSPOSE", (5, 6, 4), (4, 5, 6), [[2, 0, 1]], "Transpose"),
+    "pad": one("PAD", A, (2, 8, 6, 7), [[[1, 0], [1, 2], [0, 0], [0, 3]]], "Pad"),
+    "pad with a number": pad_value,
+    "mirror": one("MIRROR_PAD", A, (1, 8, 8, 4), [[[0, 0], [1, 2], [1, 1], [0, 0]]], "MirrorPad"),
+    "mirror the border": one(
+        "MIRROR_PAD", A, (1, 7, 7, 4), [[[0, 0], [1, 1], [0, 1], [0, 0]]], "MirrorPad", Mode=1
+    ),
+    "concat of channels": joined(3, (1, 5, 6, 7), A, (1, 5, 6, 3)),
+    "concat of columns": joined(-2, (1, 5, 8, 4), A, (1, 5, 2, 4)),
+    "concat, rank 2": joined(1, (2, 7), (2, 3), (2, 4)),
+    "pack": joined(1, (5, 2, 6, 4), (5, 6, 4), (5, 6, 4), kind="PACK"),
+    "split": parts("SPLIT", A, [(1, 5, 6, 2)] * 2, "3"),
+    "split of rows": parts("SPLIT", (1, 6, 5, 4), [(1, 2, 5, 4)] * 3, "-3"),
+    "split in sizes": parts("SPLIT_V", A, [(1, 3, 6, 4), (1, 2, 6, 4)], "1"),
+    "unpack": parts("UNPACK", (1, 2, 6, 4), [(1, 6, 4)] * 2, "1"),
+    "slice": one("SLICE", A, (1, 2, 5, 2), [[0, 1, 1, 2], [1, 2, -1, 2]], "Slice"),
+    "strides": one(
+        "STRIDED_SLICE",
+        A,
+        (1, 2, 6, 2),
+        [[0, 1, 9, 3], [1, 5, 2, -5], [1, 2, 1, -2]],
+        "StridedSlice",
+        BeginMask=4,
+        EndMask=4,
+    ),
+    "strides, an index": one(
+        "STRIDED_SLICE",
+        A,
+        (1, 6, 3),
+        [[0, -2, 0, 1], [1, 0, 6, 4], [1, 1, 1, 1]],
+        "StridedSlice",
+        ShrinkAxisMask=2,
+    ),
+    "strides, ellipsis": one(
+        "STRIDED_SLICE",
+        A,
+        (1, 5, 6),
+        [[0, 2], [0, 3], [1, 1]],
+        "StridedSlice",
+        EllipsisMask=1,
+        ShrinkAxisMask=2,
+    ),
+    "strides, a new axis": one(
+        "STRIDED_SLICE",
+        (5, 4),
+        (1, 5, 2),
+        [[0, 0, 1], [1, 5, 3], [1, 1, 1]],
+        "StridedSlice",
+        NewAxisMask=1,
+    ),
+    "nearest": resize(NEAREST, (1, 10, 18, 4)),
+    "nearest, smaller": resize(NEAREST, (1, 3, 4, 4)),
+    "nearest, half pixels": resize(NEAREST, (1, 7, 9, 4), HalfPixelCenters=True),
+    "nearest, corners": resize(NEAREST, (1, 7, 9, 4), AlignCorners=True),
+    "bilinear": resize(BILINEAR, (1, 10, 9, 4)),
+    "bilinear, half pixels": resize(BILINEAR, (1, 10, 9, 4), HalfPixelCenters=True),
+    "bilinear, corners": resize(BILINEAR, (1, 10, 9, 4), AlignCorners=True),
+    "depth to space": one("DEPTH_TO_SPACE", A, (1, 10, 12, 1), [], "DepthToSpace", BlockSize=2),
+    "space to depth": one(
+        "SPACE_TO_DEPTH", (1, 4, 6, 3), (1, 2, 3, 12), [], "SpaceToDepth", BlockSize=2
+    ),
+    "softmax": one("SOFTMAX", (2, 9), (2, 9), [], "Softmax", scale=1 / 256, zero=-128, Beta=1.0),
+    "softmax, beta, rank 4": one(
+        "SOFTMAX", A, A, [], "Softmax", scale=1 / 256, zero=-128, Beta=2.5
+    ),
+    "logistic": one("LOGISTIC", A, A, scale=1 / 256, zero=-128),
+    "tanh": one("TANH", A, A, scale=1 / 128, zero=0),
+    "hard swish": one("HARD_SWISH", A, A, scale=0.031, zero=-100),
+    "leaky": one("LEAKY_RELU", A, A, [], "LeakyRelu", scale=Y, Alpha=0.2),
+    "prelu": prelu,
+    "relu": one("RELU", A, A, scale=0.03, zero=-128),
+    "relu6": one("RELU6", A, A, scale=0.03, zero=-128),
+    "relu n1 to 1": one("RELU_N1_TO_1", A, A, scale=0.01, zero=0),
+    "requantize": requantized(A, "int8", 0.031, 4),
+    "to uint8": requantized(A, "uint8", X, 0),
+    "from uint8": requantized(A, "int8", X, -7, "uint8"),
+    "quantize": requantized(A, "int8", 0.031, 4, FLOAT),
+    "dequantize": requantized(A, FLOAT, 0, 0),
+    "shape computed": computed_shape,
+}
+FLOAT_CASES: dict[str, Case] = {
+    "conv": conv(A, (3, 3, 3, 4), (1, 5, 6, 3), dtype=FLOAT, activation=RELU6),
+    "depthwise": depthwise(A, 2, (1, 5, 6, 8), dtype=FLOAT),
+    "transposed": transposed((1, 3, 4, 5), (3, 3), (1, 6, 8, 2), dtype=FLOAT),
+    "dense": dense((2, 7), 5, dtype=FLOAT),
+    "average": pool("AVERAGE_POOL_2D", A, (1, 3, 3, 4), (3, 3), (2, 2), SAME, FLOAT),
+    "max": pool("MAX_POOL_2D", A, (1, 3, 3, 4), (3, 3), (2, 2), SAME, FLOAT, RELU),
+    "add": pair("ADD", A, (4,), "Add", dtype=FLOAT, constant=True, **ADD),
+    "div": pair("DIV", A, A, "Div", dtype=FLOAT),
+    "pow": pair("POW", A, (), "Pow", dtype=FLOAT, constant=True),
+    "squared difference": pair("SQUARED_DIFFERENCE", A, A, dtype=FLOAT),
+    "mean": one("MEAN", A, (1, 4), [[1, 2]], "Reducer", dtype=FLOAT),
+    "sum": one("SUM", A, (1, 5, 4), [[2]], "Reducer", dtype=FLOAT),
+    "softmax": one("SOFTMAX", A, A, [], "Softmax", dtype=FLOAT, Beta=0.5),
+    "log softmax": one("LOG_SOFTMAX", (2, 9), (2, 9), dtype=FLOAT),
+    "prelu": lambda: prelu(FLOAT),
+    "half weights": half_weights,
+    "bilinear": resize(BILINEAR, (1, 10, 9, 4), dtype=FLOAT),
+} | {
+    kind.lower(): one(kind, A, A, dtype=FLOAT)
+    for kind in (
+        "ABS",
+        "NEG",
+        "EXP",
+        "LOG",
+        "SQRT",
+        "RSQRT",
+        "SQUARE",
+        "FLOOR",
+        "CEIL",
+        "SIN",
+        "COS",
+        "ELU",
+        "RELU",
+        "RELU6",
+        "LOGISTIC",
+        "TANH",
+        "HARD_SWISH",
+        "ROUND",
+    )
+}
