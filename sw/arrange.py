@@ -67,7 +67,9 @@ class Arrangement(ABC):
 class Windows(Arrangement):
     """(n, c, h, w) to (n, c * kernel places, rows of windows, columns of windows).
 
-    What lies in no window is lost."""
+    What lies in no window is lost. `fill` is what stands in the padding, a byte; left out where it
+    is 0.
+    """
 
     kernel_height: int
     kernel_width: int
@@ -79,6 +81,10 @@ class Windows(Arrangement):
     pad_bottom: int = 0
     pad_left: int = 0
     pad_right: int = 0
+    fill: int = 0
+
+    def __str__(self) -> str:
+        return super().__str__() if self.fill else super().__str__().removesuffix(",0)") + ")"
 
     def shape(self, shape: Shape) -> Shape:
         images, channels, height, width = shape
@@ -92,7 +98,8 @@ class Windows(Arrangement):
     def apply(self, array: np.ndarray) -> np.ndarray:
         images, windows, rows, columns = self.shape(array.shape)
         pads = ((self.pad_top, self.pad_bottom), (self.pad_left, self.pad_right))
-        padded = np.pad(array, ((0, 0), (0, 0), *pads))
+        fill = np.array(self.fill).astype(np.int8)
+        padded = np.pad(array, ((0, 0), (0, 0), *pads), constant_values=fill.astype(array.dtype))
         places = self.kernel_height * self.kernel_width
         found = np.empty((images, array.shape[1], places, rows, columns), array.dtype)
         for place, (y, x) in enumerate(np.ndindex(self.kernel_height, self.kernel_width)):

@@ -16,7 +16,7 @@ from vta.sim.bench.targets import LAYERS, RESNET18, SPEED, STREAMS, NetworkLayer
 from vta.sim.documents.claim import Claim
 from vta.sim.documents.constants import constants
 from vta.sim.documents.convolutions import convolutions
-from vta.sim.documents.residuals import residuals
+from vta.sim.documents.estimated import estimated
 
 if TYPE_CHECKING:
     from vta.sw.operators import Conv2d
@@ -68,7 +68,7 @@ def claims() -> list[Claim]:
         *_streams(),
         *_operators(),
         *convolutions(),
-        *residuals(),
+        *estimated(),
         *_seed(),
         *_digits(),
         *_fpga(),

@@ -5,7 +5,7 @@ classes: each of the first places, everything between, each of the last ones; in
 padded 3 x 3 kernel nine rectangles.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,10 @@ class Edge:
             before, after = int(whole[0]), len(at) - 1 - int(whole[-1])
         rows = [*range(before + 1), *range(len(at) - after, len(at))]
         return cls(len(at), before, after, tuple(tuple(map(bool, valid[row])) for row in rows))
+
+    def alike(self) -> "Edge":
+        """The same where all taps count, wherever they lie."""
+        return replace(self, before=0, after=0, taps=(tuple(True for _ in self.taps[0]),))
 
     @property
     def classes(self) -> int:

@@ -42,7 +42,16 @@ class Conv2d(Window):
         "pack the data by windows on the host: for few channels, whose blocks would be empty", False
     )
 
+    pad_value: int = attribute(
+        "what the padding is, with im2col: the data's zero point", 0, minimum=-128, maximum=127
+    )
+
     def check(self) -> None:
+        if self.pad_value and not self.im2col:
+            raise OperatorError(
+                f"conv2d: pad_value is {self.pad_value}; only im2col pads with other than zeros: "
+                "add im2col=true, or correct the border by steps (requantization's edges)"
+            )
         for name in ("channels", "outputs"):
             if getattr(self, name) % self.groups:
                 raise OperatorError(
@@ -117,8 +126,11 @@ class Conv2d(Window):
 
     @property
     def edges(self) -> tuple[Edge, ...]:
-        """Of the convolution itself, whether its windows are packed or not."""
-        return self._whole(Config()).edges
+        """Of the convolution itself, whether its windows are packed or not; where the padding is
+        the data's zero point, nothing is different at the border.
+        """
+        edges = self._whole(Config()).edges
+        return tuple(edge.alike() for edge in edges) if self.pad_value else edges
 
     def tensors(self, config: Config) -> dict[str, Tensor]:
         """Data and weights as a network has them; the layouts say how they are packed."""
@@ -127,7 +139,10 @@ class Conv2d(Window):
         arranged: dict[str, Arrangement] = {}
         if self.im2col:
             down, right = self.pads
-            windows = Windows(*self.kernel_size, *self.strides, *self.dilations, *down, *right)
+            fill = self.pad_value & 0xFF
+            windows = Windows(
+                *self.kernel_size, *self.strides, *self.dilations, *down, *right, fill
+            )
             arranged = {"data": windows, "weight": Flat()}
         elif merged > 1:
             arranged = {"weight": Diagonal(self.outputs // self.groups, merged)}
@@ -151,7 +166,8 @@ class Conv2d(Window):
         images, (filled, depth, *kernel) = len(data), weight.shape
         groups, outputs = self.groups, filled if self.groups == 1 else self.outputs
         data = data[:, : groups * depth]
-        padded = np.pad(data, ((0, 0), (0, 0), *self.pads)).astype(np.float64)
+        padded = np.pad(data, ((0, 0), (0, 0), *self.pads), constant_values=self.pad_value)
+        padded = padded.astype(np.float64)
         taps = weight[:outputs].reshape(groups, -1, *weight.shape[1:]).astype(np.float64)
         spans = [(k - 1) * d + 1 for k, d in zip(kernel, self.dilations, strict=True)]
         sizes = zip(padded.shape[2:], spans, self.strides, strict=True)

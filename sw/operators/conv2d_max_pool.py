@@ -161,11 +161,12 @@ class Conv2dMaxPool(Conv2d):
                 tile = PooledTile(blocks, rows, inputs, part)
                 count = -(-geometry.outputs // blocks), -(-(down.out + self.lead) // rows)
                 slots = 2 if prod(count) * geometry.images > 1 else 1
-                acc = slots * blocks * rows * stride * right.size + blocks * lines * right.out
-                acc += geometry.outputs * len(self.epilogue.operands)
+                turns = 2 if count[0] * geometry.images > 1 else 1
+                acc = slots * blocks * rows * stride * right.size
+                acc += turns * blocks * (lines * right.out + len(self.epilogue.operands))
                 steps = rows * stride // part * (geometry.inputs // inputs)
                 inp = inputs * prod(tile.copied(self, geometry)) * (2 if steps > 1 else slots)
-                wgt = blocks * geometry.inputs * taps * (2 if count[0] > 1 else 1)
+                wgt = turns * blocks * geometry.inputs * taps
                 needs = (inp, wgt, acc)
                 depths = (config.inp_depth, config.wgt_depth, config.acc_depth)
                 if all(n <= depth for n, depth in zip(needs, depths, strict=True)):

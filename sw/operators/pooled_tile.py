@@ -130,10 +130,9 @@ class _Tile:
         self.step = self.down.stride
         self.new = self.tile.rows * self.step
         self.kept = self.down.kernel - self.step
-        self.phases = {
-            n: _Phase.of(self.right, n)
-            for n in sorted({tap % self.step for tap in range(self.right.kernel)})
-        }
+        numbers = sorted({tap % self.step for tap in range(self.right.kernel)})
+        phases = (_Phase.of(self.right, n) for n in numbers)
+        self.phases = {phase.number: phase for phase in phases if phase.count > 0}
         self.own = own_tap(self.right)
 
     @cached_property
@@ -151,7 +150,7 @@ class _Tile:
         with self.writer.tiles(2, part=self.new // self.tile.part, step=inputs) as (part, step):
             self._multiply(part, step)
         for tap in range(self.right.kernel):
-            if tap != self.own:
+            if tap != self.own and tap % self.step in self.phases:
                 self._columns(tap)
         self._rows()
         if self.kept:

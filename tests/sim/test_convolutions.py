@@ -9,7 +9,7 @@ from tests.sim.programs import run_and_compare
 from tests.sim.test_core import CONFIGS, random_options
 from vta.hw.config import Config
 from vta.sim.device import RtlDevice
-from vta.sw.operators import Conv2d, Conv2dTranspose, Operator
+from vta.sw.operators import Conv2d, Conv2dMaxPool, Conv2dTranspose, Operator
 
 Devices = Callable[[Config], RtlDevice]
 
@@ -23,6 +23,9 @@ OPERATORS: dict[str, Operator] = {
     "groups": Conv2d(channels=48, outputs=24, groups=6, residual=True, **SMALL),
     "windows": Conv2d(
         channels=3, outputs=20, kernel_height=5, kernel_width=4, stride=2, im2col=True, **SMALL
+    ),
+    "pooled": Conv2dMaxPool(
+        channels=20, outputs=18, pool_height=3, pool_width=3, pool_pad_top=1, **SMALL
     ),
     "transposed": Conv2dTranspose(
         channels=20, outputs=18, stride=2, output_padding=1, residual=True, **SMALL
