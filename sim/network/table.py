@@ -12,9 +12,10 @@ from vta.hw.config import Config
 from vta.sw.relax.costs import LayerCost
 from vta.sw.relax.manifest import Manifest, SavedSegment
 
-__all__ = ["Costs", "explanation", "print_costs", "print_explanation"]
+__all__ = ["Costs", "explanation", "print_costs", "print_explanation", "short"]
 
 MEGAHERTZ = 1e6
+NAME = 56  # characters of a node's name in a table; a TFLite file's have hundreds
 NODES_SHOWN = 3  # operators of a segment by name, in its row
 QUANTISING = ("QuantizeLinear", "DequantizeLinear")
 MATCH = {True: "yes", False: "NO", None: "-"}
@@ -150,7 +151,14 @@ def _row(cost: LayerCost, costs: Costs, ran: bool) -> list[str]:
             _number(cost.read + cost.written),
         ]
     match = [MATCH[costs.match.get(layer.name)]] if ran else []
-    return [escape(layer.name), escape(layer.operator), cost.region, cells[0], *cells[1:], *match]
+    return [
+        escape(short(layer.name)),
+        escape(layer.operator),
+        cost.region,
+        cells[0],
+        *cells[1:],
+        *match,
+    ]
 
 
 def _segment(segment: SavedSegment, costs: Costs) -> list[str]:
@@ -199,6 +207,12 @@ def _number(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
+def short(name: str) -> str:
+    """A node's name for a table: its begin and its end."""
+    half = (NAME - 3) // 2
+    return name if len(name) <= NAME else f"{name[:half]}...{name[-half:]}"
+
+
 # Why a node is where it is ------------------------------------------------------------------------
 def explanation(manifest: Manifest) -> list[dict[str, str]]:
     """Each node of the file in its order, where it runs, and what keeps it from VTA; then the nodes
@@ -234,7 +248,8 @@ def print_explanation(console: Console, manifest: Manifest) -> None:
     shown = [e for e in entries if e["where"] == "CPU" or e["operator"] not in ("", *QUANTISING)]
     for entry in shown:
         style = {"CPU": "yellow", "-": "dim"}.get(entry["where"], "")
-        table.add_row(*(escape(text) for text in entry.values()), style=style)
+        node, *rest = entry.values()
+        table.add_row(*map(escape, (short(node), *rest)), style=style)
     console.print(table)
     if len(shown) < len(entries):
         console.print(

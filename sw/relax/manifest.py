@@ -4,6 +4,7 @@ The manifest names the other files and their hashes. It has everything that a ru
 the network; no pickle is ever read.
 """
 
+import hashlib
 import json
 import platform
 import types
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.json"
+SEAL = "sha256"  # the key of the hash over the others
 FORMAT, FORMAT_VERSION = "vta network", 1
 SIZE_LIMIT = 1 << 28  # bytes of JSON
 SIZE = 1 << 40  # of an axis, of MACs, of a number of anything, at most
@@ -161,7 +163,7 @@ class Manifest:
         return config
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1)
+        return json.dumps(sealed(asdict(self)), indent=1)
 
     @classmethod
     def load(cls, directory: Path) -> Self:
@@ -178,6 +180,8 @@ class Manifest:
                 raise NetworkError(f"it has {path.stat().st_size} bytes; the limit is {SIZE_LIMIT}")
             document = json.loads(path.read_text(encoding="utf-8"))
             _check_format(document)
+            if document.pop(SEAL, None) != sealed(document)[SEAL]:
+                raise NetworkError("it was changed since it was written: compile the model again")
             found = _read(cls, document, "manifest")
             found.configuration()
             return found
@@ -192,6 +196,12 @@ class Manifest:
             raise NetworkError(f"{path}: {error}") from error
         except (ValueError, RecursionError) as error:
             raise NetworkError(f"{path}: it is not JSON: {one_line(error)}") from error
+
+
+def sealed(document: dict[str, Any]) -> dict[str, Any]:
+    """The manifest with a hash of all that stands in it."""
+    text = json.dumps({k: v for k, v in document.items() if k != SEAL}, sort_keys=True)
+    return {SEAL: hashlib.sha256(text.encode()).hexdigest(), **document}
 
 
 def versions() -> dict[str, str]:
