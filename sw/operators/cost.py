@@ -91,12 +91,12 @@ def run_length(shape: GemmShape, tiling: Tiling, limits: tuple[int, int]) -> int
 def _start(shape: GemmShape, tiling: Tiling, config: Config) -> int:
     """Cycles before the first data: latency, and the beats of uops and bias.
 
-    The uops repeat with the slots: two of ACC times two of what is loaded in every step, or times
+    The uops repeat with the slots: those of ACC times two of what is loaded in every step, or times
     the steps and slots of what is kept.
     """
     counts = Counts.of(shape, tiling)
     slots = min(2, counts.channels if tiling.keep == "weights" else counts.planes)
-    repeats = 2 * (slots * counts.steps if tiling.keep else 2)
+    repeats = tiling.slots * (slots * counts.steps if tiling.keep else 2)
     in_uops = min(tiling.outputs, tiling.height, tiling.width)
     uops = min(repeats, counts.tiles * counts.steps) * in_uops * shape.taps * tiling.inputs
     bias = shape.outputs * shape.bias * config.acc_bytes
@@ -144,7 +144,7 @@ def estimate(shape: GemmShape, tiling: Tiling, config: Config) -> int:
     loaded = [0, 0]  # when the slots loaded in every step are free again, the older one first
     kept = [0, 0]  # the same for the slots of what is kept
     added = [0, 0]  # the same for the slots of residuals
-    stored = [0, 0]  # the same for the ACC slots
+    stored = [0] * tiling.slots  # the same for the ACC slots
     steps = Counts.of(shape, tiling).steps
     for fresh, cost, run in _tiles(shape, tiling, config):
         if fresh and tiling.keep:
@@ -163,23 +163,27 @@ def estimate(shape: GemmShape, tiling: Tiling, config: Config) -> int:
             added = [added[1], compute]
         taken = 0
         if cost.alu:
-            taken, beside = _turns(cost.alu, run)
+            taken, beside = _turns(cost.alu, run, shape.alu)
             alu = max(alu, compute) + beside + STEP
         write = max(write, max(compute, alu) + STEP) + cost.store
-        stored = [stored[1], write]
+        stored = [*stored[1:], write]
     return write + LATENCY
 
 
-def _turns(alu: int, run: int) -> tuple[int, int]:
+def _turns(alu: int, run: int, passes: int) -> tuple[int, int]:
     """Cycles that an ALU pass takes from the GEMM beside it, and cycles that the pass takes.
 
     An ALU step with a tensor operand needs a cycle in which GEMM does not read ACC, and one of the
     write port: in a run of n GEMM steps there are n - 1, of which the last delays GEMM's write,
     unless the next run has room for it: about every second time.
     A GEMM that reads and writes in every step waits; so does, in all, one with runs of two.
+    Several passes stand between pieces of GEMM, and have no room but its runs: one and a half
+    cycles of each they do not get.
     """
     if run == 1:
         return alu + STEP, alu
+    if passes > 1 and run > 2:
+        return -(-alu // (run - 1)) + 8 * passes, -(-2 * alu * run // (2 * run - 3)) + 8 * passes
     taken = alu if run == 2 else -(-alu // (2 * (run - 1)))
     return taken + STEP, alu + taken
 

@@ -6,6 +6,9 @@ from functools import cached_property
 __all__ = ["Counts", "GemmShape", "Tiling"]
 
 
+FEW = 4  # GEMM steps a vector beside which an ALU pass and a store take long
+
+
 @dataclass(frozen=True)
 class GemmShape:
     """A convolution in elements: channels in blocks, images in groups of BATCH.
@@ -64,6 +67,13 @@ class GemmShape:
         return (width - 1) * self.steps[1] + (self.kernel[1] - 1) * self.dilation[1] + 1
 
     @property
+    def eager(self) -> bool:
+        """Do results leave so late that a third slot helps? The store of the last but one is not
+        over when the next one begins, where the ALU takes long beside GEMM.
+        """
+        return self.alu > 1 or self.inputs * self.taps <= FEW
+
+    @property
     def sparse(self) -> bool:
         """Single columns are copied: each is a burst of its own, each row a LOAD."""
         return self.kernel[1] == 1 and self.stride[1] > 1
@@ -79,6 +89,7 @@ class Tiling:
 
     `keep` is "weights" (those of an output-channel tile stay for all its planes), "inputs" (those
     of a plane stay for all its output channels), or "" (both are loaded for every tile).
+    `slots` are those that results take turns in.
     """
 
     outputs: int
@@ -86,6 +97,7 @@ class Tiling:
     width: int
     inputs: int
     keep: str = ""
+    slots: int = 2
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def _tile(
         residual = _add_residual(sch, f"res{suffix}", outer[-1], made.spatial)
         products.append((f"res{suffix}", residual))
     for loop in (channels, planes[-1], step):
-        sch.annotate(loop, SLOTS, 2)
+        sch.annotate(loop, SLOTS, tiling.slots if loop.same_as(outer[-1]) else 2)
     return products
 
 

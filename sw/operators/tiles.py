@@ -51,7 +51,8 @@ def needs(shape: GemmShape, tiling: Tiling) -> tuple[int, int, int]:
         weights, weight_slots = shape.inputs, min(2, counts.channels)
     inp = inputs * shape.rows(tiling.height) * shape.columns(tiling.width) * input_slots
     wgt = tiling.outputs * shape.taps * weights * weight_slots
-    acc = tiling.outputs * tiling.height * tiling.width * min(2, counts.tiles)
+    tile = tiling.outputs * tiling.height * tiling.width
+    acc = tile * min(tiling.slots, counts.tiles)
     if shape.residual:
         inp, wgt = (max(inp, acc) if counts.tiles == 1 else inp + acc), wgt + 1
     if shape.apart:
@@ -86,9 +87,11 @@ def _every(shape: GemmShape, widths: Sequence[int], config: Config) -> Iterator[
         outputs, kept = _divisors(shape.shared), KEEP[:2]
     sizes = outputs, _sizes(shape.height), _divisors(shape.inputs), kept
     for width, outputs, height, inputs, keep in product(widths, *sizes):
-        tiling = Tiling(outputs, height, width, inputs, keep)
-        if may_fit(shape, tiling, config):
-            yield tiling
+        for slots in (3, 2) if shape.eager else (2,):
+            tiling = Tiling(outputs, height, width, inputs, keep, slots)
+            if may_fit(shape, tiling, config):
+                yield tiling
+                break
 
 
 def _bounded(

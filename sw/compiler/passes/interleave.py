@@ -19,6 +19,7 @@ from vta.sw.estimate.loops import footprint
 
 __all__ = ["interleave"]
 
+BESIDE = 1.375  # GEMM's steps for each of a pass, which waits for ACC's ports now and then
 LEAST_STEPS = 32  # of a piece; less does not make good for one more instruction
 
 
@@ -103,7 +104,9 @@ def _passes(stream: Stream, run: Sequence[Operation]) -> list[list[Operation]]:
 class _Weaver:
     """Puts all but the first of some passes between the operations of a region behind them.
 
-    `work` counts the steps of GEMM in the region; pass n of k begins when n/k of them are done.
+    `work` counts the steps of GEMM in the region. A pass begins when those before it have had
+    GEMM's steps enough to run beside, or n/k of them where there are fewer: the stores behind the
+    last one then are done before the region ends, and what follows takes their entries.
     """
 
     stream: Stream
@@ -116,7 +119,9 @@ class _Weaver:
     def woven(self, region: Sequence[Operation]) -> list[Operation]:
         """The passes and the region as one sequence."""
         count = len(self.passes)
-        self.targets = [self.work * n // count for n in range(1, count)]
+        steps = [sum(o.code.steps for o in group if _begins(o, group)) for group in self.passes]
+        enough = [int(sum(steps[:n]) * BESIDE) + n * LEAST_STEPS for n in range(1, count)]
+        self.targets = [min(self.work * n // count, enough[n - 1]) for n in range(1, count)]
         self.out += self.passes.pop(0)
         for operation in region:
             if not self.passes:
@@ -190,6 +195,11 @@ def _range(where: slice | np.ndarray) -> tuple[int, int]:
     if isinstance(where, slice):
         return where.start, where.stop
     return int(where[0]), int(where[-1]) + 1
+
+
+def _begins(operation: Operation, group: Sequence[Operation]) -> bool:
+    """Is it the first ALU instruction of a pass? The others fold into it."""
+    return next((o for o in group if isinstance(o.code.instruction, Alu)), None) is operation
 
 
 def _longer_loop(operation: Operation) -> str:
