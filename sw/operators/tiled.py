@@ -25,9 +25,11 @@ def tiled(
     """
     sch = s_tir.Schedule(made.function)
     products: list[tuple[str, Any]] = []
-    for (suffix, inlined), (tiling, tile) in zip(made.parts, tilings, strict=True):
+    for _, inlined in made.parts:
         for name in inlined:
             sch.compute_inline(name)
+    _read_operands(sch, made)
+    for (suffix, _), (tiling, tile) in zip(made.parts, tilings, strict=True):
         products += _tile(sch, made, suffix, tiling, tile)
     return _tensorized(sch, products, config)
 
@@ -45,9 +47,6 @@ def _tile(
     staged = [sch.get_sblock(f"{name}{suffix}") for name in made.staged]
     for block in staged:
         sch.set_scope(block, 0, "local.acc")
-    for name in made.operands:
-        readers = [block for block in (*staged, out) if name in _read(sch, block)]
-        sch.cache_read(readers[0], name, "local.acc", consumer_blocks=readers)
     planes, channels = _split(sch, out, tiling, tile)
     outer = [*planes, channels] if tiling.keep == "inputs" else [channels, *planes]
     for block in (*reversed(staged), acc):
@@ -66,6 +65,18 @@ def _tile(
     for loop in (channels, planes[-1], step):
         sch.annotate(loop, SLOTS, tiling.slots if loop.same_as(outer[-1]) else 2)
     return products
+
+
+def _read_operands(sch: s_tir.Schedule, made: Expression) -> None:
+    """Load the epilogue's tensors once, for all phases."""
+    blocks = [
+        sch.get_sblock(f"{name}{suffix}")
+        for suffix, _ in made.parts
+        for name in (*made.staged, "out")
+    ]
+    for name in made.operands:
+        readers = [block for block in blocks if name in _read(sch, block)]
+        sch.cache_read(readers[0], name, "local.acc", consumer_blocks=readers)
 
 
 def _read(sch: s_tir.Schedule, block: Any) -> list[str]:

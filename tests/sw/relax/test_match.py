@@ -101,7 +101,8 @@ def conv_transpose(rng: Rng) -> Graph:
     channels, outputs = (int(n) for n in rng.integers(1, 20, 2))
     kernel = [int(n) for n in rng.integers(2, 5, 2)]
     size, own = scale(rng), scale(rng)
-    x = graph.input((1, channels, 4, 5), size)
+    dtype = str(rng.choice(DTYPES))
+    x = graph.input((1, channels, 4, 5), size, zero(rng, dtype), dtype)
     weight = rng.integers(-127, 128, (channels, outputs, *kernel)).astype(np.int8)
     strides = [int(rng.integers(1, k + 1)) for k in kernel]
     value = graph.node(
