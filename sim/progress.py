@@ -55,8 +55,12 @@ class Progress:
             self._status.stop()
             self._status = None
 
-    def cycles(self, name: str, unit: str = "cycles") -> Callable[[int], None]:
-        """A callback for `Device.run`: silent for the first two seconds."""
+    def cycles(
+        self, name: str | Callable[[int], str], unit: str = "cycles"
+    ) -> Callable[[int], None]:
+        """A callback for `Device.run`: silent for the first two seconds. `name` may depend on the
+        count.
+        """
         started = time.monotonic()
         shown = started - LINE_SECONDS
 
@@ -69,7 +73,8 @@ class Progress:
             if not self.console.is_terminal and now - shown < LINE_SECONDS:
                 return
             shown = now
-            self.step(f"{name}: {count:,} {unit}, {elapsed:.0f} s")
+            what = name if isinstance(name, str) else name(count)
+            self.step(f"{what}: {count:,} {unit}, {elapsed:.0f} s")
 
         return show
 

@@ -7,7 +7,7 @@ a transposed convolution by phases. The first axis comes from one axis as it is.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from itertools import chain
 from typing import ClassVar
 
@@ -55,6 +55,11 @@ class Arrangement(ABC):
     def shape(self, shape: Shape) -> Shape:
         """Of what `apply` makes of an array of this shape, of four axes."""
 
+    @property
+    def places(self) -> "Arrangement":
+        """The same with zeros for all that is no value: what it does to the values' numbers."""
+        return self
+
     @abstractmethod
     def apply(self, array: np.ndarray) -> np.ndarray:
         """The array arranged; values may be there more than once, or zeros in addition."""
@@ -82,6 +87,10 @@ class Windows(Arrangement):
     pad_left: int = 0
     pad_right: int = 0
     fill: int = 0
+
+    @property
+    def places(self) -> Arrangement:
+        return replace(self, fill=0)
 
     def __str__(self) -> str:
         return super().__str__() if self.fill else super().__str__().removesuffix(",0)") + ")"

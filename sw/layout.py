@@ -165,6 +165,9 @@ def unpack(packed: np.ndarray, layout: str, shape: Sequence[int]) -> np.ndarray:
 
 def _numbers(layout: str, shape: Sequence[int]) -> np.ndarray:
     """Which value lies where: the values' numbers, from 1 on, packed; 0 is filling."""
+    arrangement = _parse(layout).arrangement
+    if arrangement is not None:
+        layout = f"{arrangement.places}:{layout.rpartition(':')[2]}"
     return pack(np.arange(1, int(np.prod(shape)) + 1).reshape(shape), layout).ravel()
 
 

@@ -224,4 +224,6 @@ def _report(
         }
         write_json(args.json, document)
     sys.stdout.flush()
-    return Exit.OK if found.equal else Exit.WRONG
+    if not found.equal:
+        return Exit.WRONG
+    return Exit.OK if compared or args.allow_unchecked else Exit.UNCHECKED

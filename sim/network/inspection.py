@@ -52,16 +52,16 @@ class _Say:
 
 def _table(found: Inspection) -> Table:
     table = Table(box=None, pad_edge=False)
-    table.add_column("node", overflow="fold", ratio=6)
+    table.add_column("node", overflow="fold", ratio=5)
     table.add_column("operator", no_wrap=True)
     table.add_column("attributes", overflow="fold", ratio=4)
-    table.add_column("from", overflow="fold", ratio=3)
+    table.add_column("from", overflow="fold")
     table.add_column("to", no_wrap=True)
     table.add_column("weights", overflow="fold", ratio=3)
     scales = any(value.quantized for node in found.nodes for value in node.inputs + node.outputs)
     if scales:
-        table.add_column("scale from", overflow="fold", ratio=3)
-        table.add_column("scale to", overflow="fold", ratio=2)
+        table.add_column("scale from", no_wrap=True)
+        table.add_column("scale to", no_wrap=True)
     table.add_column("MACs", justify="right", no_wrap=True)
     for node in found.nodes:
         if node.folded:
@@ -75,15 +75,15 @@ def _row(node: NodeInfo, scales: bool) -> list[str]:
     held = [value for value in node.inputs if value.constant]
     cells = [
         shown(node.name),
-        shown(node.operator),
+        shown(node.operator.removeprefix("com.microsoft.")),
         _attributes(node.attributes),
         ", ".join(dict.fromkeys(_shape(value) for value in given)),
         _shape(node.outputs[0]) if node.outputs else "",
         ", ".join(_weight(value) for value in held if _is_weight(value))[:1000],
     ]
     if scales:
-        cells.append(", ".join(dict.fromkeys(filter(None, map(_scale, given)))))
-        cells.append(", ".join(filter(None, map(_scale, node.outputs))))
+        cells.append("\n".join(dict.fromkeys(filter(None, map(_scale, given)))))
+        cells.append("\n".join(filter(None, map(_scale, node.outputs))))
     return [*cells, f"{node.macs:,}" if node.macs else ""]
 
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vta.sim.diagnosis import describe_instruction
+from vta.sim.network.table import short
 from vta.sim.output import file_names
 from vta.sw.relax.compare import TensorCheck
 from vta.sw.relax.inference import RegionRun, Run
@@ -98,7 +99,8 @@ def print_tensors(console: Console, run: Run) -> None:
         for check in region.checks:
             match = "yes" if check.equal else f"NO: {_difference(check)}"
             shape = " x ".join(map(str, check.shape))
-            row = (check.tensor, _layer(region, check), shape, f"{check.values:,}", match)
+            names = (short(check.tensor), short(_layer(region, check)))
+            row = (*names, shape, f"{check.values:,}", match)
             table.add_row(*map(escape, row), style="" if check.equal else "red")
     console.print(table)
 

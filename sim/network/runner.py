@@ -8,6 +8,7 @@ import numpy as np
 from vta.hw.errors import VtaError
 from vta.hw.isa import Stage
 from vta.sim.execution import run_one, run_waves
+from vta.sim.network.table import short
 from vta.sim.options import RunOptions
 from vta.sim.output import file_names
 from vta.sim.progress import Progress
@@ -103,26 +104,21 @@ class Runner:
 
     def _by_layer(self, program: Program, estimate: Estimate | None) -> Callable[[int], None]:
         """Shows a device's count with the layer that it is at."""
-        rtl = self.name == "rtl"
-        shown = self.progress.cycles(program.name, "cycles" if rtl else "instructions")
-        if rtl and estimate is None:
-            return shown
-        ends = estimate.ends if rtl and estimate else np.arange(program.registers.insn_count)
-        names, limits = _limits(program, ends)
-        total = estimate.cycles if rtl and estimate else program.registers.insn_count
+        rtl, total = self.name == "rtl", program.registers.insn_count
         unit = "cycles" if rtl else "instructions"
-        steps = [
-            self.progress.cycles(
-                f"{program.name}: {name} ({n} of {len(names)}, of about {total:,} {unit})", unit
-            )
-            for n, name in enumerate(names, 1)
-        ]
+        if rtl and estimate is None:
+            return self.progress.cycles(program.name, unit)
+        ends = np.arange(total)
+        if rtl and estimate is not None:
+            ends, total = estimate.ends, estimate.cycles
+        names, limits = _limits(program, ends)
 
-        def show(count: int) -> None:
-            if steps:
-                steps[min(int(np.searchsorted(limits, count)), len(steps) - 1)](count)
+        def at(count: int) -> str:
+            n = min(int(np.searchsorted(limits, count)), len(names) - 1)
+            layer = f" {short(names[n])}, layer {n + 1} of {len(names)}," if names else ""
+            return f"{program.name}:{layer} of about {total:,} {unit}"
 
-        return show
+        return self.progress.cycles(at, unit)
 
 
 def _estimate(program: Program, options: RunOptions) -> Estimate | None:

@@ -12,9 +12,10 @@ from vta.hw.config import Config
 from vta.sw.relax.costs import LayerCost
 from vta.sw.relax.manifest import Manifest, SavedSegment
 
-__all__ = ["Costs", "explanation", "print_costs", "print_explanation"]
+__all__ = ["Costs", "explanation", "print_costs", "print_explanation", "short"]
 
 MEGAHERTZ = 1e6
+NAME = 56  # characters of a node's name in a table; a TFLite file's have hundreds
 NODES_SHOWN = 3  # operators of a segment by name, in its row
 QUANTISING = ("QuantizeLinear", "DequantizeLinear")
 MATCH = {True: "yes", False: "NO", None: "-"}
@@ -82,6 +83,7 @@ class Costs:
                     "name": segment.name,
                     "nodes": [node.source for node in segment.nodes],
                     "seconds": self.cpu_seconds.get(segment.name),
+                    "bytes_exchanged": self.manifest.exchanged(segment),
                 }
                 for segment in self.manifest.segments
             ],
@@ -124,7 +126,7 @@ def print_costs(console: Console, costs: Costs) -> None:
         table.add_column("match", no_wrap=True)
     for part in costs.manifest.parts:
         if isinstance(part, SavedSegment):
-            table.add_row(*_segment(part, costs), style="dim")
+            table.add_row(*_segment(part, costs, ran), style="dim")
             continue
         for cost in costs.layers.get(part.name, ()):
             match = costs.match.get(cost.layer.name)
@@ -150,17 +152,25 @@ def _row(cost: LayerCost, costs: Costs, ran: bool) -> list[str]:
             _number(cost.read + cost.written),
         ]
     match = [MATCH[costs.match.get(layer.name)]] if ran else []
-    return [escape(layer.name), escape(layer.operator), cost.region, cells[0], *cells[1:], *match]
+    return [
+        escape(short(layer.name)),
+        escape(layer.operator),
+        cost.region,
+        cells[0],
+        *cells[1:],
+        *match,
+    ]
 
 
-def _segment(segment: SavedSegment, costs: Costs) -> list[str]:
+def _segment(segment: SavedSegment, costs: Costs, ran: bool) -> list[str]:
     kinds = list(dict.fromkeys(node.operator for node in segment.nodes))
     more = f" and {len(kinds) - NODES_SHOWN} more" if len(kinds) > NODES_SHOWN else ""
     count = f"{len(segment.nodes)} node{'s' * (len(segment.nodes) != 1)}"
     what = f"{count}: {', '.join(kinds[:NODES_SHOWN])}{more}"
     seconds = costs.cpu_seconds.get(segment.name)
     where = "CPU" if seconds is None else f"CPU, {seconds * 1e3:.2f} ms"
-    return [escape(what), "", where]
+    exchanged = costs.manifest.exchanged(segment)
+    return [escape(what), "", where, *[""] * (4 + ran), _number(exchanged or None)]
 
 
 def _sums(costs: Costs, ran: bool) -> list[str]:
@@ -199,6 +209,12 @@ def _number(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
+def short(name: str) -> str:
+    """A node's name for a table: its begin and its end."""
+    half = (NAME - 3) // 2
+    return name if len(name) <= NAME else f"{name[:half]}...{name[-half:]}"
+
+
 # Why a node is where it is ------------------------------------------------------------------------
 def explanation(manifest: Manifest) -> list[dict[str, str]]:
     """Each node of the file in its order, where it runs, and what keeps it from VTA; then the nodes
@@ -234,7 +250,8 @@ def print_explanation(console: Console, manifest: Manifest) -> None:
     shown = [e for e in entries if e["where"] == "CPU" or e["operator"] not in ("", *QUANTISING)]
     for entry in shown:
         style = {"CPU": "yellow", "-": "dim"}.get(entry["where"], "")
-        table.add_row(*(escape(text) for text in entry.values()), style=style)
+        node, *rest = entry.values()
+        table.add_row(*map(escape, (short(node), *rest)), style=style)
     console.print(table)
     if len(shown) < len(entries):
         console.print(

@@ -22,6 +22,7 @@ from vta.sw.relax.partition import partition
 from vta.sw.relax.parts import Partition
 from vta.sw.relax.quantize import is_quantized, quantize
 from vta.sw.relax.quantize.samples import Samples
+from vta.sw.relax.quantize.weights import float_weights, has_weights_only
 from vta.sw.relax.read import read
 from vta.sw.relax.runtime import CompiledNetwork
 
@@ -59,6 +60,8 @@ def compile_model(
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
 
     def quantized(model: ir.Model) -> ir.Model:
+        if has_weights_only(model):
+            model = normalize(float_weights(model))
         if not is_quantized(model):
             return quantize(model, samples, scales=scales or "multiplier", seed=seed).model
         for name, value in (("samples", samples), ("scales", scales)):
@@ -75,6 +78,8 @@ def compile_model(
     parted = instruments.run((("partition", parting),), whole)
     for line in warnings(whole):
         warn(parted.model, line)
+    if not parted.regions:
+        warn(parted.model, "nothing of it runs on VTA: --explain says why, node by node")
     about = {"file": path.name, "sha256": digest}
     made = build(parted, name=path.stem, model=about, instruments=instruments)
     nodes = tuple(FileNode(source(node), node.op_type) for node in original.graph)

@@ -5,7 +5,7 @@ A network is an ``onnx_ir.Model``. A node that we make out of a file's node is c
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import onnx_ir as ir
@@ -81,7 +81,7 @@ def set_ints(node: ir.Node, name: str, values: Iterable[int]) -> None:
     node.attributes[name] = ir.AttrInt64s(name, [int(value) for value in values])
 
 
-def is_op(node: ir.Node | None, *types: str, domain: str = "") -> bool:
+def is_op(node: ir.Node | None, *types: str, domain: str = "") -> TypeGuard[ir.Node]:
     """Whether a node is of one of the operators `types`."""
     return node is not None and node.domain == domain and node.op_type in types
 

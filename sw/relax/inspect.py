@@ -12,12 +12,14 @@ import onnx_ir as ir
 from vta.sw.relax.errors import NetworkError
 from vta.sw.relax.graph import SOURCE, attribute, constant, is_op, live, warnings
 from vta.sw.relax.normalize import PASSES, PREPARED, normalize
+from vta.sw.relax.normalize.qdq import QUANTIZED
 from vta.sw.relax.normalize.weights import is_weight
 from vta.sw.relax.read import file_format
 
 __all__ = ["Inspection", "NodeInfo", "ValueInfo", "inspect", "macs"]
 
 QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
+MOVES = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
 PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
@@ -200,7 +202,7 @@ class _Known:
         """A node of the file, by its twin: which differs where it was an operator on integers."""
         name = node.name or _first(node)
         twin = self.nodes.get(name, node)
-        same = [value.name for value in node.inputs] == [value.name for value in twin.inputs]
+        same = [v.name for v in live(node.inputs)] == [v.name for v in live(twin.inputs)]
         shown = node if same or twin.op_type == node.op_type else twin
         given = [self.value(value) for value in live(shown.inputs)]
         made = [self.value(value) for value in node.outputs if value.name]
@@ -223,8 +225,10 @@ class _Known:
         twin = self.values.get(value.name, value)
         maker = twin.producer()
         quantizer = maker if is_op(maker, "DequantizeLinear") else _only_quantizer(twin)
+        if twin.dtype in QUANTIZED:
+            quantizer = _maker_of(twin) or _reader_of(twin)
         name, held = value.name or "", is_weight(twin)
-        if maker is not None and quantizer is maker and SOURCE in maker.metadata_props:
+        if is_op(maker, "DequantizeLinear") and SOURCE in maker.metadata_props:
             name = live(maker.inputs)[0].name or name  # the file's own, an integer
         return _info(name, twin, held, quantizer)
 
@@ -254,6 +258,24 @@ def _only_quantizer(value: ir.Value) -> ir.Node | None:
     readers = [use.node for use in value.uses()]
     good = readers and all(is_op(node, "QuantizeLinear") for node in readers)
     return readers[0] if good and not value.is_graph_output() else None
+
+
+def _reader_of(value: ir.Value) -> ir.Node | None:
+    """The DequantizeLinear that says what an integer means, also behind a change of its shape."""
+    for node in (use.node for use in value.uses()):
+        if is_op(node, "DequantizeLinear"):
+            return node
+        if is_op(node, *MOVES) and (found := _reader_of(node.outputs[0])) is not None:
+            return found
+    return None
+
+
+def _maker_of(value: ir.Value) -> ir.Node | None:
+    """The QuantizeLinear that made an integer, also before a change of its shape."""
+    maker = value.producer()
+    while is_op(maker, *MOVES) and maker.inputs[0] is not None:
+        maker = maker.inputs[0].producer()
+    return maker if is_op(maker, "QuantizeLinear") else None
 
 
 def _first(node: ir.Node) -> str:

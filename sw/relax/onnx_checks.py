@@ -185,13 +185,14 @@ def _check_graph(graph: GraphProto, outer: frozenset[str]) -> None:
     for tensor in graph.initializer:
         if not tensor.name:
             raise NetworkError("an initializer has no name: the file is damaged")
-    known |= {*made, *outer}
+    own = {*known, *made}
+    known = own | outer
     _check_known(graph.node, known, "the graph")
     for node in graph.node:
         for inner in _graphs(node):
             _check_graph(inner, frozenset(known))
     for output in graph.output:
-        if output.name not in known:
+        if output.name not in own:
             raise NetworkError(f"nothing makes output {shown(output.name)}: the file is damaged")
 
 

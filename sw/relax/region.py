@@ -6,7 +6,6 @@ may be packed by windows for a first convolution.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from math import prod
 
 import onnx_ir as ir
@@ -150,10 +149,8 @@ class _Builder:
 
     def _place(self, part: Placed) -> None:
         operator, tensors = part.operator, dict(part.tensors)
-        source = tensors.get("data", "")
-        if isinstance(operator, Conv2d) and source in self.outside and self._windows(operator):
-            operator = replace(operator, im2col=True)
-            tensors["data"] = f"{source} by windows of {part.name}"
+        if isinstance(operator, Conv2d) and operator.im2col:
+            tensors["data"] = f"{tensors['data']} by windows of {part.name}"
         for own, name in tensors.items():
             value = part.tensors[own]
             if value in self.outside and own != "out":
@@ -174,14 +171,6 @@ class _Builder:
                     f"{part.name}: {own} has shape {list(shape)} on VTA, and {list(known.shape)} "
                     "in the graph"
                 )
-
-    def _windows(self, operator: Conv2d) -> bool:
-        """Does packing by windows on the host cost less?"""
-        if operator.groups > 1 or operator.channels >= self.kernels.config.block:
-            return False
-        packed = replace(operator, im2col=True)
-        bounds = [each.demand(self.kernels.config)["bound"] for each in (packed, operator)]
-        return bounds[0] < bounds[1]
 
     @staticmethod
     def _port(quantity: Quantity, tensor: str) -> Port:

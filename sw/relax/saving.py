@@ -12,7 +12,7 @@ from typing import Any
 
 import tvm
 
-from vta.hw.errors import VtaError
+from vta.hw.errors import VtaError, shown
 from vta.sw.compiler import VTAModule
 from vta.sw.relax.errors import NetworkError, one_line
 from vta.sw.relax.manifest import MANIFEST, Manifest
@@ -69,7 +69,7 @@ def load(directory: str | Path) -> CompiledNetwork:
     try:
         return CompiledNetwork(manifest, modules, library)
     except VtaError as error:
-        raise NetworkError(f"{directory}: {error}") from error
+        raise NetworkError(f"{directory}: {one_line(error)}") from error
 
 
 def _check_file(directory: Path, name: str, digest: Any) -> None:
@@ -77,8 +77,8 @@ def _check_file(directory: Path, name: str, digest: Any) -> None:
     path = directory / name
     if Path(name).name != name:
         raise NetworkError(f"{directory}: the manifest names {name}, which lies outside of it")
-    if not path.is_file():
-        raise NetworkError(f"{directory}: {name} is missing")
+    if name not in os.listdir(directory) or not path.is_file():
+        raise NetworkError(f"{directory}: {shown(name)} is missing")
     if digest != _digest(path):
         raise NetworkError(
             f"{path}: it is not the file that was written (its sha256 differs): compile the model "

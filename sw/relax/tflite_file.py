@@ -103,12 +103,12 @@ def _input_shape(info: TensorInfo, shapes: Mapping[str, tuple[int, ...]]) -> tup
 
 def _leave(b: Builder) -> None:
     """The outputs, with the file's names and shapes; one that is an input has another name."""
-    makers = {index: op.name for op in b.file.operators for index in op.outputs}
+    b.source = ""  # a Transpose here is no operator's
     for index in b.file.outputs:
         info = b.file.tensors[index]
         if index not in b.values:
             raise NetworkError(f"nothing makes output {shown(info.name)}; the file is damaged")
-        value, b.place, b.source = b.values[index], info.name, makers.get(index, "")
+        value, b.place = b.values[index], info.name
         if len(shape_of(value)) == 4:
             if value.name == info.name:
                 value.name = b.free(f"{info.name}/nchw")

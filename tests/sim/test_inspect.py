@@ -86,6 +86,8 @@ def test_table_of_a_quantized_network(
     path = _saved(tmp_path, _quantized(operator))
     status, out, _ = _vta(capsys, path)
     assert status == Exit.OK
+    assert "input  x: uint8 1x3x8x8, 2^-2 (128)" in out
+    assert "output y: uint8 1x6x6x6, 0.3 (7)" in out
     assert "activations are uint8" in out and f"quantised: vta compile {path} -o DIR" in out
     (conv,) = (line for line in out.splitlines() if line.startswith("conv "))
     for text in ("2^-2 (128)", "0.3 (7)", "6x3x3x3 int8, 6 scales", "1x6x6x6"):
@@ -165,6 +167,13 @@ def test_what_is_computed_beforehand_is_not_in_the_table(
     _, out, _ = _vta(capsys, _saved(tmp_path, proto))
     assert "2 nodes, 1 of them computed beforehand: 1 Add, 1 Exp" in out
     assert not any(line.startswith("constant") for line in out.splitlines())
+
+
+def test_operands_that_are_left_out(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    constants = {"s": np.array([1, 1, 2, 2], np.float32)}
+    proto = make([node("Resize", "x _ s", "y", "up")], {"x": (1, 2, 3, 4)}, "y", constants)
+    status, out, _ = _vta(capsys, _saved(tmp_path, proto))
+    assert status == Exit.OK and "1x2x6x8" in out
 
 
 def test_warnings(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -80,6 +80,15 @@ def test_arranged_round_trip_and_index(layout: str) -> None:
     assert padded_shape(shape, layout) == tuple(wanted)
 
 
+def test_windows_padded_with_a_number_unpack() -> None:
+    """What pads is no value's number."""
+    layout = "windows(3,3,1,1,1,1,1,1,1,1,5):NCHW1n4c"
+    array = np.arange(1, 2 * 16 + 1, dtype=np.int8).reshape(1, 2, 4, 4)
+    packed = pack(array, layout)
+    assert packed[0, 0, 0, 0, 0, 0] == 5
+    np.testing.assert_array_equal(unpack(packed, layout, array.shape), array)
+
+
 def test_windows_by_hand() -> None:
     array = np.arange(1, 1 + 2 * 5 * 6).reshape(1, 2, 5, 6)
     packed = pack(array, "windows(3,2,2,1,1,2,1,0,2,1):NCHW1n4c")

@@ -16,7 +16,7 @@ from vta.sw.relax.match.cluster import Joined, Match, Placed, Viewed
 from vta.sw.relax.match.fuse import fuse
 from vta.sw.relax.match.maps import concat, pad, pool, reshape, resize, slice_
 from vta.sw.relax.match.pointwise import one, two
-from vta.sw.relax.match.products import PRODUCTS, product, with_residual
+from vta.sw.relax.match.products import PRODUCTS, packed, product, with_residual
 from vta.sw.relax.match.sink import sink
 from vta.sw.relax.match.values import NotOnVta, Quantity
 from vta.sw.relax.match.views import settle
@@ -73,7 +73,7 @@ def match(model: ir.Model, config: Config) -> Matched:
         else:
             found.setdefault(made.output.name, made)
     settled, left = settle(found, config)
-    return Matched(fuse(settled), reasons | left)
+    return Matched(fuse(packed(settled, config)), reasons | left)
 
 
 def _unknown(node: ir.Node) -> str:

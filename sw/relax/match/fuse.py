@@ -1,27 +1,85 @@
-"""A maximum pool that only follows a convolution: the sums are pooled, before they are requantised.
+"""What follows a product and is its only reader becomes part of it.
 
-What requantises keeps the order of numbers, so that both orders give the same.
+- A maximum pool behind a convolution: the sums are pooled, before they are requantised. What
+  requantises keeps the order of numbers, so that both orders give the same.
+- An Add of a product's 8-bit result and another tensor: its multiplications, shift and clip are
+  further steps of the product, with the other tensor as residual. The product's own result is
+  rounded and clipped before, as the graph says; it only never leaves the accumulators.
 """
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import TypeVar
 
+import numpy as np
+
 from vta.hw.errors import VtaError
-from vta.sw.operators import Conv2d, Conv2dMaxPool, MaxPool
+from vta.sw.operators import Conv2d, Conv2dMaxPool, Matmul, MaxPool
+from vta.sw.operators.product import Product
+from vta.sw.operators.quantized import QuantizedAdd
 from vta.sw.relax.match.cluster import Match, Placed
 
 __all__ = ["fuse"]
+
+OPERANDS = ("a", "b")
+SUM = "sum"  # the operand of an addition's own constant
 
 T = TypeVar("T")
 
 
 def fuse(found: Mapping[str, Match]) -> dict[str, Match]:
-    """The matches, with pools in the convolutions before them where nothing else reads these."""
-    return {name: _fused(match, found) for name, match in found.items()}
+    """The matches, joined with products where nothing else reads these."""
+    return {name: _added(_pooled(match, found), found) for name, match in found.items()}
 
 
-def _fused(pool: Match, found: Mapping[str, Match]) -> Match:
+def _added(match: Match, found: Mapping[str, Match]) -> Match:
+    addition = _operator(match, QuantizedAdd)
+    if addition is None or addition.broadcast != "none" or len(match.inputs) != len(OPERANDS):
+        return match
+    factors = (addition.a_multiplier, addition.b_multiplier)
+    products = []
+    for n, (own, other) in enumerate(((0, 1), (1, 0))):
+        before = found.get(match.inputs[own].name)
+        product = before and (_operator(before, Conv2d) or _operator(before, Matmul))
+        if before is None or not product or product.residual or product.planes:
+            continue
+        if _only_reader(before, match) and 0 < factors[other]:
+            products.append((product.depth, -n, before, product, own))
+    if not products or match.inputs[0].shape != match.inputs[1].shape:
+        return match
+    _, _, before, product, own = max(products)
+    return _with_addition(before, product, match, addition, own)
+
+
+def _with_addition(
+    before: Match, product: Product, match: Match, addition: QuantizedAdd, own: int
+) -> Match:
+    """The product whose result is operand number `own` of an addition."""
+    factors = (addition.a_multiplier, addition.b_multiplier)
+    (part,), (added,) = before.parts, match.parts
+    assert isinstance(part, Placed) and isinstance(added, Placed)
+    steps = [product.steps or "", f"mul {factors[own]}", "add residual", f"add {SUM}"]
+    steps += [f"shr {addition.shift}", f"max {addition.low}", f"min {addition.high}"]
+    try:
+        operator = replace(
+            product, steps=", ".join(steps), residual=True, residual_factor=factors[1 - own]
+        )
+    except VtaError:
+        return match
+    tensors = {
+        **part.tensors,
+        "residual": added.tensors[OPERANDS[1 - own]],
+        "out": match.output.name,
+    }
+    outputs = len(next(v for name, v in part.constants.items() if name != "weight"))
+    constants = {**part.constants, SUM: np.full(outputs, addition.addend, np.int32)}
+    placed = replace(part, operator=operator, tensors=tensors, constants=constants)
+    nodes = tuple(dict.fromkeys((*before.nodes, *match.nodes)))
+    inputs = (*before.inputs, match.inputs[1 - own])
+    return Match(before.node, nodes, inputs, match.output, (placed,), otherwise=match)
+
+
+def _pooled(pool: Match, found: Mapping[str, Match]) -> Match:
     window = _operator(pool, MaxPool)
     before = found.get(pool.inputs[0].name)
     if window is None or before is None:

@@ -1,6 +1,6 @@
 """Conv, ConvTranspose, Gemm and MatMul: sums of products, requantised."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from vta.sw.relax.graph import attribute, only_use, shape_of
 from vta.sw.relax.match.cluster import Match, Placed, Result, covered, result_of
 from vta.sw.relax.match.values import NotOnVta, Quantity, Weights, bias_of, quantity, weights
 
-__all__ = ["PRODUCTS", "product", "with_residual"]
+__all__ = ["PRODUCTS", "packed", "product", "with_residual"]
 
 SPATIAL = ("height", "width")
 SIDES = ("top", "left", "bottom", "right")
@@ -131,6 +131,30 @@ def product(node: ir.Node, config: Config) -> Match:
     return _match(node, result_of(node), None, node)
 
 
+def packed(found: Mapping[str, Match], config: Config) -> dict[str, Match]:
+    """The matches; convolutions of few channels whose data no match makes take it by windows.
+
+    The host packs these, so that no block is nearly empty, where the bound says that it is less.
+    """
+    return {name: _by_windows(match, found, config) for name, match in found.items()}
+
+
+def _by_windows(match: Match, found: Mapping[str, Match], config: Config) -> Match:
+    (part, *others) = match.parts
+    if others or not isinstance(part, Placed) or match.inputs[0].name in found:
+        return match
+    operator = part.operator
+    if type(operator) is not Conv2d or operator.groups > 1 or operator.residual:
+        return match
+    if operator.channels >= config.block:
+        return match
+    other = _match(match.node, result_of(match.node), None, match.node, im2col=True)
+    (placed,) = other.parts
+    assert isinstance(placed, Placed)
+    bounds = [each.demand(config)["bound"] for each in (placed.operator, operator)]
+    return other if bounds[0] < bounds[1] else match
+
+
 def with_residual(node: ir.Node, config: Config) -> Match | None:
     """Add of a product's float result and an 8-bit tensor, rounded once; None where it is none."""
     for n, value in enumerate(node.inputs):
@@ -142,9 +166,13 @@ def with_residual(node: ir.Node, config: Config) -> Match | None:
     return None
 
 
-def _match(node: ir.Node, result: Result, residual: Quantity | None, last: ir.Node) -> Match:
+def _match(
+    node: ir.Node, result: Result, residual: Quantity | None, last: ir.Node, *, im2col: bool = False
+) -> Match:
     """The operator of a product, and of an Add, `last`, behind it."""
     found, operator = PRODUCTS[node.op_type](node)
+    if isinstance(operator, Conv2d) and im2col:
+        operator = replace(operator, im2col=True, pad_value=found.data.meaning.zero)
     array = found.weights.array
     by_output = array
     if isinstance(operator, Conv2dTranspose):

@@ -6,10 +6,12 @@ import onnx_ir as ir
 
 from vta.sw.compiler.pipeline import Instruments, Pass, printed
 from vta.sw.relax.normalize.activation import join_activations
+from vta.sw.relax.normalize.axes import spell_axes
 from vta.sw.relax.normalize.conv import spell_convolutions
 from vta.sw.relax.normalize.finish import finish
 from vta.sw.relax.normalize.fold import fold
 from vta.sw.relax.normalize.gemm import spell_gemms
+from vta.sw.relax.normalize.hoist import hoist_weights
 from vta.sw.relax.normalize.linear import fold_linear, spell_batch_norms
 from vta.sw.relax.normalize.names import name_all
 from vta.sw.relax.normalize.opset import upgrade
@@ -33,6 +35,8 @@ PASSES: tuple[Pass, ...] = (
     *PREPARED,
     ("trivial", drop_trivial),
     ("qdq", canonical_quantizers),
+    ("weights", hoist_weights),
+    ("axes", spell_axes),
     ("conv", spell_convolutions),
     ("pool", spell_pools),
     ("gemm", spell_gemms),

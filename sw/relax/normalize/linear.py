@@ -8,6 +8,7 @@ Batch normalisation elsewhere is a Mul and an Add.
 import numpy as np
 import onnx_ir as ir
 
+from vta.sw.relax.errors import NetworkError, at
 from vta.sw.relax.graph import (
     Rewriter,
     attribute,
@@ -25,10 +26,18 @@ PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 def spell_batch_norms(model: ir.Model) -> ir.Model:
-    """BatchNormalization of constants as Mul and Add, which bear NAME/scale and NAME."""
+    """BatchNormalization of constants as Mul and Add, which bear NAME/scale and NAME.
+
+    Raises
+    ------
+    NetworkError
+        where one trains.
+    """
     for node in model.graph:
         if not is_op(node, "BatchNormalization"):
             continue
+        if attribute(node, "training_mode", 0):
+            raise NetworkError(f"{at(node)} trains: export the network for inference")
         data, *operands = node.inputs
         known = [float_of(value) for value in operands]
         if data is None or any(array is None for array in known):
@@ -163,13 +172,20 @@ def _into_chain(node: ir.Node, maker: ir.Node, array: np.ndarray) -> None:
         _remove(maker)
     elif node.op_type == "Mul":
         node.op_type, maker.op_type = "Add", "Mul"
-        name, node.name, maker.name = node.name, maker.name, None
-        maker.name = name
+        _exchange_names(node, maker)
         _operate(node, maker.outputs[0], before * array)
         _operate(maker, data, array)
         above = data.producer()
         if above is not None and is_op(above, "Mul") and only_use(data) is maker:
             _into_chain(maker, above, array)
+
+
+def _exchange_names(a: ir.Node, b: ir.Node) -> None:
+    props = dict(a.metadata_props)
+    a.name, b.name = b.name, a.name
+    for node, given in ((a, dict(b.metadata_props)), (b, props)):
+        node.metadata_props.clear()
+        node.metadata_props.update(given)
 
 
 def _is_number(value: ir.Value | None) -> bool:

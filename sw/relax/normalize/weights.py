@@ -11,7 +11,7 @@ __all__ = ["channel_vector", "float_of", "is_weight"]
 def is_weight(value: ir.Value | None) -> bool:
     """Whether a value is constant: an initializer, or a DequantizeLinear of one."""
     maker = value.producer() if value is not None else None
-    if is_op(maker, "DequantizeLinear") and maker is not None:
+    if is_op(maker, "DequantizeLinear"):
         return all(constant(operand) is not None for operand in maker.inputs)
     return constant(value) is not None
 

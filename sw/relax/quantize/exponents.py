@@ -52,7 +52,8 @@ class Exponents:
 # One tensor ---------------------------------------------------------------------------------------
 def rounded(values: np.ndarray, exponent: int) -> np.ndarray:
     """What int8 numbers with that exponent keep of float values."""
-    return np.ldexp(np.clip(np.rint(np.ldexp(values, -exponent)), LOW, HIGH), exponent)
+    numbers = np.rint(values * np.float32(2.0**-exponent))  # exact: exponents are small
+    return np.clip(numbers, LOW, HIGH) * np.float32(2.0**exponent)
 
 
 def covering(largest: float) -> int:

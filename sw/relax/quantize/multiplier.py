@@ -1,4 +1,7 @@
-"""Scales as onnxruntime's quantiser chooses them: any real number, which VTA multiplies by."""
+"""Scales as onnxruntime's quantiser chooses them: any real number, which VTA multiplies by.
+
+It advises to pre-process: the normal form has what that would give, shapes and folded batch norms.
+"""
 
 import logging
 from collections.abc import Collection, Iterator
@@ -15,7 +18,7 @@ import onnx_ir as ir
 
 from vta.hw.errors import OptionError
 from vta.sw.relax.errors import NetworkError, one_line
-from vta.sw.relax.graph import source
+from vta.sw.relax.graph import is_op, live, source
 from vta.sw.relax.normalize import normalize
 from vta.sw.relax.quantize.plan import check_names
 from vta.sw.relax.quantize.samples import Feeds
@@ -93,7 +96,18 @@ def multiplier(
         raise NetworkError(f"onnxruntime cannot quantise it: {one_line(error)}") from error
     _restore_names(proto, {node.name or "" for node in model.graph})
     made = normalize(ir.from_proto(proto))
-    return made, {source(node): "excluded" for node in nodes}
+    return made, _kept(made) | {source(node): "excluded" for node in nodes}
+
+
+def _kept(model: ir.Model) -> dict[str, str]:
+    """Nodes of floats that read nothing rounded."""
+    return {
+        source(node): "onnxruntime's quantiser left it"
+        for node in model.graph
+        if not is_op(node, "QuantizeLinear", "DequantizeLinear")
+        and node.outputs[0].dtype == ir.DataType.FLOAT
+        and not any(is_op(v.producer(), "DequantizeLinear") for v in live(node.inputs))
+    }
 
 
 def _quantized(

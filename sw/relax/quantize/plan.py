@@ -32,6 +32,7 @@ ONE_SCALE += ("Concat", "Resize", "Reshape", "Flatten", "Pad", "Slice", "Split",
 ONE_SCALE += ("Squeeze", "Unsqueeze", "DepthToSpace", "SpaceToDepth")
 OWN_SCALE = ("Add", "Sub", "Mul", "Max", "Min", "LeakyRelu", "PRelu", "HardSwish", "HardSigmoid")
 CLIPS = ("Relu", "Clip")
+LOSSY = (*CLIPS, "AveragePool", "GlobalAveragePool")  # better done before rounding than behind it
 CLIPPED = (*PRODUCTS, "Add", "Sub", "Mul", "Max", "Min")  # a Relu behind them is part of them
 PAIRS = ("Add", "Sub", "Mul", "Max", "Min")  # their constants are quantised, too
 
@@ -139,18 +140,13 @@ def _active(model: ir.Model, exclude: Collection[str], kept: dict[str, str]) -> 
         for node in able - active:
             behind = any(value.producer() in active for value in data_of(node))
             ahead = any(use.node in active for value in node.outputs for use in value.uses())
-            if behind or (ahead and is_op(node, *ONE_SCALE) and _moves(node)):
+            if behind or (ahead and is_op(node, *ONE_SCALE) and not is_op(node, *LOSSY)):
                 active.add(node)
         grown = len(active) > before
     for node in model.graph:
         if node in able and node not in active:
             kept[source(node)] = "no product before it"
     return active
-
-
-def _moves(node: ir.Node) -> bool:
-    """Whether it gives the same, done before or after rounding."""
-    return not is_op(node, "AveragePool", "GlobalAveragePool")
 
 
 def _unable(node: ir.Node) -> str:

@@ -16,6 +16,7 @@ from vta.sw.relax.tflite.schema import ELEMENTS
 __all__ = ["FOLDED", "Nodes"]
 
 FOLDED = 4096  # elements of a result that is computed here: shapes and axes
+LONGEST = 400  # characters of a message: lists in a hostile file have thousands of numbers
 INTEGERS = (ir.DataType.INT32, ir.DataType.INT64)
 
 
@@ -40,7 +41,8 @@ class Nodes:
 
     def error(self, what: str) -> NetworkError:
         """An error that names the operator."""
-        return NetworkError(f"{self.where}{what}")
+        short = what if len(what) <= LONGEST else f"{what[:LONGEST]}..."
+        return NetworkError(f"{self.where}{short}")
 
     def free(self, name: str, taken: set[str] | None = None) -> str:
         """`name`, or one that begins so and no value (or none of `taken`) has; it is taken now."""

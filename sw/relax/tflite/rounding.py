@@ -8,13 +8,17 @@ went into it here, so that differences do not add up from layer to layer.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vta.sw.relax.tflite.integer import KERNELS, Call
 from vta.sw.relax.tflite.schema import File, Operator, parse
 
-__all__ = ["Rounding", "roundings"]
+if TYPE_CHECKING:
+    from vta.sw.relax.inference import Run
+
+__all__ = ["Rounding", "roundings", "roundings_of_run"]
 
 INTEGERS = ("INT8", "UINT8")
 
@@ -48,6 +52,18 @@ def roundings(file: Path | bytes, values: Mapping[str, np.ndarray]) -> list[Roun
     parsed = parse(file if isinstance(file, bytes) else file.read_bytes())
     found = (_compared(parsed, op, values) for op in parsed.operators)
     return [one for one in found if one is not None]
+
+
+def roundings_of_run(
+    file: Path | bytes, run: "Run", inputs: Mapping[str, np.ndarray]
+) -> list[Rounding]:
+    """The same of what VTA stored in a run with these inputs; of layers on VTA alone."""
+    values = dict(inputs)
+    for each in run.regions:
+        for layer in each.region.saved.layers:
+            for port in layer.outputs:
+                values[port.value] = each.region.output(port, each.result.memory)
+    return roundings(file, values)
 
 
 def _compared(file: File, op: Operator, values: Mapping[str, np.ndarray]) -> Rounding | None:

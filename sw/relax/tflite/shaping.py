@@ -132,6 +132,8 @@ def unpack(b: Builder) -> None:
     axes.axis(place, len(b.shape(0)))
     shape = list(b.shape(0))
     count = shape.pop(place)
+    if count != len(b.op.outputs):
+        raise b.error(f"{len(b.op.outputs)} results of {count} that are there")
     for n, value in enumerate(_split(b, 0, place, [1] * count)):
         b.done(b.reshaped_to(b.stored(value, n), shape), n, raw=True)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from vta.hw.errors import shown
 from vta.sw.relax.tflite import axes
 from vta.sw.relax.tflite.builder import Builder
 
@@ -27,9 +28,18 @@ def pad(b: Builder) -> None:
     """PAD with 0, PADV2 with a given number."""
     operands = [b.real(0), b.integers("pads", _amounts(b))]
     if b.has(2):
-        operands.append(b.reshaped_to(b.real(2), (), "value") if b.shape(2) else b.real(2))
+        operands.append(b.scalar("value", _number(b, 2)))
     b.same_scale()
     b.done(b.emit("Pad", *operands, attributes={"mode": "constant"}))
+
+
+def _number(b: Builder, k: int) -> float:
+    """A constant of one element, as a real number."""
+    array, q = b.info(k).array(), b.info(k).quantization
+    if array is None or array.size != 1 or b.info(k).dtype is None:
+        raise b.error(f"what it pads with, {shown(b.info(k).name)}, is not one constant")
+    number = float(array.item())
+    return number if q is None else (number - float(q.zero_point[0])) * float(q.scale[0])
 
 
 def mirror_pad(b: Builder) -> None:

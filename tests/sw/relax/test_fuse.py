@@ -1,11 +1,13 @@
-"""Residuals and pools in the products before them: what is rounded once in the file is here, too."""
+"""Residuals and pools in the products before them: rounded as often as in the file."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from .quantised import Graph, compared, parted
+from vta.sw.operators import Conv2d
+
+from .quantised import Graph, compared, on_vta, parted, random_inputs
 
 
 def convolution(graph: Graph, x: str, channels: int, size: float, kernel: int = 3) -> str:
@@ -82,3 +84,53 @@ def test_a_pool_is_a_layer_where_somebody_else_reads_or_rounds(
     assert names[:2] == ["conv2d", "max_pool"]
     count, size, most = compared(graph, tmp_path)
     assert most <= 1 and count <= size / 100
+
+
+def added(zeros: tuple[int, int], *, twice: bool = False) -> Graph:
+    """A residual block as onnxruntime's quantiser writes it: a rounding on each side of the Add."""
+    graph = Graph()
+    x = graph.input((1, 20, 6, 6), 0.02, zeros[0])
+    r = graph.input((1, 20, 6, 6), 0.1, zeros[1])
+    middle = graph.again(convolution(graph, x, 20, 2.0**-9), 0.3, zeros[1])
+    total = graph.node("Add", *((r, middle) if zeros[0] else (middle, r)))
+    graph.output(graph.node("Relu", total), 0.31, zeros[0])
+    if twice:
+        graph.output(graph.node("Relu", middle), 0.3)
+    return graph
+
+
+@pytest.mark.parametrize("zeros", [(0, 0), (7, -30)])
+def test_an_add_behind_a_product_rounds_as_often_as_the_graph(
+    zeros: tuple[int, int], tmp_path: Path
+) -> None:
+    """Joined and apart they give the same numbers, bit for bit."""
+    graph = added(zeros)
+    made = parted(graph, tmp_path)
+    (joined,) = made.regions
+    assert [node.kernel.operator.name for node in joined.network.nodes] == ["conv2d"]  # type: ignore[union-attr]
+    assert set(joined.layers[0].sources) == {
+        "dequantizelinear0", "dequantizelinear2", "conv3", "quantizelinear4", "dequantizelinear5",
+        "dequantizelinear1", "add6", "relu7", "quantizelinear8",
+    }  # fmt: skip
+    apart = parted(added(zeros, twice=True), tmp_path).regions[0]
+    assert len(apart.network.nodes) == 3
+    feeds = random_inputs(graph, 1)
+    one, two = on_vta(joined, feeds), on_vta(apart, feeds)
+    np.testing.assert_array_equal(one[0], two[0])
+    count, size, most = compared(graph, tmp_path)
+    assert most <= 1 and count <= size / 50
+
+
+@pytest.mark.parametrize("zero", [0, 9])
+def test_few_channels_from_outside_come_by_windows(zero: int, tmp_path: Path) -> None:
+    """The host pads with the zero point, so that no border is corrected."""
+    graph = Graph()
+    x = graph.input((1, 3, 12, 12), 0.02, zero)
+    graph.output(convolution(graph, x, 3, 2.0**-9), 0.1)
+    (region,) = parted(graph, tmp_path).regions
+    operator = region.network.nodes[0].kernel.operator
+    assert isinstance(operator, Conv2d)
+    assert (operator.im2col, operator.pad_value) == (True, zero)
+    assert "border" not in (operator.steps or "")
+    count, size, most = compared(graph, tmp_path)
+    assert most <= 1 and count <= size / 50

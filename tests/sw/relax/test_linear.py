@@ -6,7 +6,8 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.sw.relax.graphs import kinds, make, node, normal_and_same
+from tests.sw.relax.graphs import kinds, make, node, normal, normal_and_same
+from vta.sw.relax.errors import NetworkError
 
 RANDOM = np.random.default_rng(0)
 
@@ -274,3 +275,9 @@ def test_hard_swish_with_rounding_inside_stays() -> None:
     constants = {name: np.float32(value) for name, value in NUMBERS.items()}
     proto = make(nodes, {"x": (2, 50)}, "y", constants | {"s": np.float32(0.1)})
     assert "Clip" in kinds(normal_and_same(proto))
+
+
+def test_batch_norm_that_trains_is_refused() -> None:
+    made = node("BatchNormalization", "x g b m v", "y n o", "bn", training_mode=1)
+    with pytest.raises(NetworkError, match="BatchNormalization bn trains"):
+        normal(make([made], PICTURE, "y", _batch_norm(3), opset=15))

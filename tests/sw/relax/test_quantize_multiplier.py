@@ -85,10 +85,24 @@ def test_excluded_nodes_stay_float() -> None:
     start = normalize(ir.from_proto(model("residuals")))
     made = quantize(start, exclude=["/block1/conv2/Conv", "/block2/add/Add"])
     kept = {"/block1/conv2/Conv", "/block2/add/Add"}
-    assert made.report.kept == dict.fromkeys(kept, "excluded")
+    relu = {"/block2/relu_1/Relu": "onnxruntime's quantiser left it"}
+    assert made.report.kept == dict.fromkeys(kept, "excluded") | relu
     for node in nodes(made.model, "Conv"):
         weight = node.inputs[1].producer()
         assert (weight is None) == (source(node) in kept)
+
+
+def test_what_onnxruntime_leaves_in_float_is_named() -> None:
+    """Its QOperator form has no transposed convolution."""
+    made = network(
+        "float[1, 4, 8, 8] x",
+        "float[1, 4, 8, 8] y",
+        "t = ConvTranspose<kernel_shape = [1, 1]>(x, w) y = Conv<kernel_shape = [1, 1]>(t, w)",
+        w=normal(4, 4, 1, 1),
+    )
+    report = quantize(made, form=FORMS["qoperator"]).report
+    assert report.kept == {"t": "onnxruntime's quantiser left it"}
+    assert not quantize(made).report.kept
 
 
 def test_it_says_nothing(

@@ -68,6 +68,22 @@ def test_the_worst_is_first_and_names_what_it_covers(blocks: ir.Model) -> None:
     assert found["input"] == ()
 
 
+def test_noise_is_added_where_it_comes_from() -> None:
+    """Not by a pool that hands it on."""
+    made = network(
+        X,
+        "float[1, 4, 4, 4] y",
+        f"c = Conv{CONV}(x, w) y = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(c)",
+        w=normal(4, 4, 3, 3),
+    )
+    report = quantize(made, scales="power-of-two").report
+    noise = {row.node: 10 ** (-row.snr / 10) for row in report.tensors}
+    added = {row.node: row.added for row in report.tensors}
+    assert added["x"] == pytest.approx(noise["x"])
+    assert added["c"] == pytest.approx(noise["c"] - noise["x"])
+    assert added["y"] == pytest.approx(max(noise["y"] - noise["c"], 0), abs=1e-9)
+
+
 @pytest.mark.parametrize("scales", SCALES)
 def test_a_poor_layer_is_suggested_and_excluding_it_helps(poor: ir.Model, scales: str) -> None:
     report = quantize(poor, scales=scales).report

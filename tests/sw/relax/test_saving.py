@@ -15,7 +15,7 @@ from tests.sw.relax.parted import two_convolutions
 from vta.hw.config import Config
 from vta.sw.relax.build import build
 from vta.sw.relax.errors import NetworkError
-from vta.sw.relax.manifest import MANIFEST, Manifest
+from vta.sw.relax.manifest import MANIFEST, SEAL, Manifest, sealed
 from vta.sw.relax.runtime import CompiledNetwork
 from vta.sw.relax.saving import load, save
 
@@ -79,7 +79,8 @@ def change(directory: Path, edit: Callable[[Any], None]) -> None:
     path = directory / MANIFEST
     document = json.loads(path.read_text())
     edit(document)
-    path.write_text(json.dumps(document))
+    del document[SEAL]
+    path.write_text(json.dumps(sealed(document)))
 
 
 def refusal(directory: Path) -> str:
@@ -129,6 +130,15 @@ def test_foreign_manifests(copy: Path, edit: Callable[[Any], None], message: str
     with pytest.raises(NetworkError, match=message):
         load(copy)
     refusal(copy)
+
+
+def test_whatever_is_changed_in_a_manifest_is_seen(copy: Path) -> None:
+    path = copy / MANIFEST
+    whole = path.read_text()
+    for old, new in (('"macs": ', '"macs": 1'), ('"Conv"', '"Gemm"'), ('"dtype": "int8"', "")):
+        at = whole.index(old)
+        path.write_text(whole[:at] + new + whole[at + len(old) :])
+        assert "it was changed since it was written" in refusal(copy) or "JSON" in refusal(copy)
 
 
 def test_a_manifest_that_is_not_json(copy: Path) -> None:

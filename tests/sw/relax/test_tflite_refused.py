@@ -336,3 +336,24 @@ def test_an_input_is_an_output_too(shape: tuple[int, ...]) -> None:
     assert [value.name for value in model.graph.inputs] == ["x"]
     assert [value.name for value in model.graph.outputs] == ["y", "x_2"]
     load(model)
+
+
+def test_results_that_are_not_there() -> None:
+    """An axis of a billion is not taken apart for one result."""
+    file = TfliteFile()
+    file.tensor("x", (1 << 30, 1), scale=0.1)
+    file.tensor("y", (1,), scale=0.1)
+    file.op("UNPACK", [0], [1], "Unpack", Num=1, Axis=0)
+    with pytest.raises(NetworkError, match="UNPACK y: 1 results of 1073741824 that are there"):
+        model_of(file.data([0], [1]))
+
+
+def test_messages_stay_short() -> None:
+    file = TfliteFile()
+    file.tensor("x", (1, 4), scale=0.1)
+    file.tensor("n", (3000,), "int32", data=np.ones(3000))
+    file.tensor("y", (1, 4), scale=0.1)
+    file.op("TRANSPOSE", [0, 1], [2], "Transpose")
+    with pytest.raises(NetworkError) as error:
+        model_of(file.data([0], [2]))
+    assert len(str(error.value)) < 500

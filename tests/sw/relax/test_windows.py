@@ -160,3 +160,30 @@ def test_convolutions_that_contradict_themselves(
     constants = {"w": _weights(*weight), "b": _weights(bias)}
     with pytest.raises(NetworkError, match=f"Conv conv.*{words}"):
         normal(make([made], {"x": (1, 2, 6, 6)}, "y", constants))
+
+
+def test_pad_of_some_axes() -> None:
+    constants = {"pads": np.array([1, 0, 2, 3]), "v": np.float32(1), "axes": np.array([-1, 1])}
+    made = node("Pad", "x pads v axes", "y")
+    proto = make([made], {"x": (1, 2, 3, 4)}, "y", constants, opset=18)
+    (pad,) = normal_and_same(proto, exact=True).graph
+    assert len(pad.inputs) == 3
+    assert pad.inputs[1].const_value.numpy().tolist() == [0, 0, 0, 1, 0, 3, 0, 2]
+
+
+@pytest.mark.parametrize("sizes", [False, True])
+def test_resize_of_some_axes(sizes: bool) -> None:
+    constants = {"to": np.array([8, 3]) if sizes else np.array([2, 1], np.float32)}
+    made = node(
+        "Resize",
+        "x _ _ to" if sizes else "x _ to",
+        "y",
+        axes=[-1, 2],
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )
+    proto = make([made], {"x": (1, 2, 3, 4)}, "y", constants, opset=18)
+    (resize,) = normal_and_same(proto, exact=True).graph
+    assert "axes" not in resize.attributes
+    full = resize.inputs[-1].const_value.numpy().tolist()
+    assert full == ([1, 2, 3, 8] if sizes else [1, 1, 1, 2])
