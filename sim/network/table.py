@@ -83,6 +83,7 @@ class Costs:
                     "name": segment.name,
                     "nodes": [node.source for node in segment.nodes],
                     "seconds": self.cpu_seconds.get(segment.name),
+                    "bytes_exchanged": self.manifest.exchanged(segment),
                 }
                 for segment in self.manifest.segments
             ],
@@ -125,7 +126,7 @@ def print_costs(console: Console, costs: Costs) -> None:
         table.add_column("match", no_wrap=True)
     for part in costs.manifest.parts:
         if isinstance(part, SavedSegment):
-            table.add_row(*_segment(part, costs), style="dim")
+            table.add_row(*_segment(part, costs, ran), style="dim")
             continue
         for cost in costs.layers.get(part.name, ()):
             match = costs.match.get(cost.layer.name)
@@ -161,14 +162,15 @@ def _row(cost: LayerCost, costs: Costs, ran: bool) -> list[str]:
     ]
 
 
-def _segment(segment: SavedSegment, costs: Costs) -> list[str]:
+def _segment(segment: SavedSegment, costs: Costs, ran: bool) -> list[str]:
     kinds = list(dict.fromkeys(node.operator for node in segment.nodes))
     more = f" and {len(kinds) - NODES_SHOWN} more" if len(kinds) > NODES_SHOWN else ""
     count = f"{len(segment.nodes)} node{'s' * (len(segment.nodes) != 1)}"
     what = f"{count}: {', '.join(kinds[:NODES_SHOWN])}{more}"
     seconds = costs.cpu_seconds.get(segment.name)
     where = "CPU" if seconds is None else f"CPU, {seconds * 1e3:.2f} ms"
-    return [escape(what), "", where]
+    exchanged = costs.manifest.exchanged(segment)
+    return [escape(what), "", where, *[""] * (4 + ran), _number(exchanged or None)]
 
 
 def _sums(costs: Costs, ran: bool) -> list[str]:

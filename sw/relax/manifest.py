@@ -6,11 +6,11 @@ the network; no pickle is ever read.
 
 import hashlib
 import json
+import math
 import platform
-import types
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self, TypeVar, Union, get_args, get_origin
+from typing import Any, Self
 
 import numpy as np
 import onnx
@@ -20,8 +20,9 @@ import tvm
 from vta.hw.config import Config, ConfigError
 from vta.hw.errors import quoted
 from vta.hw.packages import package_version
-from vta.sw.bundle import BundleError, check_number, check_object, check_text
+from vta.sw.bundle import BundleError, check_object
 from vta.sw.relax.errors import NetworkError, one_line
+from vta.sw.relax.from_json import from_json
 from vta.sw.relax.parts import Layer, Port
 
 __all__ = [
@@ -38,9 +39,6 @@ MANIFEST = "manifest.json"
 SEAL = "sha256"  # the key of the hash over the others
 FORMAT, FORMAT_VERSION = "vta network", 1
 SIZE_LIMIT = 1 << 28  # bytes of JSON
-SIZE = 1 << 40  # of an axis, of MACs, of a number of anything, at most
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -143,6 +141,16 @@ class Manifest:
     def segments(self) -> list[SavedSegment]:
         return [part for part in self.parts if isinstance(part, SavedSegment)]
 
+    def exchanged(self, segment: SavedSegment) -> int:
+        """Bytes that a segment takes from VTA and gives it: what a node on the CPU costs beside
+        its own time.
+        """
+        given = {port.value: port for region in self.regions for port in region.outputs}
+        taken = {port.value: port for region in self.regions for port in region.inputs}
+        ports = [given[name] for name in segment.inputs if name in given]
+        ports += [taken[name] for name in segment.outputs if name in taken]
+        return sum(math.prod(port.shape) for port in ports)
+
     def configuration(self) -> Config:
         """The core's.
 
@@ -182,7 +190,7 @@ class Manifest:
             _check_format(document)
             if document.pop(SEAL, None) != sealed(document)[SEAL]:
                 raise NetworkError("it was changed since it was written: compile the model again")
-            found = _read(cls, document, "manifest")
+            found = from_json(cls, document, "manifest")
             found.configuration()
             return found
         except FileNotFoundError:
@@ -237,57 +245,3 @@ def _check_format(document: Any) -> None:
             f"it was compiled on {quoted(document.get('machine'))}, this machine is "
             f"{platform.machine()}: compile the model again"
         )
-
-
-# Dataclasses from JSON ----------------------------------------------------------------------------
-def _read(kind: Any, value: Any, where: str) -> Any:
-    """`value`, which must be JSON of a `kind`: a dataclass, a tuple of a type, text, a number."""
-    origin = get_origin(kind)
-    if origin in (Union, types.UnionType):
-        return _one_of(get_args(kind), value, where)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise NetworkError(f"{where} is {quoted(value)}; it must be a list")
-        item = get_args(kind)[0]
-        return tuple(_read(item, each, f"{where}[{n}]") for n, each in enumerate(value))
-    if is_dataclass(kind):
-        return _object(kind, value, where)
-    if kind is dict:
-        check_object(where, value)
-    elif kind is str:
-        check_text(where, value, lines=True)
-    elif kind is int:
-        check_number(where, value, -(1 << 31), SIZE)
-    else:
-        assert kind is float, kind
-        check_number(where, value, -1e300, 1e300, float)
-    return value
-
-
-def _one_of(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
-    """The kind whose fields the value has, or None where that is one."""
-    if types.NoneType in kinds and value is None:
-        return None
-    kinds = tuple(kind for kind in kinds if kind is not types.NoneType)
-    if len(kinds) > 1:
-        given = set(value) if isinstance(value, dict) else set()
-        kinds = tuple(k for k in kinds if given == {f.name for f in fields(k)})
-        if not kinds:
-            raise NetworkError(f"{where} is {quoted(value)}, which is no part of a network")
-    return _read(next(iter(kinds)), value, where)
-
-
-def _object(kind: type[T], value: Any, where: str) -> T:
-    if not isinstance(value, dict):
-        raise NetworkError(f"{where} is {quoted(value)}; it must be an object")
-    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
-    for name in value:
-        if name not in known:
-            raise NetworkError(f"{where} has a key {quoted(name)}, which is unknown")
-    found = {}
-    for name, each in known.items():
-        if name in value:
-            found[name] = _read(each.type, value[name], f"{where}.{name}")
-        elif each.default is MISSING and each.default_factory is MISSING:
-            raise NetworkError(f"{where} lacks the key {name}")
-    return kind(**found)

@@ -5,6 +5,7 @@
 >>> run.equal, run.outputs["output"]                                          # doctest: +SKIP
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -42,6 +43,7 @@ class CompiledNetwork:
                 )
         self.regions = [LoadedRegion.of(r, modules[r.name]) for r in manifest.regions]
         self._machine: Any = None
+        self._lock = threading.Lock()  # a virtual machine is one thread's at a time
 
     # Running ------------------------------------------------------------------------------------
     def __call__(
@@ -65,6 +67,10 @@ class CompiledNetwork:
         """
         given = self._checked(inputs)
         running = Running(self.regions, device or GoldenDevice(), progress, Run())
+        with self._lock:
+            return self._run(running, given)
+
+    def _run(self, running: Running, given: list[np.ndarray]) -> Run:
         token = RUNNING.set(running)
         try:
             machine = self._started(running.run)

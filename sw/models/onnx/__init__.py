@@ -1,4 +1,6 @@
-"""Networks as ONNX models, float, made from a seed: what the project shows and measures itself on.
+"""Networks as ONNX models, made from a seed: what the project shows and measures itself on.
+
+All are float, but for the digits, which there are with their own integers, too.
 
 >>> [node.name for node in model("digits").graph.node][:2]
 ['/conv1/Conv', '/relu1/Relu']
@@ -12,13 +14,14 @@ import onnx
 from vta.hw.errors import OptionError
 from vta.sw.models.onnx.dcgan import dcgan
 from vta.sw.models.onnx.detector import detector
-from vta.sw.models.onnx.digits import digits, digits_inputs
+from vta.sw.models.onnx.digits import digits, digits_inputs, digits_int8
 from vta.sw.models.onnx.mobilenet import mobilenet
 from vta.sw.models.onnx.residuals import residuals
 from vta.sw.models.onnx.resnet18 import resnet18
 
 __all__ = ["MODELS", "TRAINED", "model"]
-__all__ += ["dcgan", "detector", "digits", "digits_inputs", "mobilenet", "residuals", "resnet18"]
+__all__ += ["dcgan", "detector", "digits", "digits_inputs", "digits_int8", "mobilenet", "residuals"]
+__all__ += ["resnet18"]
 
 RANDOM: dict[str, Callable[..., onnx.ModelProto]] = {
     "resnet18": resnet18,
@@ -29,13 +32,13 @@ RANDOM: dict[str, Callable[..., onnx.ModelProto]] = {
     "detector_224": partial(detector, size=224),
     "residuals": residuals,
 }
-TRAINED: dict[str, Callable[..., onnx.ModelProto]] = {"digits": digits}
+TRAINED: dict[str, Callable[..., onnx.ModelProto]] = {"digits": digits, "digits_int8": digits_int8}
 MODELS = (*TRAINED, *RANDOM)
 """Names that `model` takes."""
 
 
 def model(name: str, *, seed: int = 0, batch_norm: bool = False) -> onnx.ModelProto:
-    """The float model of a name in MODELS, the same bytes for the same seed.
+    """The model of a name in MODELS, the same bytes for the same seed.
 
     Arguments
     ---------

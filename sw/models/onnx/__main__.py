@@ -25,9 +25,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="default: build/NAME.onnx"
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the random weights (default 0); digits has none"
-    )
+    parser.add_argument("--seed", type=int, default=0, help="of the random weights (default 0)")
     parser.add_argument(
         "--batch-norm", action="store_true", help="keep batch norms as nodes of their own"
     )

@@ -78,7 +78,7 @@ class Builder:
         result = f"{name}_output_0"
         made = helper.make_node(op_type, list(inputs), [result], name, **attributes)
         self._nodes.append(made)
-        self.channels[result] = self.channels[inputs[0]] if outputs is None else outputs
+        self.channels[result] = self.channels.get(inputs[0], 0) if outputs is None else outputs
         return result
 
     # Layers ---------------------------------------------------------------------------------------
@@ -127,16 +127,12 @@ class Builder:
     def dense(
         self, path: str, data: str, inputs: int, outputs: int, *, gain: float = 0.5**0.5
     ) -> str:
-        """A matrix product with bias of (n, inputs)."""
+        """A matrix product with bias of (n, inputs), with weights (outputs, inputs)."""
         name = f"{path}.weight"
         weight = self.normal(name, (outputs, inputs), gain * (2 / inputs) ** 0.5)
         bias = self.normal(f"{path}.bias", (outputs,), 0.1)
-        return self.matmul(path, data, weight, bias)
-
-    def matmul(self, path: str, data: str, weight: np.ndarray, bias: np.ndarray) -> str:
-        """A Gemm with weights (outputs, inputs)."""
-        own = self.constant(f"{path}.weight", weight), self.constant(f"{path}.bias", bias)
-        return self.node("Gemm", path, data, *own, outputs=len(weight), transB=1)
+        own = self.constant(name, weight), self.constant(f"{path}.bias", bias)
+        return self.node("Gemm", path, data, *own, outputs=outputs, transB=1)
 
     def max_pool(self, path: str, data: str, kernel: int, stride: int, pads: Sequence[int]) -> str:
         """A maximum pool; `pads`: top, left, bottom, right."""

@@ -1,4 +1,7 @@
-"""Scales as onnxruntime's quantiser chooses them: any real number, which VTA multiplies by."""
+"""Scales as onnxruntime's quantiser chooses them: any real number, which VTA multiplies by.
+
+It advises to pre-process: the normal form has what that would give, shapes and folded batch norms.
+"""
 
 import logging
 from collections.abc import Collection, Iterator
