@@ -28,8 +28,9 @@ def tiled(
     for _, inlined in made.parts:
         for name in inlined:
             sch.compute_inline(name)
-    _read_operands(sch, made)
-    for (suffix, _), (tiling, tile) in zip(made.parts, tilings, strict=True):
+    pairs = list(zip(made.parts, tilings, strict=True))
+    _read_operands(sch, made, [suffix for (suffix, _), (tiling, _) in pairs if tiling.held])
+    for (suffix, _), (tiling, tile) in pairs:
         products += _tile(sch, made, suffix, tiling, tile)
     return _tensorized(sch, products, config)
 
@@ -51,6 +52,9 @@ def _tile(
     outer = [*planes, channels] if tiling.keep == "inputs" else [channels, *planes]
     for block in (*reversed(staged), acc):
         sch.compute_at(block, outer[-1], preserve_unit_loops=True)
+    if not tiling.held:
+        for copy in _read_operands(sch, made, [suffix]):
+            sch.compute_at(copy, channels, preserve_unit_loops=True)
     step = _steps(sch, acc, tiling.inputs, made.spatial)
     kept = {"inputs": (planes[-1], step), "weights": (step, channels)}
     for copy, loop in zip((inp, weight), kept.get(tiling.keep, (step, step)), strict=True):
@@ -67,16 +71,16 @@ def _tile(
     return products
 
 
-def _read_operands(sch: s_tir.Schedule, made: Expression) -> None:
-    """Load the epilogue's tensors once, for all phases."""
+def _read_operands(sch: s_tir.Schedule, made: Expression, suffixes: Sequence[str]) -> list[Any]:
+    """Load the epilogue's tensors once, for these phases; the blocks that do."""
     blocks = [
-        sch.get_sblock(f"{name}{suffix}")
-        for suffix, _ in made.parts
-        for name in (*made.staged, "out")
+        sch.get_sblock(f"{name}{suffix}") for suffix in suffixes for name in (*made.staged, "out")
     ]
-    for name in made.operands:
+    found = []
+    for name in made.operands if suffixes else ():
         readers = [block for block in blocks if name in _read(sch, block)]
-        sch.cache_read(readers[0], name, "local.acc", consumer_blocks=readers)
+        found.append(sch.cache_read(readers[0], name, "local.acc", consumer_blocks=readers))
+    return found
 
 
 def _read(sch: s_tir.Schedule, block: Any) -> list[str]:
