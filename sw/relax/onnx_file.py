@@ -90,6 +90,7 @@ def _write_out(model: ir.Model) -> None:
         passes.InlinePass()(model)
     except Exception as error:
         raise NetworkError(f"its functions: {one_line(error.__cause__ or error)}") from error
+    model.functions.clear()  # those that nobody calls
     for node in model.graph:
         call = node.metadata_props.pop("call", None)
         if call is not None:

@@ -6,11 +6,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from vta.sim.build import ROOT
 from vta.sim.cli import main
 from vta.sim.documents import PAGES, Claim, claims, compiler_page, differences, rewritten, unclaimed
 from vta.sim.documents.claim import ClaimError
+from vta.sw.models.onnx import model
 
 GENERATED = {"docs/isa.md"}
 CLAIM = Claim("page.md", "C2 takes {} cycles, {} of the MACs", ("454,140", "99.4%"))
@@ -104,6 +106,8 @@ def test_the_commands_of_a_page_run(
     for name in ("max_pool", "my_schedule"):
         found = [each for each in listings(page) if "def build(config):" in each]
         Path(f"{name}.py").write_text(found[0] if found else "")
+    Path("model.onnx").write_bytes(model("digits").SerializeToString())
+    Image.new("L", (8, 8), 200).save("image.png")
     assert len(commands(page)) > 1
     for command in commands(page):
         assert main(command.split()) == 0, f"{command}: {capsys.readouterr().err}"

@@ -234,3 +234,16 @@ def test_iterating_batches_is_lazy(network: CompiledNetwork) -> None:
     runs = network.batches({"x": x})
     assert isinstance(runs, Iterator)
     assert next(runs).equal
+
+
+def test_another_shape_than_the_graph_has_is_refused() -> None:
+    partition = two_convolutions()
+    node = next(node for node in partition.model.graph if node.name == "gate")
+    node.outputs[0].shape = ir.Shape((1, 16, SIDE, SIDE + 1))
+    partition.segments[1].outputs.append("gate")
+    with pytest.raises(NetworkError) as error:
+        build(partition, name="two")
+    assert str(error.value).startswith(
+        "Sigmoid gate runs on the CPU, and TVM gives gate as float32"
+    )
+    assert "[1, 16, 8, 8], where the graph has float32 [1, 16, 8, 9]" in str(error.value)

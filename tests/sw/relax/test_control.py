@@ -144,3 +144,23 @@ def test_if_without_a_branch_is_refused() -> None:
     del made.attribute[place]
     with pytest.raises(NetworkError, match="If if lacks a branch"):
         normal(make([made], {"x": (3,)}, "y", {"c": np.array(True)}))
+
+
+def test_a_branch_that_gives_the_same_twice() -> None:
+    """Each output of the network keeps its name, and comes after what it copies."""
+    both = [_branch("Relu", "t"), _branch("Neg", "t")]
+    for branch in both:
+        branch.output.append(branch.output[0])
+    made = node("If", "c", "y z", "if", then_branch=both[0], else_branch=both[1])
+    model = normal(make([made], {"x": (3,)}, "y z", {"c": np.array(True)}))
+    assert kinds(model) == ["Mul", "Relu", "Identity"]
+    assert [value.name for value in model.graph.outputs] == ["y", "z"]
+
+
+def test_functions_that_nobody_calls_go() -> None:
+    opsets = [helper.make_opsetid("", 13)]
+    unused = helper.make_function("own", "F", ["a"], ["b"], [node("Relu", "a", "b")], opsets)
+    model = normal(
+        make([node("Neg", "x", "y")], {"x": (3,)}, "y", functions=[unused], domains=["own"])
+    )
+    assert not model.functions and kinds(model) == ["Neg"]

@@ -181,3 +181,15 @@ def test_names() -> None:
     model = normal(make(nodes, {"x": (3,)}, "y"))
     assert [made.name for made in model.graph] == ["a", "n", "n_2", "a_2"]
     assert [source(made) for made in model.graph] == ["a", "n", "n_2", "a_2"]
+
+
+def test_a_slice_backwards_stays() -> None:
+    constants = {"s": np.array([-1]), "e": np.array([-9]), "a": np.array([1]), "t": np.array([-1])}
+    model = normal_and_same(make([node("Slice", "x s e a t", "y")], {"x": (2, 3)}, "y", constants))
+    assert kinds(model) == ["Slice"]
+
+
+def test_a_slice_of_everything_goes() -> None:
+    constants = {"s": np.array([0]), "e": np.array([9]), "a": np.array([1])}
+    nodes = [node("Slice", "x s e a", "b"), node("Relu", "b", "y")]
+    assert kinds(normal_and_same(make(nodes, {"x": (2, 3)}, "y", constants))) == ["Relu"]

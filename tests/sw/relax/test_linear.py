@@ -281,3 +281,19 @@ def test_batch_norm_that_trains_is_refused() -> None:
     made = node("BatchNormalization", "x g b m v", "y n o", "bn", training_mode=1)
     with pytest.raises(NetworkError, match="BatchNormalization bn trains"):
         normal(make([made], PICTURE, "y", _batch_norm(3), opset=15))
+
+
+def test_hard_sigmoid_of_something_else_stays() -> None:
+    nodes = [
+        node("Neg", "x", "n"), node("HardSigmoid", "x", "a", alpha=1 / 6, beta=0.5),
+        node("Mul", "n a", "y"),
+    ]  # fmt: skip
+    model = normal_and_same(make(nodes, {"x": (2, 50)}, "y"))
+    assert sorted(kinds(model)) == ["HardSigmoid", "Mul", "Neg"]
+
+
+def test_a_chain_that_makes_the_tensor_larger_stays() -> None:
+    nodes = [node("Relu", "x", "a"), node("Add", "a p", "b"), node("Mul", "b q", "y")]
+    constants = {"p": _floats(1, 3, 4, 4), "q": _floats(3, 1, 1)}
+    model = normal_and_same(make(nodes, {"x": (1, 3, 1, 1)}, "y", constants))
+    assert kinds(model) == ["Relu", "Add", "Mul"]

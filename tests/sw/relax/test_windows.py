@@ -163,7 +163,7 @@ def test_convolutions_that_contradict_themselves(
 
 
 def test_pad_of_some_axes() -> None:
-    constants = {"pads": np.array([1, 0, 2, 3]), "v": np.float32(1), "axes": np.array([-1, 1])}
+    constants = {"pads": np.array([0, 1, 3, 2]), "v": np.float32(1), "axes": np.array([1, -1])}
     made = node("Pad", "x pads v axes", "y")
     proto = make([made], {"x": (1, 2, 3, 4)}, "y", constants, opset=18)
     (pad,) = normal_and_same(proto, exact=True).graph
