@@ -165,6 +165,9 @@ def _measure(runs: Runs, name: str, file: Path, form: str, *, golden: bool) -> _
     runs.progress.note(f"{name}: compiling")
     with _cost(costs, "compile"):
         network = compile_model(file, CONFIG, scales=None if form == QUANTISED else form)
+    if not network.regions:
+        reasons = (n.reason for s in network.manifest.segments for n in s.nodes if n.reason)
+        raise BenchError(f"nothing of it runs on VTA: {next(reasons, 'it has no layers')}")
     inputs = network.random_inputs(0)
     with _cost(costs, "run"):
         run = network(inputs, device=_Device(runs, name))
