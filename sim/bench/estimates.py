@@ -24,6 +24,7 @@ CORES = (
     (Config(axi_data_bits=256), LATENCIES[:1]),
 )
 """Configurations, and the latencies at which the operators run on them."""
+MULTIPLIED = {"steps": "min high, max low, mul multiplier, add addend, shr 22"}
 REQUANTISE = {"bias": True, "shift": 8, "low": 0, "high": 127}
 
 
@@ -46,6 +47,7 @@ OPERATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "matmul 64x256x256": ("matmul", {"rows": 64, "inner": 256, "columns": 256, **REQUANTISE}),
     "matmul 128x64x128": ("matmul", {"rows": 128, "inner": 64, "columns": 128, **REQUANTISE}),
     "1x1, 24x24x64": ("conv2d", _conv(24, 64, 64, 1) | REQUANTISE),
+    "1x1, 24x24x64, multipliers": ("conv2d", _conv(24, 64, 64, 1) | MULTIPLIED),
     "1x1, 24x24x32": ("conv2d", _conv(24, 32, 64, 1) | REQUANTISE),
     "1x1, 24x24x16": ("conv2d", _conv(24, 16, 64, 1) | REQUANTISE),
     "1x1, 24x24x64, stride 2": ("conv2d", _conv(24, 64, 64, 1, 2) | REQUANTISE),

@@ -206,7 +206,7 @@ class ComputeStage(InOrderStage):
         flags = _sets_flags(gemm, area)
         sent = max(cycle + 1, units.gemm_sequencer, self._windows.passes(flags=flags))
         alu = units.alu
-        if alu is not None and (not alu.direct or (flags and area.meets(alu.area))):
+        if alu is not None and (not alu.direct or (flags and units.near_alu(area))):
             sent = max(sent, self._finish_alu() + EMPTY)
         if flags:
             row = self.config.zero_row

@@ -58,6 +58,7 @@ class Pipelines:
         self._alone = 0  # until then ALU operations that are finished have read UOP
         self._written = -1  # the entry of the last ALU step
         self._settled = 0  # zero flags can be read
+        self._hull: tuple[Footprint, ...] = ()  # since when ALU has not been empty
 
     def gemm(self, sent: int, area: Footprint, peeks: int, first: int, last: int) -> int:
         """A GEMM or reset operation is sent: returns the cycle of its last step.
@@ -88,6 +89,19 @@ class Pipelines:
         self._settled = end + FLAG_RESET_DISTANCE
         return end
 
+    def near_alu(self, area: Footprint) -> bool:
+        """Does this write between entries of ALU operations that followed without a pause?
+
+        The core keeps one range for what they write, and one for what they read.
+        """
+        written = [(each.low, each.high) for each in self._hull]
+        read = [each.source for each in self._hull if each.source]
+        ranges = [r for r in (written, read) if r]
+        return any(
+            area.low <= max(last for _, last in r) and min(first for first, _ in r) <= area.high
+            for r in ranges
+        )
+
     @property
     def uops_free(self) -> int:
         """From when on no ALU operation that was sent reads UOP: it does so alone."""
@@ -116,6 +130,7 @@ class Pipelines:
         behind = self.alu_last + (FORWARD_DISTANCE if again else 1)
         begin = max(sent + SEQUENCER, self.gemm_last + BEHIND_GEMM, behind, first)
         pace = area.cycles / area.steps
+        self._hull = (*self._hull, area) if sent < self.alu_last + EMPTY else (area,)
         end = max(begin + area.cycles - 1, last)
         # Waiting for a load, it goes in step with it: what matters is the end.
         begin = max(begin, end - area.cycles + 1)

@@ -163,7 +163,7 @@ def estimate(shape: GemmShape, tiling: Tiling, config: Config) -> int:
             added = [added[1], compute]
         taken = 0
         if cost.alu:
-            taken, beside = _turns(cost.alu, run, shape.alu)
+            taken, beside = _turns(cost.alu, run, shape.alu if shape.eager else 1)
             alu = max(alu, compute) + beside + STEP
         write = max(write, max(compute, alu) + STEP) + cost.store
         stored = [*stored[1:], write]

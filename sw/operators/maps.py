@@ -44,13 +44,17 @@ class MapTile:
 
 @dataclass(frozen=True)
 class Work:
-    """Of a tile: elements of INP (in a step) and ACC, those stored; uops of GEMM and of the ALU."""
+    """Of a tile: elements of INP (in a step) and ACC, those stored; uops of GEMM and of the ALU.
+
+    `loaded` are those of INP that are loaded; None: all.
+    """
 
     inp: int
     acc: int
     stored: int
     gemm: int
     alu: int = 0
+    loaded: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,6 +240,10 @@ class MapOperator(TiledMap):
     def sources(self) -> Mapping[str, int]:
         return {"data": self.channels}
 
+    def filler(self, of: Callable[[str], int | None]) -> int | None:
+        """0 where the data has that: maxima and averages of it are the same."""
+        return 0 if of("data") == 0 else None
+
 
 def _parts(extent: int) -> list[int]:
     """Smallest part for each number of parts, largest first."""
@@ -261,7 +269,8 @@ def _space(operator: TiledMap, config: Config) -> list[Candidate]:
         inp = work.inp * min(tile.slots, count * tile.steps)
         if inp > config.inp_depth or work.acc * slots > config.acc_depth:
             continue
-        read = tile.steps * -(-work.inp * config.inp_bytes // config.beat_bytes)
+        loaded = work.inp if work.loaded is None else work.loaded
+        read = tile.steps * -(-loaded * config.inp_bytes // config.beat_bytes)
         write = -(-work.stored * config.out_bytes // config.beat_bytes)
         compute = work.gemm + work.alu
         parts = sorted((read, write, compute))

@@ -144,6 +144,20 @@ class Network:
         if first is not None or of in self._first:
             self._first[name] = self._first.get(of, 0) + (first or 0)
 
+    def filler(self, name: str) -> int | None:
+        """What a tensor has in channels that fill up its last block; None: that depends on data.
+
+        Where it is 0, a view with as many blocks is the tensor padded with channels of zeros.
+        """
+        if name in self.views:
+            return None
+        makers = (n for n in self.nodes if name in (n.tensors[o] for o in n.kernel.outputs))
+        node = next(makers, None)
+        if node is None:
+            return 0 if name in self.tensors else None
+        operator = node.kernel.operator
+        return operator and operator.filler(lambda own: self.filler(node.tensors[own]))
+
     def join(self, name: str, shape: tuple[int, ...], parts: Mapping[str, int]) -> None:
         """A tensor that other operators make in parts: a concatenation along channels, not copied.
 

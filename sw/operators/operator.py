@@ -6,7 +6,7 @@ is not in its attributes, so that it can be compared, hashed, pickled and sent t
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -115,6 +115,15 @@ class Operator(ABC):
     def ranges(self) -> dict[str, tuple[int, int]]:
         """Least and largest random value of inputs; int8's where nothing is said."""
         return {}
+
+    def filler(self, of: Callable[[str], int | None]) -> int | None:
+        """What the result has in channels that fill up its last block; None: that depends on data.
+
+        Arguments
+        ---------
+        of: the same of a tensor that it reads.
+        """
+        return None
 
     def macs(self, config: Config) -> int:
         """Multiply-accumulate operations of the logical shapes."""

@@ -6,14 +6,16 @@ products; fillers of a last block never get into the result.
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import numpy as np
 from tvm import tirx
 
+from vta.hw.config import Config
 from vta.sw.operators.maps import Here, MapTile, TiledMap, Work
 from vta.sw.operators.written import Range
 
@@ -130,8 +132,19 @@ class Placement(TiledMap):
         split = sum((part.at - part.first) % SMALLEST_BLOCK > 0 for part in parts)
         halo = split * tile.rows * tile.columns
         return Work(
-            inp=len(parts) * out + halo, acc=out, stored=out, gemm=out * (2 if split else 1)
+            inp=len(parts) * out + halo,
+            acc=out,
+            stored=out,
+            gemm=out * (2 if split else 1),
+            loaded=out + halo,
         )
+
+    def tilings(self, config: Config) -> Iterator[MapTile]:
+        """Also parts of all blocks: no block is loaded twice then."""
+        yield from super().tilings(config)
+        _, blocks = self.groups(config)
+        for slots, rows in product((2, 1), range(self.tiled[0] - 1, 0, -1) if blocks > 1 else ()):
+            yield MapTile(blocks, rows, self.tiled[1], slots)
 
     def write(self, here: Here) -> None:
         acc = here.writer.buffer("acc", "local.acc", *here.sizes)

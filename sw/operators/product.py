@@ -6,7 +6,7 @@ and the sums are requantised.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -254,6 +254,15 @@ class Product(Operator):
         if self.planes:
             return {"out": planes_of(self.epilogue.wide(acc, operands))}
         return {"out": self.epilogue.golden(acc, operands)}
+
+    def filler(self, of: Callable[[str], int | None]) -> int | None:
+        """What the steps make of a sum of nothing, with operands of 0."""
+        residual = of(RESIDUAL) if self.residual else 0
+        if residual is None or self.planes:
+            return None
+        operands = {name: np.zeros(1, np.int32) for name in self.epilogue.operands}
+        operands[RESIDUAL] = np.array([residual], np.int8)
+        return int(self.epilogue.golden(np.zeros(1, np.int64), operands)[0])
 
     def ranges(self) -> dict[str, tuple[int, int]]:
         found = self.epilogue.input_ranges(self.depth)

@@ -6,7 +6,7 @@ from functools import cached_property
 __all__ = ["Counts", "GemmShape", "Tiling"]
 
 
-FEW = 4  # GEMM steps a vector beside which an ALU pass and a store take long
+FEW = 4  # GEMM steps a vector for each pass of the ALU: with fewer, it and a store take long
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class GemmShape:
         """Do results leave so late that a third slot helps? The store of the last but one is not
         over when the next one begins, where the ALU takes long beside GEMM.
         """
-        return self.alu > 1 or self.inputs * self.taps <= FEW
+        return self.inputs * self.taps < FEW * self.alu
 
     @property
     def sparse(self) -> bool:

@@ -8,7 +8,7 @@ from vta.hw.isa import Load, MemoryType
 from vta.sw.check import check
 from vta.sw.compiler import CompileError
 from vta.sw.golden import GoldenDevice
-from vta.sw.operators import MaxPool, OperatorError, Slice, Upsample
+from vta.sw.operators import Conv2d, MaxPool, OperatorError, Slice, Upsample
 from vta.sw.operators.network import Network
 from vta.sw.operators.quantized import Rescale
 from vta.sw.program import Program, Result
@@ -54,6 +54,40 @@ def test_operators_store_into_parts_of_a_tensor() -> None:
     loads = [i for i in program.instructions() if isinstance(i, Load)]
     elements = sum(i.x_size * i.y_size for i in loads if i.memory_type == MemoryType.INP)
     assert elements == (2 + 2) * 144 + 4 * 36 + 2 * 36, "nothing is copied"
+
+
+@pytest.mark.parametrize("low", [-128, 3])
+def test_channels_of_zeros_within_a_block_are_a_view(low: int) -> None:
+    """BlazeFace's shortcut: a pool, then 4 channels of zeros; added to a convolution's result."""
+    network, size = Network("padded", Config()), {"height": 6, "width": 5}
+    common = {"kernel_height": 1, "kernel_width": 1, "padding": 0, "shift": 5, "high": 127}
+    first = Conv2d(height=12, width=10, channels=9, outputs=24, low=low, **common)
+    network.add("first", first.bind(Config()), data="x", out="a")
+    network.add("pool", MaxPool(height=12, width=10, channels=24).bind(Config()), data="a", out="b")
+    assert network.filler("x") == 0
+    assert network.filler("a") == max(low, 0)
+    assert network.filler("b") == (0 if low < 0 else None)
+    network.view("wide", "b", (1, 28, 6, 5), LAYOUT)
+    last = Conv2d(**size, channels=24, outputs=28, residual=True, low=-128, **common)
+    network.add("last", last.bind(Config()), data="b", residual="wide", out="y")
+    assert network.filler("wide") is None
+    assert network.filler("y") is None
+    rng = np.random.default_rng(5)
+    given = {
+        name: rng.integers(-9, 10, tensor.shape).astype(np.int8)
+        for name, tensor in network.tensors.items()
+        if tensor.role in ("input", "weight") and "identity" not in name
+    }
+    program = network.program(given)
+    result = GoldenDevice(seed=1).run(program)
+    assert program.first_mismatch(result.memory) is None
+    (a,) = first.golden({"data": given["x"], "weight": given["first.weight"]}).values()
+    b = a.reshape(1, 24, 6, 2, 5, 2).max(axis=(3, 5))
+    wide = np.pad(b, ((0, 0), (0, 4), (0, 0), (0, 0)), constant_values=max(low, 0))
+    sums = np.einsum("ncyx,oc->noyx", b.astype(int), given["last.weight"][:, :, 0, 0])
+    wanted = np.clip((sums + wide) >> 5, -128, 127)
+    y = network.tensors["y"].unpacked(stored(program, result, "y"))
+    np.testing.assert_array_equal(y, wanted)
 
 
 def test_element_wise_operators_store_into_parts() -> None:
