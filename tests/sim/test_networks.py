@@ -23,7 +23,7 @@ CASES: dict[str, tuple[Callable[[], onnx.ModelProto], str, set[str]]] = {
     "residuals": (lambda: residuals(size=7, width=20), TWO, set()),
     "residuals, multiplier": (lambda: residuals(size=6, width=16), "per-channel", set()),
     "mobilenet": (lambda: mobilenet(size=32, relu6=True), "default", {"Softmax"}),
-    "dcgan": (lambda: dcgan(width=4), TWO, {"Tanh"}),
+    "dcgan": (lambda: dcgan(width=4), "default", {"Tanh"}),
     "detector": (lambda: detector(size=32, width=2, classes=3), "qoperator", set()),
 }
 QUANTISE = {"QuantizeLinear", "DequantizeLinear"}
