@@ -61,7 +61,7 @@ def _entered(builder: Any, module: IRModule, name: str) -> Any:
         for variable, function in module.functions_items()
         if variable.name_hint != "main"
     }
-    main = _Calls(moved).visit_expr(module["main"].without_attr("num_input"))
+    main: Any = _Calls(moved).visit_expr(module["main"].without_attr("num_input"))
     return builder.add_func(main.with_attr("global_symbol", name), name)
 
 

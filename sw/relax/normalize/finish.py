@@ -28,7 +28,7 @@ def finish(model: ir.Model) -> ir.Model:
         infer_node(node)
     for value in model.graph.outputs:
         if value.const_value is not None:
-            value.shape = value.const_value.shape
+            value.shape = ir.Shape(value.const_value.shape.numpy())
             value.type = ir.TensorType(value.const_value.dtype)
     for domain in [domain for domain in model.opset_imports if domain]:
         model.opset_imports.pop(domain)
