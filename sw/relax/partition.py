@@ -11,9 +11,10 @@ import onnx_ir as ir
 from vta.hw.config import Config
 from vta.sw.progress import Progress, quiet
 from vta.sw.relax.graph import constant
+from vta.sw.relax.kernels import Kernels
 from vta.sw.relax.match import Match, Placed, match, sink
 from vta.sw.relax.parts import Partition, Region, Segment
-from vta.sw.relax.region import Kernels, Refused, build_region
+from vta.sw.relax.region import Refused, build_region
 
 __all__ = ["partition"]
 
