@@ -14,7 +14,7 @@ from vta.sw.relax.match.values import BYTES
 __all__ = ["sink"]
 
 COMPUTE = ("Conv", "ConvTranspose", "Gemm", "MatMul", "MaxPool", "Add", "Concat", "Reshape")
-COMPUTE += ("Flatten", "Squeeze", "Unsqueeze", "Transpose", "QuantizeLinear")
+COMPUTE += ("Flatten", "Squeeze", "Unsqueeze", "Transpose")
 """Whoever reads 8-bit numbers on VTA: else a float reshape is as good."""
 MOVES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose")
 
@@ -94,6 +94,8 @@ def _before(node: ir.Node) -> None:
     meant = rewriter.op("DequantizeLinear", numbers, *given.inputs[1:], what="dequantized")
     assert meant.shape == result.shape
     rewriter.replace(meant)
+    if not given.outputs[0].uses() and not given.outputs[0].is_graph_output():
+        rewriter.graph.remove(given, safe=True)  # else it counts as a reader
 
 
 def _cancel(node: ir.Node) -> None:
