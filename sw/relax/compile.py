@@ -15,9 +15,10 @@ from vta.hw.config import Config
 from vta.hw.errors import OptionError
 from vta.sw.compiler import Instruments
 from vta.sw.relax.build import build
-from vta.sw.relax.graph import source, warn, warnings
+from vta.sw.relax.graph import file_nodes, warn, warnings
 from vta.sw.relax.manifest import FileNode
 from vta.sw.relax.normalize import normalize
+from vta.sw.relax.originals import Originals
 from vta.sw.relax.partition import partition
 from vta.sw.relax.parts import Partition
 from vta.sw.relax.quantize import is_quantized, quantize
@@ -80,8 +81,10 @@ def compile_model(
         warn(parted.model, line)
     if not parted.regions:
         warn(parted.model, "nothing of it runs on VTA: --explain says why, node by node")
+    quantised_here = not is_quantized(normal) or has_weights_only(normal)
+    originals = Originals.of(parted.model, normal if quantised_here else None, path)
     about = {"file": path.name, "sha256": digest}
-    made = build(parted, name=path.stem, model=about, instruments=instruments)
-    nodes = tuple(FileNode(source(node), node.op_type) for node in original.graph)
+    made = build(parted, name=path.stem, model=about, originals=originals, instruments=instruments)
+    nodes = tuple(FileNode(name, operator) for name, operator in file_nodes(original))
     made.manifest = replace(made.manifest, nodes=nodes)
     return made

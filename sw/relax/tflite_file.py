@@ -136,6 +136,7 @@ def _model(b: Builder) -> ir.Model:
         onnx.checker.check_model(ir.to_proto(model), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise NetworkError(f"the TFLite file makes no valid network: {one_line(error)}") from error
+    model.meta["nodes"] = [(operator.name, operator.kind) for operator in b.file.operators]
     for text in b.warnings:
         warn(model, text)
     return model

@@ -30,7 +30,8 @@ def repetitions(node: ir.Node) -> tuple[int, int] | str:
             mode = attribute(node, "mode", "nearest")
             return (
                 f"it makes {result[axis]} of {size[axis]} along axis {axis} (mode {mode}); VTA "
-                "repeats each row and column a whole number of times (nearest)"
+                "repeats each row and column a whole number of times (nearest): make it so, or use "
+                "ConvTranspose"
             )
         factors.append(factor)
     return factors[0], factors[1]

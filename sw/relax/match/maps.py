@@ -171,7 +171,10 @@ def slice_(node: ir.Node, config: Config) -> Match:
     kept = [(0, size) for size in data.shape]
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         if step != 1:
-            raise NotOnVta(f"its step is {step} along axis {axis}; VTA's is 1")
+            raise NotOnVta(
+                f"its step is {step} along axis {axis}; VTA's is 1: a MaxPool with a kernel of 1 "
+                "and strides takes every other row and column"
+            )
         first, last, _ = slice(int(start), int(end), 1).indices(data.shape[axis])
         kept[int(axis)] = (first, last - first)
     if kept[0] != (0, data.shape[0]):
@@ -194,7 +197,7 @@ def pad(node: ir.Node, config: Config) -> Match:
     shape = _map(data)
     mode = attribute(node, "mode", "constant")
     if mode != "constant":
-        raise NotOnVta(f"mode is {mode}; VTA pads with a constant")
+        raise NotOnVta(f"mode is {mode}; VTA pads with a constant: export it so")
     pads, value = constant(node.inputs[1]), constant((*node.inputs, None)[2])
     if pads is None or (len(node.inputs) > 3 and node.inputs[3] is not None):
         raise NotOnVta("its pads are computed at run time, or given by axes")

@@ -57,7 +57,8 @@ def _conv_transpose(node: ir.Node) -> tuple[Operands, Product]:
     _check_axis(found.weights, 1)
     if attribute(node, "group", 1) != 1:
         raise NotOnVta(
-            f"group is {attribute(node, 'group', 1)}; a transposed convolution on VTA has one group"
+            f"group is {attribute(node, 'group', 1)}; a transposed convolution on VTA has one "
+            "group: use Resize (nearest) and a Conv of groups"
         )
     images, channels, height, width = found.data.shape
     further = attribute(node, "output_padding", (0, 0))
@@ -79,7 +80,10 @@ def _dense(node: ir.Node) -> tuple[Operands, Product]:
     found = Operands(quantity(data), weights(given), bias)
     array = found.weights.array
     if array.ndim != 2:
-        raise NotOnVta(f"its weights have {array.ndim} axes; a matrix product on VTA has 2")
+        raise NotOnVta(
+            f"its weights have {array.ndim} axes; a matrix product on VTA has 2: one "
+            "node for each matrix"
+        )
     turned = bool(attribute(node, "transB", 0))
     _check_axis(found.weights, 0 if turned else 1)
     if not turned:
@@ -94,7 +98,7 @@ def _check_rank(data: Quantity, rank: int) -> None:
     if len(data.shape) != rank:
         raise NotOnVta(
             f"its data has {len(data.shape)} axes; VTA's has {rank}: (images, channels, rows, "
-            "columns)"
+            "columns); a row of pixels is a map of one row"
         )
 
 
