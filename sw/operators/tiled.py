@@ -26,7 +26,8 @@ def tiled(
     """
     sch = s_tir.Schedule(made.function)
     products: list[tuple[str, Any]] = []
-    for _, inlined in made.parts:
+    for suffix, inlined in made.parts:
+        block_of(sch, f"acc{suffix}")
         for name in inlined:
             sch.compute_inline(name)
     pairs = list(zip(made.parts, tilings, strict=True))

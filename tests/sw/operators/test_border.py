@@ -195,3 +195,11 @@ def test_transposed_convolutions_refuse_32_bits_and_sums_too_long_for_a_border()
     Conv2dTranspose(**four)
     with pytest.raises(OperatorError, match="conv2d_transpose: 131072 products a value; fewer"):
         Conv2dTranspose(**four, steps="add border, shr 8")
+
+
+@pytest.mark.parametrize("steps", ["mul 0, add bias", "add bias, mul 0", "add border, mul 0"])
+@pytest.mark.parametrize("kind", [Conv2d, Conv2dTranspose])
+def test_results_that_need_no_data_are_named(kind: type[Conv2d], steps: str) -> None:
+    conv = kind(height=4, width=4, channels=16, outputs=16, stride=2, steps=steps)
+    with pytest.raises(OperatorError, match="the result is the same for all data, by a multiplier"):
+        conv.bind(Config())
