@@ -70,7 +70,6 @@ def _linked(region: Region, instruments: Instruments) -> VTAModule:
     Every tensor that it stores has a place of its own, so that all can be compared after a run.
     That costs DRAM, but no cycles.
     """
-    region.network.keep()
     dump = instruments.dump and instruments.dump / region.name
     own = replace(
         instruments,

@@ -69,7 +69,7 @@ class _Builder:
             for part in match.parts
             if isinstance(part, Placed)
         }
-        self.network = Network(name, kernels.config, outputs=self._bases(matches))
+        self.network = Network(name, kernels.config, outputs=None)
         self.layers: list[Layer] = []
         self.inputs: dict[str, Port] = {}
         self.joined: set[str] = set()
@@ -81,21 +81,6 @@ class _Builder:
                         self.network.join(part.output, part.shape, part.parts)
                         self.joined.add(part.output)
                         joined |= {part.output, *part.parts}
-
-    def _bases(self, matches: Sequence[Match]) -> list[str]:
-        """The tensors behind the values that are wanted: those that views show."""
-        shown = {
-            part.output: part.source
-            for match in matches
-            for part in match.parts
-            if isinstance(part, Viewed)
-        }
-        found = []
-        for name in self.wanted:
-            while name in shown:
-                name = shown[name]
-            found.append(name)
-        return found
 
     def add(self, match: Match) -> None:
         """A match's operators, as a layer."""
