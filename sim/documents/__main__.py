@@ -7,8 +7,8 @@ from vta.sim.documents import PAGES, claims, rewritten
 from vta.sim.documents.compiler_page import PAGE as COMPILER
 from vta.sim.documents.compiler_page import blocks, with_blocks
 from vta.sim.documents.network_page import PAGE as NETWORKS
-from vta.sim.documents.network_page import blocks as stories
 from vta.sim.documents.network_page import SHOWN, lasting
+from vta.sim.documents.network_page import blocks as stories
 
 
 def main() -> int:
