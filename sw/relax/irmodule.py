@@ -45,7 +45,8 @@ def assembled(partition: Partition) -> IRModule:
         for name in partition.outputs:
             constant = values[name].const_value
             if name not in known and constant is not None:
-                known[name] = relax.const(constant.numpy())
+                array = constant.numpy()
+                known[name] = relax.const(array, str(array.dtype))  # else int64 becomes int32
             outputs.append(_known(known, "the network", name))
         builder.emit_func_output(relax.Tuple(outputs))
     return builder.finalize()
