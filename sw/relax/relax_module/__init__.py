@@ -21,7 +21,7 @@ from vta.sw.relax.relax_module.products import PRODUCTS
 from vta.sw.relax.relax_module.shaping import SHAPING
 from vta.sw.relax.relax_module.windows import WINDOWS
 
-__all__ = ["OPERATORS", "model_of"]
+__all__ = ["OPERATORS", "chosen", "model_of"]
 
 OPERATORS: Table = {**PRODUCTS, **WINDOWS, **POINTWISE, **SHAPING}
 
