@@ -211,7 +211,7 @@ def _file(
     from vta.sw.operators.file import compile_built
 
     path = Path(args.what)
-    return compile_built(path, *built, config, args.seed, _note, instruments)
+    return compile_built(path, built[0], built[1], config, args.seed, _note, instruments)
 
 
 @contextmanager

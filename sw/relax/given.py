@@ -119,7 +119,7 @@ def _check_none(
 ) -> None:
     for name, value in (("params", dict(params)), ("function", function), ("shapes", shapes)):
         if value:
-            raise NetworkError(f"{what}: {name} is of an IRModule only: leave it out")
+            raise NetworkError(f"{what} takes no {name}: leave it out")
 
 
 def _of_relax(

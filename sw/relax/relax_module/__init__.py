@@ -113,7 +113,8 @@ def _why(value: Any) -> str:
 
 def _leave(b: Builder, result: Any) -> list[ir.Value]:
     """The outputs, called after their variables."""
-    b.begin(getattr(result, "name", "output"), None)
+    b.place = b.source = str(getattr(result, "name", "output"))
+    b.where, b.made = f"{shown(b.place)}: ", []
     found = b.resolve(result, "output")
     outputs: list[ir.Value] = []
     for held in found if isinstance(found, list) else [found]:
@@ -130,8 +131,8 @@ def _output(b: Builder, held: Any, outputs: list[ir.Value]) -> ir.Value:
         return value
     if held.is_plain:
         return b.emit("Identity", value, what="copy")
+    name = b.place = b.source = next(v.name for v, known in b.variables.items() if known is held)
     made = b.ordered(held, range(held.rank))
-    name = next(var.name for var, known in b.variables.items() if known is held)
     if value.name == name:
         value.name = b.free(f"{name}/order")
     made.name = name if name not in {other.name for other in outputs} else made.name

@@ -9,6 +9,7 @@ from tvm import relax
 
 from vta.hw.errors import shown
 from vta.sw.relax.errors import NetworkError, one_line
+from vta.sw.relax.relax_module.builder import sizes_text
 
 __all__ = ["bound", "chosen"]
 
@@ -98,7 +99,7 @@ def _check(
         )
         if not fits or str(type_.dtype) != str(array.dtype):
             raise NetworkError(
-                f"parameter {shown(name)} is {type_.dtype} {[str(n) for n in sizes]}; it is given "
+                f"parameter {shown(name)} is {type_.dtype} {sizes_text(sizes)}; it is given "
                 f"{array.dtype} {list(array.shape)}"
             )
 
@@ -121,7 +122,6 @@ def _sizes(function: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[Any, in
                 fits = True  # an expression of others: its size follows
             if not fits or want < 1:
                 raise NetworkError(
-                    f"input {shown(var.name)} is {[str(n) for n in sizes]}: it cannot be "
-                    f"{list(shape)}"
+                    f"input {shown(var.name)} is {sizes_text(sizes)}: it cannot be {list(shape)}"
                 )
     return found

@@ -18,7 +18,7 @@ from vta.sw.relax.errors import NetworkError
 from vta.sw.relax.graph import shape_of
 from vta.sw.relax.nodes import Nodes
 
-__all__ = ["Builder", "Held", "tensor_type"]
+__all__ = ["Builder", "Held", "sizes_text", "tensor_type"]
 
 WAY_OUT = "express it with operators that docs/networks.md lists"
 TYPES = ("float32", "int8", "uint8", "int32", "int64", "bool")
@@ -61,6 +61,12 @@ class Held:
         return self.order.index(of % self.rank)
 
 
+def sizes_text(sizes: Sequence[Any]) -> str:
+    """A shape of Relax, symbols by their names."""
+    each = (size.value if isinstance(size, tvm.tirx.IntImm) else size for size in sizes)
+    return f"[{', '.join(map(str, each))}]"
+
+
 def tensor_type(name: str, found: Any) -> tuple[tuple[int, ...], str]:
     """Shape and dtype of a type of Relax.
 
@@ -73,7 +79,7 @@ def tensor_type(name: str, found: Any) -> tuple[tuple[int, ...], str]:
         raise NetworkError(f"{shown(name)} is {shown(str(found))}: only tensors are supported")
     sizes = getattr(found.shape, "values", None)
     if sizes is None or not all(isinstance(size, tvm.tirx.IntImm) for size in sizes):
-        axes = "unknown" if sizes is None else f"[{', '.join(str(size) for size in sizes)}]"
+        axes = "unknown" if sizes is None else sizes_text(sizes)
         raise NetworkError(
             f"{shown(name)} has the open shape {shown(axes)}: fix it, by shapes= or --shape of an "
             "input, or by relax.Function.bind_symbolic_vars"
@@ -160,9 +166,7 @@ class Builder(Nodes):
 
     def _whole(self, sizes: Sequence[Any]) -> list[int]:
         if not all(isinstance(size, tvm.tirx.IntImm) for size in sizes):
-            raise self.error(
-                f"its shape {shown(str(list(sizes)))} is open: only static ones are read"
-            )
+            raise self.error(f"its shape {sizes_text(sizes)} is open: only static ones are read")
         return [int(size) for size in sizes]
 
     def tensor(self, k: int, what: str = "") -> Held:

@@ -27,7 +27,23 @@ def _pool(kind: str, b: Builder) -> Held:
     }
     if kind == "AveragePool":
         attributes["count_include_pad"] = int(b.attribute("count_include_pad"))
+    if not attributes.get("count_include_pad"):
+        have = [data.shape[n] for n in order[2:]]
+        attributes |= {"pads": _padding(b, have, order), "ceil_mode": 0}
     return Held(b.emit(kind, b.ordered(data, order), attributes=attributes), order)
+
+
+def _padding(b: Builder, have: list[int], order: tuple[int, ...]) -> list[int]:
+    """Padding by which windows of ceil_mode are inside; onnx counts one too many of them."""
+    pads = list(b.attribute("padding"))
+    names = ("pool_size", "strides", "dilation")
+    for k, (size, window, stride, dilation) in enumerate(
+        zip(have, *(b.attribute(name) for name in names), strict=True)
+    ):
+        made = int(b.call.ty.shape.values[order[2 + k]])
+        reach = (made - 1) * stride + (window - 1) * dilation + 1
+        pads[2 + k] += max(0, reach - size - pads[k] - pads[2 + k])
+    return pads
 
 
 def _adaptive(b: Builder) -> Held:
@@ -59,6 +75,9 @@ def _reduce(kind: str, b: Builder) -> Held:
     return Held(made, tuple(sorted(left).index(n) for n in left))
 
 
+ROUND = ("", "round", "round_prefer_floor", "round_prefer_ceil")
+
+
 def _resize2d(b: Builder) -> Held:
     data, order = b.tensor(0, "data"), layout(b, "layout", "NCHW")
     b.floats(data)
@@ -71,15 +90,15 @@ def _resize2d(b: Builder) -> Held:
     whole = not any(made % n for made, n in zip(size, have, strict=True))
     if method == "nearest_neighbor" and whole and (mode, rounding) == ("asymmetric", "floor"):
         attributes |= {"mode": "nearest", "nearest_mode": "floor"}
-    elif method == "nearest_neighbor" and whole and mode == "half_pixel":
-        # no number of it is half way between two
+    elif method == "nearest_neighbor" and whole and mode == "half_pixel" and rounding in ROUND:
+        # no place is half way between two
         attributes |= {"mode": "nearest", "nearest_mode": "round_prefer_floor"}
     elif method == "linear" and mode in ("half_pixel", "align_corners", "asymmetric"):
         attributes |= {"mode": "linear"}
     else:
         raise b.error(
             f"method {method}, {mode}, {rounding}, {have} to {size} is not read: nearest_neighbor "
-            "by whole factors (asymmetric with floor, or half_pixel) and linear are"
+            "by whole factors (asymmetric with floor, half_pixel with round) and linear are"
         )
     shape = [data.shape[n] for n in order[:2]] + size
     sizes = b.integers("sizes", shape)
