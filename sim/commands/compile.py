@@ -97,6 +97,7 @@ def _run_file(args: argparse.Namespace, config: Config) -> int:
         raise OptionError(
             f"{args.what}: a file takes no parameters, but {args.parameters[0]!r} is given"
         )
+    _check_outputs(args)
     with _kept(args), ExitStack() as stack:
         with Progress() as progress:
             progress.note("loading TVM")
@@ -116,10 +117,8 @@ def _run_file(args: argparse.Namespace, config: Config) -> int:
 
 def _run(args: argparse.Namespace, config: Config, built: Any = None) -> int:
     """Compile one operator, or what a file has built; save and print."""
-    check_range("--seed", args.seed, 0, SEED_LIMIT)
+    _check_outputs(args)
     check_output("--output", args.output or Path("NAME.npz"))
-    check_output("--json", args.json)
-    check_directory("--dump", args.dump)
     with Progress() as progress:
         progress.note("loading TVM")
         import_module("vta.sw.operators")
@@ -130,6 +129,12 @@ def _run(args: argparse.Namespace, config: Config, built: Any = None) -> int:
     if args.json is not None:
         write_json(args.json, result)
     return Exit.OK
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    check_range("--seed", args.seed, 0, SEED_LIMIT)
+    check_output("--json", args.json)
+    check_directory("--dump", args.dump)
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
@@ -217,12 +222,12 @@ def _file(
 @contextmanager
 def _kept(args: argparse.Namespace) -> Iterator[None]:
     """Write down what a message about the file leaves out."""
-    from vta.sw.operators import ScheduleFileError
-
     try:
         yield
-    except ScheduleFileError as error:
-        if not error.details:
+    except Exception as error:
+        from vta.sw.operators import ScheduleFileError
+
+        if not isinstance(error, ScheduleFileError) or not error.details:
             raise
         output = args.output or Path(f"{Path(args.what).stem}.npz")
         kept = _keep(error.details, output.with_suffix(".error.txt"))

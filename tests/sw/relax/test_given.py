@@ -102,7 +102,11 @@ def test_models_of_onnx(kind: object) -> None:
     [
         (lambda config: None, {}, "<lambda> is no network but NoneType: give a path"),
         (3, {}, "it is no network but int"),
-        (two_convolutions().model, {"function": "main"}, "an ONNX model takes no function: leave it out"),
+        (
+            two_convolutions().model,
+            {"function": "main"},
+            "an ONNX model takes no function: leave it out",
+        ),
         (Given("a", two_convolutions, {}), {"shapes": {"x": (1,)}}, "a takes no shapes"),
     ],
 )
