@@ -47,6 +47,10 @@ format: $(ENVIRONMENT) ## Format the sources and repair what lint can repair
 bench-compiler: $(ENVIRONMENT) ## Linked networks of the compiler, layer by layer
 	$(VTA) bench --part compiler $(ARGS)
 
+.PHONY: bench-networks
+bench-networks: $(ENVIRONMENT) ## Networks from their files to checked runs; also those of VTA_MODELS=DIR
+	$(VTA) bench --part networks $(ARGS)
+
 .PHONY: bench
 bench: $(ENVIRONMENT) ## Cycles of the benchmark streams
 	$(VTA) bench $(ARGS)

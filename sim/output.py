@@ -9,16 +9,19 @@ from typing import Any
 from vta.hw.errors import OptionError
 
 __all__ = [
+    "NAME_LENGTH",
     "STANDARD_OUTPUT",
     "check_directory",
     "check_output",
     "file_names",
+    "middle_cut",
     "output_path",
     "write_json",
     "write_text",
 ]
 
 STANDARD_OUTPUT = Path("-")
+CUT = "..."  # for what a name is without
 NAME_LENGTH = 100  # characters of a file name made from a program's
 
 
@@ -73,6 +76,12 @@ def write_text(path: Path | None, text: str) -> None:
 def write_json(path: Path, document: Any) -> None:
     """Write `document` as JSON; - is standard output."""
     write_text(path, json.dumps(document, indent=1))
+
+
+def middle_cut(text: str, length: int) -> str:
+    """A text of at most `length` characters: where it is longer, its begin and its end."""
+    half = (length - len(CUT)) // 2
+    return text if len(text) <= length else f"{text[:half]}{CUT}{text[-half:]}"
 
 
 def file_names(names: list[str]) -> list[str]:

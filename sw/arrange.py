@@ -124,14 +124,29 @@ class Windows(Arrangement):
 
 @dataclass(frozen=True)
 class Flat(Arrangement):
-    """Weights for `Windows`: (o, c, kh, kw) to (o, c * kh * kw, 1, 1)."""
+    """Weights for `Windows`: (o, c, kh, kw) to (o, c * rows * kw, taps, 1).
+
+    Windows that have `rows` rows of the kernel leave ceil(kh / rows) taps, the last with zeros
+    below the kernel. 0: windows have all rows.
+    """
+
+    rows: int = 0
+
+    def __str__(self) -> str:
+        return super().__str__() if self.rows else "flat()"
 
     def shape(self, shape: Shape) -> Shape:
         outputs, channels, height, width = shape
-        return outputs, channels * height * width, 1, 1
+        rows = self.rows or height
+        return outputs, channels * rows * width, -(-height // rows), 1
 
     def apply(self, array: np.ndarray) -> np.ndarray:
-        return array.reshape(self.shape(array.shape))
+        outputs, channels, height, width = array.shape
+        rows = self.rows or height
+        taps = -(-height // rows)
+        filled = np.pad(array, ((0, 0), (0, 0), (0, taps * rows - height), (0, 0)))
+        split = filled.reshape(outputs, channels, taps, rows, width)
+        return split.transpose(0, 1, 3, 4, 2).reshape(self.shape(array.shape))
 
 
 @dataclass(frozen=True)

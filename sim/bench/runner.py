@@ -21,6 +21,7 @@ from vta.sim.bench import (
     marginal,
     mechanisms,
     network,
+    networks,
     pages,
     speed,
     streams,
@@ -42,6 +43,7 @@ PARTS: dict[str, Part] = {  # name: called with the devices, and whether to be q
     "digits": lambda runs, quick: pages.digits(runs),
     "compiler": lambda runs, quick: compiler.networks(runs, quick=quick),
     "network": lambda runs, quick: network.resnet18(runs),
+    "networks": lambda runs, quick: networks.networks(runs, quick=quick),
     "buses": lambda runs, quick: buses.bus_use(runs),
     "wide": lambda runs, quick: buses.layers(runs),
     "estimate": lambda runs, quick: estimates.estimates(runs),
@@ -54,7 +56,7 @@ PARTS: dict[str, Part] = {  # name: called with the devices, and whether to be q
 }
 LACKS: dict[str, Callable[[], str]] = {"waves": speed.lacks_fst}
 """What a part lacks on this machine; empty where it can run."""
-QUICK = ("streams", "marginal", "sweep", "stalls", "seed", "digits", "compiler")
+QUICK = ("streams", "marginal", "sweep", "stalls", "seed", "digits", "compiler", "networks")
 SLOW = ("build",)  # only where it is asked for
 NAMED = ("mechanisms",)  # only where it is named: it builds cores that nothing else needs
 PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "soft_wrap": True}

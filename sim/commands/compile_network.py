@@ -136,9 +136,11 @@ def _print(
         print(f"vta compile: {warning}", file=sys.stderr)
     layers = sum(bool(layer.kernels) for region in manifest.regions for layer in region.layers)
     nodes = sum(len(segment.nodes) for segment in manifest.segments)
+    kept = sum(len(network.originals.content(name)) for name in network.originals.files)
     say(
         f"{output}: {_count(layers, 'layer')} on VTA in {_count(len(manifest.regions), 'region')}, "
-        f"{_count(nodes, 'node')} on the CPU; cycles are estimated, at a latency of {LATENCY}"
+        f"{_count(nodes, 'node')} on the CPU; cycles are estimated, at a latency of {LATENCY}; "
+        f"{kept / 1e3:,.0f} kB are kept to compare runs with"
     )
     print_costs(console, costs)
     if args.explain:
@@ -155,6 +157,7 @@ def _print(
             "directory": str(output),
             "model": manifest.model,
             "latency": LATENCY,
+            "bytes_to_compare": kept,
             **costs.to_dict(),
             "nodes": explanation(manifest),
             "warnings": list(manifest.warnings),

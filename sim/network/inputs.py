@@ -9,7 +9,7 @@ import numpy as np
 from vta.hw.errors import OptionError, quoted
 from vta.sw.relax.manifest import SavedValue
 
-__all__ = ["read_inputs"]
+__all__ = ["read_inputs", "read_labels"]
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp")
 IMAGE_RANK = 4
@@ -21,7 +21,8 @@ def read_inputs(files: Sequence[str], values: Sequence[SavedValue]) -> dict[str,
     """The inputs in files: FILE, or NAME=FILE for one input of several.
 
     An ``.npz`` has arrays by the inputs' names. An image is scaled to the input's height and
-    width, and is grey or RGB as its channels are; its bytes go to 0 to 1 of a float input.
+    width, and is grey or RGB as its channels are; its bytes go to 0 to 1 of a float input. Arrays
+    may hold several batches, one behind the other on their first axis.
 
     Raises
     ------
@@ -85,16 +86,16 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     return loaded
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path, option: str = "--input") -> Any:
     """An array, or a dict of arrays; nothing pickled."""
     try:
         loaded = np.load(path, allow_pickle=False)
         return loaded if isinstance(loaded, np.ndarray) else dict(loaded)
     except OSError as error:
-        raise OptionError(f"--input {path}: {error.strerror or error}") from error
+        raise OptionError(f"{option} {path}: {error.strerror or error}") from error
     except Exception as error:  # what NumPy and zipfile raise on foreign bytes has no end
         raise OptionError(
-            f"--input {path}: it is no array of NumPy (.npy, .npz), nor an image "
+            f"{option} {path}: it is no array of NumPy (.npy, .npz), nor an image "
             f"({', '.join(IMAGES)})"
         ) from error
 
@@ -134,9 +135,26 @@ def _fitted(path: Path, value: SavedValue, array: np.ndarray) -> np.ndarray:
     dtype = np.dtype(value.dtype)
     if array.dtype.kind == dtype.kind == "f":
         array = array.astype(dtype)
-    if array.dtype != dtype or array.shape != value.shape:
+    shape = value.shape
+    batches = bool(shape) and array.ndim == len(shape) and array.shape[1:] == shape[1:]
+    batches = batches and len(array) > 0 and len(array) % shape[0] == 0
+    if array.dtype != dtype or not (array.shape == shape or batches):
         raise OptionError(
             f"--input {path}: {value.name} is {array.dtype} {list(array.shape)} there; it must be "
-            f"{dtype} {list(value.shape)}"
+            f"{dtype} {list(shape)}, or several of these behind each other"
         )
     return array
+
+
+def read_labels(path: Path) -> np.ndarray:
+    """The classes of all samples, in their order.
+
+    Raises
+    ------
+    OptionError
+        for what is no vector of integers.
+    """
+    loaded = _load(path, "--labels")
+    if not isinstance(loaded, np.ndarray) or loaded.dtype.kind not in "iu" or loaded.ndim != 1:
+        raise OptionError(f"--labels {path}: it must be one vector of integers (.npy)")
+    return loaded

@@ -1,6 +1,6 @@
 """What a network's run found: tensor by tensor, as a table, as JSON and as files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from vta.sim.diagnosis import describe_instruction
-from vta.sim.network.table import short
-from vta.sim.output import file_names
+from vta.sim.network.table import shorts
+from vta.sim.output import NAME_LENGTH, file_names, middle_cut
 from vta.sw.relax.compare import TensorCheck
 from vta.sw.relax.inference import RegionRun, Run
+from vta.sw.relax.meaning import LayerDifference
 
-__all__ = ["dump_tensors", "first_wrong", "layer_matches", "output_lines", "print_tensors"]
+__all__ = [
+    "dump_tensors",
+    "far_off",
+    "first_wrong",
+    "layer_matches",
+    "output_lines",
+    "print_tensors",
+]
 __all__ += ["tensors"]
 
 TOP = 5  # largest values of an output that are shown
@@ -47,6 +55,17 @@ def first_wrong(run: Run) -> Iterator[str]:
         assert check.first is not None
         if check.first.instruction is not None:
             yield f"  stored by {describe_instruction(region.program, check.first.instruction)}"
+
+
+def far_off(differences: Mapping[str, LayerDifference]) -> Iterator[str]:
+    """The layers that are further from what the file means than rounding explains."""
+    for one in differences.values():
+        if one.largest > one.expected:
+            yield (
+                f"WARNING: {one.layer} in {one.region} is up to {one.largest} off what the file "
+                f"means ({one.differ} of {one.values} values, by {one.by}); rounding explains "
+                f"{one.expected} at most: please report it"
+            )
 
 
 def _difference(check: TensorCheck) -> str:
@@ -95,11 +114,17 @@ def print_tensors(console: Console, run: Run) -> None:
     table.add_column("shape", no_wrap=True)
     table.add_column("values", justify="right", no_wrap=True)
     table.add_column("match")
+    known = shorts(
+        name
+        for region in run.regions
+        for check in region.checks
+        for name in (check.tensor, _layer(region, check))
+    )
     for region in run.regions:
         for check in region.checks:
             match = "yes" if check.equal else f"NO: {_difference(check)}"
             shape = " x ".join(map(str, check.shape))
-            names = (short(check.tensor), short(_layer(region, check)))
+            names = (known[check.tensor], known[_layer(region, check)])
             row = (*names, shape, f"{check.values:,}", match)
             table.add_row(*map(escape, row), style="" if check.equal else "red")
     console.print(table)
@@ -110,15 +135,16 @@ def dump_tensors(directory: Path, run: Run) -> int:
 
     Outputs of the network are written too, as it returns them.
     """
-    arrays: dict[str, np.ndarray] = {}
+    arrays: list[tuple[str, np.ndarray]] = []
     for region in run.regions:
         module, memory = region.region.module, region.result.memory
         for check in region.checks:
-            arrays[check.tensor] = module.output(check.tensor, memory)
+            arrays.append((check.tensor, module.output(check.tensor, memory)))
             if not check.equal:
-                arrays[f"{check.tensor}.expected"] = _expected(region, check)
-    arrays |= {f"output.{name}": array for name, array in run.outputs.items()}
-    for name, array in zip(file_names(list(arrays)), arrays.values(), strict=True):
+                arrays.append((f"{check.tensor}.expected", _expected(region, check)))
+    arrays += [(f"output.{name}", array) for name, array in run.outputs.items()]
+    names = file_names([middle_cut(name, NAME_LENGTH) for name, _ in arrays])
+    for name, (_, array) in zip(names, arrays, strict=True):
         np.save(directory / f"{name}.npy", array)
     return len(arrays)
 

@@ -1,6 +1,6 @@
 """The table of a compiled network, layer by layer, and the same as JSON."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,14 +9,21 @@ from rich.markup import escape
 from rich.table import Table
 
 from vta.hw.config import Config
+from vta.sim.output import middle_cut
 from vta.sw.relax.costs import LayerCost
-from vta.sw.relax.manifest import Manifest, SavedSegment
+from vta.sw.relax.manifest import CpuNode, Manifest, SavedSegment
+from vta.sw.relax.meaning import LayerDifference
+from vta.sw.relax.parts import Layer
 
 __all__ = ["Costs", "explanation", "print_costs", "print_explanation", "short"]
+__all__ += ["shorts"]
 
 MEGAHERTZ = 1e6
-NAME = 56  # characters of a node's name in a table; a TFLite file's have hundreds
+NAME = 36  # characters of a node's name in a table; a TFLite file's have hundreds
+STEP = 8  # characters that are added to tell two names apart
 NODES_SHOWN = 3  # operators of a segment by name, in its row
+CPU = "CPU"
+GONE = "computed beforehand, or folded into the weights of a neighbour"
 QUANTISING = ("QuantizeLinear", "DequantizeLinear")
 MATCH = {True: "yes", False: "NO", None: "-"}
 
@@ -31,6 +38,7 @@ class Costs:
     match: of each layer's name, whether its tensors are the reference's; empty: it was not run.
     cycles: of each region as the device counted them; None: no clock, or not run.
     cpu_seconds: of each segment, where it was run.
+    differences: by the value that a layer makes, how it differs from what the file means.
     clock: of the core, in MHz.
     """
 
@@ -40,6 +48,12 @@ class Costs:
     match: Mapping[str, bool | None] = field(default_factory=dict)
     cycles: Mapping[str, int | None] = field(default_factory=dict)
     cpu_seconds: Mapping[str, float] = field(default_factory=dict)
+    differences: Mapping[str, LayerDifference] = field(default_factory=dict)
+
+    def difference(self, layer: Layer) -> LayerDifference | None:
+        """Of what a layer makes."""
+        found = [self.differences.get(port.value) for port in layer.outputs]
+        return next(filter(None, found), None)
 
     @property
     def config(self) -> Config:
@@ -83,6 +97,7 @@ class Costs:
                     "name": segment.name,
                     "nodes": [node.source for node in segment.nodes],
                     "seconds": self.cpu_seconds.get(segment.name),
+                    "seconds_when_compiled": segment.seconds,
                     "bytes_exchanged": self.manifest.exchanged(segment),
                 }
                 for segment in self.manifest.segments
@@ -91,6 +106,7 @@ class Costs:
         }
 
     def _layer(self, cost: LayerCost) -> dict[str, Any]:
+        difference = self.difference(cost.layer)
         return {
             "name": cost.layer.name,
             "operator": cost.layer.operator,
@@ -104,7 +120,13 @@ class Costs:
             "bytes_read": cost.read,
             "bytes_written": cost.written,
             "match": self.match.get(cost.layer.name),
+            "meaning": None if difference is None else _beside(difference),
         }
+
+
+def _beside(found: LayerDifference) -> dict[str, Any]:
+    names = ("by", "values", "differ", "largest", "expected")
+    return {name: getattr(found, name) for name in names}
 
 
 def _macs(config: Config) -> int:
@@ -124,20 +146,22 @@ def print_costs(console: Console, costs: Costs) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     if ran:
         table.add_column("match", no_wrap=True)
+        table.add_column("vs file", no_wrap=True)
+    known = shorts(cost.layer.name for cost in costs.all_layers)
     for part in costs.manifest.parts:
         if isinstance(part, SavedSegment):
             table.add_row(*_segment(part, costs, ran), style="dim")
             continue
         for cost in costs.layers.get(part.name, ()):
             match = costs.match.get(cost.layer.name)
-            table.add_row(*_row(cost, costs, ran), style="red" if match is False else "")
+            table.add_row(*_row(cost, known, costs, ran), style="red" if match is False else "")
     table.add_section()
     table.add_row(*_sums(costs, ran), style="bold")
     console.print(table)
     _print_rate(console, costs)
 
 
-def _row(cost: LayerCost, costs: Costs, ran: bool) -> list[str]:
+def _row(cost: LayerCost, known: Mapping[str, str], costs: Costs, ran: bool) -> list[str]:
     layer = cost.layer
     if not layer.kernels:
         cells = [""] * (5 + ran)
@@ -151,9 +175,11 @@ def _row(cost: LayerCost, costs: Costs, ran: bool) -> list[str]:
             "-" if use is None or not layer.macs else f"{use:.1%}",
             _number(cost.read + cost.written),
         ]
-    match = [MATCH[costs.match.get(layer.name)]] if ran else []
+    difference = costs.difference(layer)
+    beside = "-" if difference is None or not layer.kernels else str(difference)
+    match = [MATCH[costs.match.get(layer.name)], beside] if ran else []
     return [
-        escape(short(layer.name)),
+        escape(known[layer.name]),
         escape(layer.operator),
         cost.region,
         cells[0],
@@ -211,30 +237,54 @@ def _number(value: int | None) -> str:
 
 def short(name: str) -> str:
     """A node's name for a table: its begin and its end."""
-    half = (NAME - 3) // 2
-    return name if len(name) <= NAME else f"{name[:half]}...{name[-half:]}"
+    return middle_cut(name, NAME)
+
+
+def shorts(names: Iterable[str]) -> dict[str, str]:
+    """Names for a table, all different: longer ones where more of them tells two apart."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in dict.fromkeys(names):
+        length = NAME
+        while (cut := middle_cut(name, length)) in taken:
+            length += STEP
+        taken.add(cut)
+        found[name] = cut
+    return found
 
 
 # Why a node is where it is ------------------------------------------------------------------------
 def explanation(manifest: Manifest) -> list[dict[str, str]]:
     """Each node of the file in its order, where it runs, and what keeps it from VTA; then the nodes
-    that were made of none of them.
+    that were made of none of them. One that runs in several places has all of them.
     """
     where: dict[str, dict[str, str]] = {}
+    edges: list[CpuNode] = []
+
+    def enter(name: str, operator: str, place: str, reason: str) -> None:
+        old = where.setdefault(name, {"operator": operator, "where": "", "reason": ""})
+        if place not in old["where"].split(", "):
+            old["where"] += f", {place}" if old["where"] else place
+        old["reason"] = old["reason"] or reason
+
     for part in manifest.parts:
         if isinstance(part, SavedSegment):
             for node in part.nodes:
-                entry = {"operator": node.operator, "where": "CPU", "reason": ""}
-                old = where.setdefault(node.source, entry)
-                old["reason"] = old["reason"] or node.reason
+                if node.operator in QUANTISING:
+                    edges.append(node)
+                else:
+                    enter(node.source, node.operator, CPU, node.reason)
             continue
         for layer in part.layers:
             for name in layer.sources:
-                within = "" if name == layer.name else f"in {layer.name}"
-                operator = "" if within else layer.operator
-                entry = {"operator": operator, "where": part.name, "reason": within}
-                where.setdefault(name, entry)
-    gone = {"operator": "", "where": "-", "reason": "nothing of it is left to compute"}
+                own = name == layer.name
+                operator = layer.operator if own else ""
+                enter(name, operator, part.name, "" if own else f"in {layer.name}")
+    for node in edges:  # of a file's node that computes elsewhere, or nodes of their own
+        if CPU not in where.get(node.source, {"where": ""})["where"]:
+            own = node.source not in where
+            enter(node.source if own else node.name, node.operator, CPU, node.reason)
+    gone = {"operator": "", "where": "-", "reason": GONE}
     operators = {node.name: node.operator for node in manifest.nodes}
     found = {name: where.pop(name, gone) | {"operator": operators[name]} for name in operators}
     return [{"node": name, **entry} for name, entry in (found | where).items()]
@@ -247,13 +297,24 @@ def print_explanation(console: Console, manifest: Manifest) -> None:
         table.add_column(name, no_wrap=name != "node", overflow="fold")
     table.add_column("why")
     entries = explanation(manifest)
-    shown = [e for e in entries if e["where"] == "CPU" or e["operator"] not in ("", *QUANTISING)]
+    shown = [e for e in entries if CPU in e["where"] or e["operator"] not in ("", *QUANTISING)]
+    layers = [layer.name for region in manifest.regions for layer in region.layers]
+    known = shorts([*(entry["node"] for entry in shown), *layers])
+    within = {f"in {name}": f"in {known[name]}" for name in layers}
     for entry in shown:
-        style = {"CPU": "yellow", "-": "dim"}.get(entry["where"], "")
-        node, *rest = entry.values()
-        table.add_row(*map(escape, (short(node), *rest)), style=style)
+        style = "yellow" if CPU in entry["where"] else "dim" if entry["where"] == "-" else ""
+        cells = (known[entry["node"]], entry["operator"], entry["where"])
+        why = within.get(entry["reason"], entry["reason"])
+        table.add_row(*map(escape, (*cells, why)), style=style)
     console.print(table)
     if len(shown) < len(entries):
         console.print(
-            f"and {len(entries) - len(shown)} nodes that quantise, in layers", highlight=False
+            f"and {len(entries) - len(shown)} that quantise, within layers", highlight=False
+        )
+    for segment in manifest.segments:
+        time = "" if segment.seconds is None else f"{segment.seconds * 1e3:.2g} ms on this CPU, "
+        count = f"{len(segment.nodes)} node{'s' * (len(segment.nodes) != 1)}"
+        console.print(
+            f"{segment.name}, {count}: {time}{manifest.exchanged(segment):,} bytes from and to VTA",
+            highlight=False,
         )

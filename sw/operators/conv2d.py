@@ -7,6 +7,7 @@ Data of few channels can be packed by windows (im2col). The layouts say both (`v
 """
 
 from dataclasses import dataclass, replace
+from math import gcd
 from typing import ClassVar
 
 import numpy as np
@@ -42,11 +43,26 @@ class Conv2d(Window):
         "pack the data by windows on the host: for few channels, whose blocks would be empty", False
     )
 
+    im2col_rows: int | None = attribute(
+        "rows of the kernel that a window has, with im2col (none: all): fewer repeat less data",
+        None,
+        minimum=1,
+    )
     pad_value: int = attribute(
         "what the padding is, with im2col: the data's zero point", 0, minimum=-128, maximum=127
     )
 
     def check(self) -> None:
+        if self.im2col_rows is not None and not self.im2col:
+            raise OperatorError(
+                f"conv2d: im2col_rows is {self.im2col_rows}, but nothing is packed by windows: add "
+                "im2col=true"
+            )
+        if self.im2col and min(self._windows) < 0:
+            raise OperatorError(
+                f"conv2d: windows of {self.im2col_rows} rows end before the data does: take "
+                f"another number, such as {self.kernel_height}"
+            )
         if self.pad_value and not self.im2col:
             raise OperatorError(
                 f"conv2d: pad_value is {self.pad_value}; only im2col pads with other than zeros: "
@@ -80,8 +96,13 @@ class Conv2d(Window):
     def label(self) -> str:
         size = f"{self.height}x{self.width}x{self.channels}x{self.outputs}"
         groups = f"_g{self.groups}" if self.groups > 1 else ""
-        added = f"{'_im2col' if self.im2col else ''}{'_r' if self.residual else ''}"
+        added = f"{self._packed}{'_r' if self.residual else ''}"
         return f"conv2d_{size}_{self.places}{groups}{added}"
+
+    @property
+    def _packed(self) -> str:
+        rows = "" if self.im2col_rows is None else str(self.im2col_rows)
+        return f"_im2col{rows}" if self.im2col else ""
 
     def describe(self, config: Config) -> str:
         data = f"{self.all_images(config)} x {self.channels} x {self.height} x {self.width}"
@@ -94,20 +115,43 @@ class Conv2d(Window):
         return self.channels // self.groups * self.kernel_height * self.kernel_width
 
     def geometry(self, config: Config) -> Geometry:
-        """With im2col: that of the 1 x 1 convolution of the windows."""
+        """With im2col: that of the convolution of the windows, one column wide."""
         whole = self._whole(config)
         if not self.im2col:
             return whole
+        rows, taps, step = self._rows
+        stride, dilation = self.strides[0] // step, rows * self.dilations[0] // step
         return Geometry(
             images=whole.images,
-            inputs=self.depth,
+            inputs=self.channels * rows * self.kernel_width,
             outputs=self.outputs,
-            size=whole.out,
-            kernel=(1, 1),
-            stride=(1, 1),
-            dilation=(1, 1),
+            size=((whole.out[0] - 1) * stride + (taps - 1) * dilation + 1, whole.out[1]),
+            kernel=(taps, 1),
+            stride=(stride, 1),
+            dilation=(dilation, 1),
             pads=((0, 0), (0, 0)),
         )
+
+    @property
+    def _rows(self) -> tuple[int, int, int]:
+        """Rows of the kernel in a window, windows in a kernel, rows from window to window."""
+        rows = min(self.im2col_rows or self.kernel_height, self.kernel_height)
+        taps = -(-self.kernel_height // rows)
+        if taps == 1:
+            return rows, taps, self.strides[0]
+        return rows, taps, gcd(self.strides[0], rows * self.dilations[0])
+
+    @property
+    def _windows(self) -> list[int]:
+        """Of `Windows`, the numbers, without what fills."""
+        rows, taps, step = self._rows
+        (top, bottom), right = self.pads
+        out = self._whole(Config()).out[0]
+        if taps > 1:  # what the last window reaches, whether the kernel does or not
+            reach = (out - 1) * self.strides[0] + (taps * rows - 1) * self.dilations[0] + 1
+            bottom = reach - self.height - top
+        size = (rows, self.kernel_width, step, self.strides[1])
+        return [*size, *self.dilations, top, bottom, *right]
 
     def _whole(self, config: Config) -> Geometry:
         """That of the convolution itself."""
@@ -138,12 +182,9 @@ class Conv2d(Window):
         merged = self.geometry(config).merged(config)
         arranged: dict[str, Arrangement] = {}
         if self.im2col:
-            down, right = self.pads
-            fill = self.pad_value & 0xFF
-            windows = Windows(
-                *self.kernel_size, *self.strides, *self.dilations, *down, *right, fill
-            )
-            arranged = {"data": windows, "weight": Flat()}
+            numbers = [*self._windows, self.pad_value & 0xFF]
+            flat = Flat(0 if self._rows[1] == 1 else self._rows[0])
+            arranged = {"data": Windows(*numbers), "weight": flat}
         elif merged > 1:
             arranged = {"weight": Diagonal(self.outputs // self.groups, merged)}
         shapes = {

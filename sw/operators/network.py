@@ -197,13 +197,6 @@ class Network:
         self._joined[name] = tuple(parts)
         self.calls.append(("join", {"name": name, "shape": shape, "parts": dict(parts)}))
 
-    def keep(self) -> None:
-        """Let every tensor that is made be compared after a run, as with ``outputs=None``."""
-        self.outputs = None
-        for name, tensor in self.tensors.items():
-            if tensor.role == "temporary":
-                self.tensors[name] = replace(tensor, role="output")
-
     def base(self, name: str) -> str:
         """The tensor that has the bytes of a tensor, a view or a part."""
         return self._base.get(name, name)

@@ -18,6 +18,7 @@ from vta.sw.compiler import SLOTS
 from vta.sw.operators.attribute import OperatorError, attribute
 from vta.sw.operators.operator import Operator, Scheduled, named
 from vta.sw.operators.space import Candidate
+from vta.sw.operators.tiled import block_of
 from vta.sw.tensor import Tensor
 
 __all__ = ["BROADCASTS", "Pointwise", "Tile", "least", "most", "shifted"]
@@ -175,7 +176,7 @@ class Pointwise(Operator):
         po, pi = sch.split(p, [None, tiling.pixels])
         sch.reorder(n, co, po, ci, pi, i, j)
         for name in self.operands:
-            copy = sch.get_sblock(f"{name}_acc")
+            copy = block_of(sch, f"{name}_acc")
             sch.set_scope(copy, 0, "local.acc")
             if self.broadcast_of(name) == "none":
                 sch.compute_at(copy, po, preserve_unit_loops=True)

@@ -7,11 +7,12 @@ from tvm import s_tir
 
 from vta.hw.config import Config
 from vta.sw.compiler import SLOTS, register, tensorize
+from vta.sw.operators.attribute import OperatorError
 from vta.sw.operators.expression import Expression
 from vta.sw.operators.operator import Scheduled
 from vta.sw.operators.shape import Tiling
 
-__all__ = ["tiled"]
+__all__ = ["block_of", "tiled"]
 
 
 def tiled(
@@ -32,11 +33,28 @@ def tiled(
     return _tensorized(sch, products, config)
 
 
+def block_of(sch: s_tir.Schedule, name: str) -> Any:
+    """A block of what TE has made.
+
+    Raises
+    ------
+    OperatorError
+        where TE has left it out, as the result does not depend on it.
+    """
+    try:
+        return sch.get_sblock(name)
+    except s_tir.schedule.ScheduleError as error:
+        raise OperatorError(
+            f"{name}: the result is the same for all data, by a multiplier of 0, or a clip to one "
+            "number: put a constant in its place"
+        ) from error
+
+
 def _tile(
     sch: s_tir.Schedule, made: Expression, suffix: str, tiling: Tiling, tile: tuple[int, ...]
 ) -> list[tuple[str, Any]]:
     """Schedule one phase; what multiplies in it is returned, with the blocks that reset."""
-    acc, out, inp = (sch.get_sblock(f"{name}{suffix}") for name in ("acc", "out", "inp"))
+    acc, out, inp = (block_of(sch, f"{name}{suffix}") for name in ("acc", "out", "inp"))
     sch.set_scope(acc, 0, "local.acc")
     sch.set_scope(inp, 0, "local.inp")
     weight = sch.cache_read(acc, 1, "local.wgt", consumer_blocks=[acc])

@@ -12,11 +12,12 @@ from vta.sw.compiler import Instruments, VTAModule
 from vta.sw.compiler.pipeline import printed
 from vta.sw.operators.described import described
 from vta.sw.relax.cpu import function_name, values_of
-from vta.sw.relax.cpu_check import check_segments
+from vta.sw.relax.cpu_check import check_segments, segment_seconds
 from vta.sw.relax.errors import NetworkError
 from vta.sw.relax.graph import warn, warnings
 from vta.sw.relax.irmodule import assembled
 from vta.sw.relax.manifest import CpuNode, Manifest, SavedRegion, SavedSegment, SavedValue
+from vta.sw.relax.originals import Originals
 from vta.sw.relax.parts import Partition, Region, Segment
 from vta.sw.relax.runtime import CompiledNetwork
 
@@ -31,6 +32,7 @@ def build(
     *,
     name: str,
     model: dict[str, str] | None = None,
+    originals: Originals | None = None,
     instruments: Instruments | None = None,
 ) -> CompiledNetwork:
     """Compile a network that was parted.
@@ -39,6 +41,7 @@ def build(
     ---------
     name: of the network.
     model: what the manifest says of the file: its name and sha256.
+    originals: to compare runs with; None: what the partition's nodes mean.
 
     Raises
     ------
@@ -54,8 +57,11 @@ def build(
     instruments.progress("compare the CPU's part")
     for note in check_segments(partition, executable):
         warn(partition.model, note)
-    manifest = _manifest(partition, name, model or {})
-    return CompiledNetwork(manifest, modules, executable)
+    seconds = segment_seconds(partition, executable)
+    manifest = _manifest(partition, name, model or {}, seconds)
+    return CompiledNetwork(
+        manifest, modules, executable, originals or Originals.of(partition.model)
+    )
 
 
 def _linked(region: Region, instruments: Instruments) -> VTAModule:
@@ -64,7 +70,6 @@ def _linked(region: Region, instruments: Instruments) -> VTAModule:
     Every tensor that it stores has a place of its own, so that all can be compared after a run.
     That costs DRAM, but no cycles.
     """
-    region.network.keep()
     dump = instruments.dump and instruments.dump / region.name
     own = replace(
         instruments,
@@ -109,7 +114,9 @@ class _Timer:
 
 
 # The manifest -------------------------------------------------------------------------------------
-def _manifest(partition: Partition, name: str, model: dict[str, str]) -> Manifest:
+def _manifest(
+    partition: Partition, name: str, model: dict[str, str], seconds: dict[str, float]
+) -> Manifest:
     values, config = values_of(partition.model), partition.config
     return Manifest(
         name=name,
@@ -119,7 +126,9 @@ def _manifest(partition: Partition, name: str, model: dict[str, str]) -> Manifes
         inputs=tuple(_value(values[n]) for n in partition.inputs),
         outputs=tuple(_value(values[n]) for n in partition.outputs),
         parts=tuple(
-            _segment(part) if isinstance(part, Segment) else _region(part, number)
+            _segment(part, seconds[part.name])
+            if isinstance(part, Segment)
+            else _region(part, number)
             for number, part in enumerate(partition.parts)
         ),
         warnings=tuple(warnings(partition.model)),
@@ -144,7 +153,7 @@ def _region(region: Region, number: int) -> SavedRegion:
     )
 
 
-def _segment(segment: Segment) -> SavedSegment:
+def _segment(segment: Segment, seconds: float) -> SavedSegment:
     nodes = tuple(
         CpuNode(
             name=node.name or "",
@@ -160,6 +169,7 @@ def _segment(segment: Segment) -> SavedSegment:
         nodes=nodes,
         inputs=tuple(segment.inputs),
         outputs=tuple(segment.outputs),
+        seconds=seconds,
     )
 
 

@@ -14,10 +14,10 @@ from vta.hw.errors import OptionError
 from vta.sw.compiler import Instruments
 from vta.sw.relax.build import build
 from vta.sw.relax.given import Params, Shapes, given
-from vta.sw.relax.graph import source as source_of
-from vta.sw.relax.graph import warn, warnings
+from vta.sw.relax.graph import file_nodes, warn, warnings
 from vta.sw.relax.manifest import FileNode
 from vta.sw.relax.normalize import normalize
+from vta.sw.relax.originals import Originals
 from vta.sw.relax.partition import partition
 from vta.sw.relax.parts import Partition
 from vta.sw.relax.quantize import is_quantized, quantize
@@ -93,7 +93,12 @@ def compile_model(
         warn(parted.model, line)
     if not parted.regions:
         warn(parted.model, "nothing of it runs on VTA: --explain says why, node by node")
-    made = build(parted, name=source.name, model=dict(source.about), instruments=instruments)
-    nodes = tuple(FileNode(source_of(node), node.op_type) for node in original.graph)
+    quantised_here = not is_quantized(normal) or has_weights_only(normal)
+    originals = Originals.of(parted.model, normal if quantised_here else None, source.path)
+    about = dict(source.about)
+    made = build(
+        parted, name=source.name, model=about, originals=originals, instruments=instruments
+    )
+    nodes = tuple(FileNode(name, operator) for name, operator in file_nodes(original))
     made.manifest = replace(made.manifest, nodes=nodes)
     return made

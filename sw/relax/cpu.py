@@ -81,7 +81,8 @@ def segment_model(
 
 
 def imported(segment: Segment, model: ir.Model) -> Any:
-    """The segment as a ``relax.Function``: of its inputs, to one value or a tuple of more.
+    """The segment as an IRModule: "main", of its inputs, to one value or a tuple of more; and the
+    functions that this calls.
 
     Raises
     ------
@@ -92,24 +93,24 @@ def imported(segment: Segment, model: ir.Model) -> Any:
     inputs = [values[name] for name in segment.inputs]
     outputs = [values[name] for name in segment.outputs]
     try:
-        function = _import(segment_model(segment.nodes, inputs, outputs, model))
+        module = _import(segment_model(segment.nodes, inputs, outputs, model))
     except NetworkError:
         raise
     except Exception as error:  # TVM raises whatever it likes
         raise _by_node(segment, model, error) from error
-    wrong = _wrong_type(function, outputs)
+    wrong = _wrong_type(module["main"], outputs)
     if wrong is not None:
         for node in segment.nodes:  # whose is it? The first that does it alone
             _check_alone(node, model)
         raise NetworkError(f"{segment.name}: TVM {wrong}; {WAY_OUT}")
-    return function.with_attr("global_symbol", function_name(segment))
+    return module
 
 
 def _import(proto: onnx.ModelProto) -> Any:
-    """TVM's function of a model; it prints and warns on its way."""
+    """TVM's module of a model; it prints and warns on its way."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return from_onnx(proto)["main"].without_attr("num_input")
+        return from_onnx(proto)
 
 
 def _by_node(segment: Segment, model: ir.Model, error: Exception) -> NetworkError:
@@ -128,14 +129,14 @@ def _check_alone(node: ir.Node, model: ir.Model) -> None:
     outputs = outputs or list(node.outputs[:1])
     inputs = {v.name: v for v in node.inputs if v is not None and v.const_value is None}
     try:
-        function = _import(segment_model([node], inputs.values(), outputs, model))
+        module = _import(segment_model([node], inputs.values(), outputs, model))
     except NetworkError:
         raise
     except Exception as error:
         raise NetworkError(
             f"{at(node)} runs on the CPU, and TVM refuses it: {one_line(error)}; {WAY_OUT}"
         ) from error
-    wrong = _wrong_type(function, outputs)
+    wrong = _wrong_type(module["main"], outputs)
     if wrong is not None:
         raise NetworkError(f"{at(node)} runs on the CPU, and TVM {wrong}; {WAY_OUT}")
 

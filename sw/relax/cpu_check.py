@@ -4,6 +4,7 @@ TVM's importer is silently wrong about some attributes of some operators. A segm
 something else than `onnx.reference` is refused, by the name of its first node that is wrong.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from vta.sw.relax.cpu import function_name, segment_model, values_of
 from vta.sw.relax.errors import NetworkError, at, one_line
 from vta.sw.relax.parts import Partition, Segment
 
-__all__ = ["check_segments"]
+__all__ = ["check_segments", "segment_seconds"]
 
 RELATIVE = 1e-3  # of the largest value of a tensor: LLVM sums in another order, and fuses
 MOST_OFF = 0.02  # of a tensor's values may be off by a quantised step: ties, in another order
@@ -52,6 +53,19 @@ def check_segments(partition: Partition, executable: Any, seed: int = 0) -> list
             if _differ(one, other):
                 raise _named(segment, value, one, other)
     return notes
+
+
+def segment_seconds(partition: Partition, executable: Any, seed: int = 0) -> dict[str, float]:
+    """What each segment takes on this machine, by its name: the second of two runs."""
+    machine, values = relax.VirtualMachine(executable, tvm.cpu()), values_of(partition.model)
+    rng, found = np.random.default_rng(seed), {}
+    for segment in partition.segments:
+        arrays = [tvm.runtime.tensor(_random(values[name], rng)) for name in segment.inputs]
+        for _ in range(2):
+            started = time.perf_counter()
+            machine[function_name(segment)](*arrays)
+            found[segment.name] = time.perf_counter() - started
+    return found
 
 
 def _reference(model: onnx.ModelProto, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -34,12 +34,14 @@ class Given:
     -------
     name: what the compiled network is called.
     read: gives the graph.
-    about: what the manifest says of it; empty where `read` gives all.
+    about: what the manifest says of it.
+    path: of the ONNX or TFLite file, where it is one.
     """
 
     name: str
     read: Callable[[], ir.Model]
     about: Mapping[str, str]
+    path: Path | None = None
 
 
 def given(
@@ -68,7 +70,7 @@ def given(
             with opened(path, config) as (built, _):
                 return of_python_file(path, built, params=params, function=function, shapes=shapes)
         _check_none(path, params, function)
-        return Given(path.stem, lambda: read(path, shapes=shapes), _file(path))
+        return Given(path.stem, lambda: read(path, shapes=shapes), _file(path), path)
     if isinstance(network, ir.Model | onnx.ModelProto):
         _check_none("an ONNX model", params, function)
         return _of_onnx(network, shapes)

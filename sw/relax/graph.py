@@ -18,6 +18,7 @@ __all__ = [
     "Rewriter",
     "attribute",
     "constant",
+    "file_nodes",
     "free_name",
     "initializer",
     "is_op",
@@ -43,6 +44,14 @@ def warn(model: ir.Model, text: str) -> None:
     """Add to `warnings`, unless the same stands there."""
     if text not in warnings(model):
         warnings(model).append(text)
+
+
+def file_nodes(model: ir.Model) -> list[tuple[str, str]]:
+    """Name and operator of all nodes of the file that a network was read from, in its order.
+
+    A reader that makes several nodes of one leaves them in the model's `meta`.
+    """
+    return model.meta.get("nodes") or [(source(node), node.op_type) for node in model.graph]
 
 
 def source(node: ir.Node) -> str:

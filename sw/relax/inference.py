@@ -99,6 +99,7 @@ class RegionRun:
 
     Members
     -------
+    inputs: the values that it got, by their names in the graph.
     program: with the tensors that it must store, as `expected`.
     result: what the device returned.
     checks: of every tensor that it stored; empty after an error of the device.
@@ -106,6 +107,7 @@ class RegionRun:
     """
 
     region: LoadedRegion
+    inputs: dict[str, np.ndarray]
     program: Program
     result: Result
     checks: list[TensorCheck]
@@ -137,6 +139,11 @@ class Run:
     def equal(self) -> bool:
         """It came to its end, and every tensor that VTA stored is the integer reference's."""
         return bool(self.outputs) and all(region.equal for region in self.regions)
+
+    @property
+    def stopped(self) -> bool:
+        """It came to no end."""
+        return not self.outputs
 
     @property
     def cycles(self) -> int | None:
@@ -195,6 +202,7 @@ def _run(running: Running, region: LoadedRegion, arrays: list[np.ndarray]) -> li
     running.run.regions.append(
         RegionRun(
             region=region,
+            inputs={p.value: a for p, a in zip(region.saved.inputs, arrays, strict=True)},
             program=program,
             result=result,
             checks=[] if result.error else checks(region.network, program, memory, reference),

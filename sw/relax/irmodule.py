@@ -28,7 +28,7 @@ def assembled(partition: Partition) -> IRModule:
     values = values_of(partition.model)
     builder = relax.BlockBuilder()
     functions = {
-        part.name: builder.add_func(imported(part, partition.model), function_name(part))
+        part.name: _entered(builder, imported(part, partition.model), function_name(part))
         for part in partition.segments
     }
     inputs = [_variable(n, values[name]) for n, name in enumerate(partition.inputs)]
@@ -45,10 +45,36 @@ def assembled(partition: Partition) -> IRModule:
         for name in partition.outputs:
             constant = values[name].const_value
             if name not in known and constant is not None:
-                known[name] = relax.const(constant.numpy())
+                array = constant.numpy()
+                known[name] = relax.const(array, str(array.dtype))  # else int64 becomes int32
             outputs.append(_known(known, "the network", name))
         builder.emit_func_output(relax.Tuple(outputs))
     return builder.finalize()
+
+
+def _entered(builder: Any, module: IRModule, name: str) -> Any:
+    """Add a segment's module to the builder's; its main is called `name`. Functions that it calls
+    are called as before, or get a number where another segment's are called so.
+    """
+    moved = {
+        variable: builder.add_func(function, variable.name_hint)
+        for variable, function in module.functions_items()
+        if variable.name_hint != "main"
+    }
+    main: Any = _Calls(moved).visit_expr(module["main"].without_attr("num_input"))
+    return builder.add_func(main.with_attr("global_symbol", name), name)
+
+
+@relax.expr_functor.mutator
+class _Calls(relax.PyExprMutator):
+    """Calls of functions of one module as calls of those of another."""
+
+    def __init__(self, moved: dict[Any, Any]) -> None:
+        super().__init__()
+        self.moved = moved
+
+    def visit_global_var_(self, op: Any) -> Any:
+        return self.moved.get(op, op)
 
 
 def _variable(number: int, value: Any) -> Any:

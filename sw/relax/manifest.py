@@ -62,7 +62,7 @@ class FileNode:
 
 @dataclass(frozen=True)
 class CpuNode:
-    """A node on the CPU: its name, its name in the file, why it is there and what that costs."""
+    """A node on the CPU: its name, its name in the file, and why it is there."""
 
     name: str
     source: str
@@ -92,13 +92,20 @@ class SavedRegion:
 
 @dataclass(frozen=True)
 class SavedSegment:
-    """A part on the CPU; `function` is its name in the Relax executable."""
+    """A part on the CPU.
+
+    Members
+    -------
+    function: its name in the Relax executable.
+    seconds: what it took where it was compiled; None where that is not known.
+    """
 
     name: str
     function: str
     nodes: tuple[CpuNode, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

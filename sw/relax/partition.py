@@ -11,9 +11,10 @@ import onnx_ir as ir
 from vta.hw.config import Config
 from vta.sw.progress import Progress, quiet
 from vta.sw.relax.graph import constant
-from vta.sw.relax.match import Match, Placed, match, sink
+from vta.sw.relax.kernels import Kernels
+from vta.sw.relax.match import EDGES, Match, Placed, edge_reason, match, sink
 from vta.sw.relax.parts import Partition, Region, Segment
-from vta.sw.relax.region import Kernels, Refused, build_region
+from vta.sw.relax.region import Refused, build_region
 
 __all__ = ["partition"]
 
@@ -135,10 +136,17 @@ def _parted(
         nodes = [item for item in items if isinstance(item, ir.Node)]
         name = f"cpu{sum(isinstance(part, Segment) for part in parts)}"
         inputs = dict.fromkeys(i for node in nodes for i in _inputs(node) if i not in own)
-        why = {node.name or "": reasons[node.name or ""] for node in nodes if node.name in reasons}
+        why = {node.name or "": _reason(node, reasons) for node in nodes}
         parts.append(Segment(name, nodes, list(inputs), outputs, why))
     inputs = [value.name or "" for value in model.graph.inputs]
     return Partition(model, kernels.config, parts, inputs, results)
+
+
+def _reason(node: ir.Node, reasons: dict[str, str]) -> str:
+    name = node.name or ""
+    if name not in reasons and node.op_type in EDGES:
+        return edge_reason(node)
+    return reasons.get(name, "")
 
 
 def _worth(matches: list[Match]) -> list[Match]:

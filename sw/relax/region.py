@@ -10,17 +10,17 @@ from math import prod
 
 import onnx_ir as ir
 
-from vta.hw.config import Config
 from vta.hw.errors import VtaError
-from vta.sw.operators import Conv2d, Kernel, Operator, OperatorError
+from vta.sw.operators import Conv2d, Kernel, OperatorError
 from vta.sw.operators.network import Network
 from vta.sw.progress import Progress
 from vta.sw.relax.graph import source
+from vta.sw.relax.kernels import Kernels
 from vta.sw.relax.match import Joined, Match, Placed, Quantity, Viewed
 from vta.sw.relax.match.views import layout_of
 from vta.sw.relax.parts import Layer, Port, Region
 
-__all__ = ["Kernels", "Refused", "build_region"]
+__all__ = ["Refused", "build_region"]
 
 
 class Refused(Exception):
@@ -29,21 +29,6 @@ class Refused(Exception):
     def __init__(self, match: Match, reason: str) -> None:
         super().__init__(reason)
         self.match, self.reason = match, reason
-
-
-class Kernels:
-    """The operators' kernels, each compiled once."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self._known: dict[Operator, Kernel] = {}
-
-    def __call__(self, operator: Operator) -> Kernel:
-        if operator not in self._known:
-            kernel = operator.bind(self.config)
-            assert kernel.translated
-            self._known[operator] = kernel
-        return self._known[operator]
 
 
 def build_region(
@@ -84,7 +69,7 @@ class _Builder:
             for part in match.parts
             if isinstance(part, Placed)
         }
-        self.network = Network(name, kernels.config, outputs=self._bases(matches))
+        self.network = Network(name, kernels.config, outputs=None)
         self.layers: list[Layer] = []
         self.inputs: dict[str, Port] = {}
         self.joined: set[str] = set()
@@ -96,21 +81,6 @@ class _Builder:
                         self.network.join(part.output, part.shape, part.parts)
                         self.joined.add(part.output)
                         joined |= {part.output, *part.parts}
-
-    def _bases(self, matches: Sequence[Match]) -> list[str]:
-        """The tensors behind the values that are wanted: those that views show."""
-        shown = {
-            part.output: part.source
-            for match in matches
-            for part in match.parts
-            if isinstance(part, Viewed)
-        }
-        found = []
-        for name in self.wanted:
-            while name in shown:
-                name = shown[name]
-            found.append(name)
-        return found
 
     def add(self, match: Match) -> None:
         """A match's operators, as a layer."""

@@ -20,6 +20,7 @@ from vta.sw.program import Device
 from vta.sw.relax.errors import NetworkError
 from vta.sw.relax.inference import RUNNING, LoadedRegion, Run, Running, Stop
 from vta.sw.relax.manifest import Manifest
+from vta.sw.relax.originals import Originals
 
 __all__ = ["CompiledNetwork"]
 
@@ -30,10 +31,18 @@ class CompiledNetwork:
     Members
     -------
     library: the Relax executable, or its library as it was loaded.
+    originals: what runs are compared with (`vta.sw.relax.meaning`, `vta.sw.relax.accuracy`).
     """
 
-    def __init__(self, manifest: Manifest, modules: Mapping[str, VTAModule], library: Any) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        modules: Mapping[str, VTAModule],
+        library: Any,
+        originals: Originals | None = None,
+    ) -> None:
         self.manifest, self.library = manifest, library
+        self.originals = originals or Originals()
         self.config = manifest.configuration()
         for name, module in modules.items():
             if module.config != self.config:
@@ -99,6 +108,11 @@ class CompiledNetwork:
         NetworkError
             where an input's first axis holds no whole number of batches, the same for all.
         """
+        for part in self.split(inputs):
+            yield self(part, **options)
+
+    def split(self, inputs: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+        """The inputs of each batch; raises as `batches` does."""
         counts = set()
         for value in self.manifest.inputs:
             rows, size = len(inputs.get(value.name, ())), value.shape[0] if value.shape else 0
@@ -110,11 +124,10 @@ class CompiledNetwork:
         if len(counts) > 1:
             raise NetworkError(f"the inputs hold {sorted(counts)} batches: give all as many")
         for n in range(counts.pop() if counts else 1):
-            part = {
+            yield {
                 v.name: inputs[v.name][n * v.shape[0] : (n + 1) * v.shape[0]]
                 for v in self.manifest.inputs
             }
-            yield self(part, **options)
 
     def random_inputs(self, seed: int) -> dict[str, np.ndarray]:
         """Inputs for a try: normally distributed floats, integers over the whole of 8 bits."""

@@ -16,6 +16,7 @@ from vta.hw.errors import VtaError, shown
 from vta.sw.compiler import VTAModule
 from vta.sw.relax.errors import NetworkError, one_line
 from vta.sw.relax.manifest import MANIFEST, Manifest
+from vta.sw.relax.originals import Originals
 from vta.sw.relax.runtime import CompiledNetwork
 
 __all__ = ["load", "save"]
@@ -40,6 +41,7 @@ def save(network: CompiledNetwork, directory: str | Path) -> None:
         region.module.save(directory / region.saved.file)
     library = _export(network.library, directory)
     names = [library, *(region.saved.file for region in network.regions)]
+    names += network.originals.save(directory)
     files = {name: _digest(directory / name) for name in names}
     manifest = replace(network.manifest, library=library, files=files)
     (directory / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
@@ -58,7 +60,8 @@ def load(directory: str | Path) -> CompiledNetwork:
     """
     directory = Path(directory)
     manifest = Manifest.load(directory)
-    for name in (manifest.library, *(region.file for region in manifest.regions)):
+    needed = (manifest.library, *(region.file for region in manifest.regions))
+    for name in dict.fromkeys((*needed, *manifest.files)):
         _check_file(directory, name, manifest.files.get(name))
     modules = {r.name: VTAModule.load(directory / r.file) for r in manifest.regions}
     try:
@@ -67,7 +70,8 @@ def load(directory: str | Path) -> CompiledNetwork:
     except Exception as error:  # whatever the loader says of a foreign file
         raise NetworkError(f"{directory / manifest.library}: {one_line(error)}") from error
     try:
-        return CompiledNetwork(manifest, modules, library)
+        originals = Originals.load(directory, manifest.files)
+        return CompiledNetwork(manifest, modules, library, originals)
     except VtaError as error:
         raise NetworkError(f"{directory}: {one_line(error)}") from error
 

@@ -49,7 +49,9 @@ def model_of(data: bytes, *, shapes: Mapping[str, tuple[int, ...]] | None = None
         translate(builder)
         builder.end()
     _leave(builder)
-    return builder.model(builder.inputs, builder.outputs, name=file.name, producer="tflite")
+    model = builder.model(builder.inputs, builder.outputs, name=file.name, producer="tflite")
+    model.meta["nodes"] = [(operator.name, operator.kind) for operator in file.operators]
+    return model
 
 
 def _enter_inputs(b: Builder, shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ from vta.sim import cli
 from vta.sim.commands import run_network
 from vta.sim.device import RtlDevice
 from vta.sim.network.inputs import read_inputs
-from vta.sim.network.table import explanation
+from vta.sim.network.results import dump_tensors, far_off
+from vta.sim.network.table import explanation, shorts
 from vta.sw.golden import GoldenDevice
-from vta.sw.models.onnx import model
+from vta.sw.models.digits import test_images as images_of_digits
+from vta.sw.models.onnx import digits_inputs, model
 from vta.sw.program import Program, Result
 from vta.sw.relax.build import build
 from vta.sw.relax.manifest import SavedValue
+from vta.sw.relax.meaning import LayerDifference
 from vta.sw.relax.saving import load, save
 
 LAYERS = ["/conv1/Conv", "/conv2/Conv", "/conv3/Conv", "/dense/Gemm"]
@@ -397,3 +401,97 @@ def test_inputs_that_do_not_fit(
         message = "the network has 2 inputs \\(x, w\\)"
     with pytest.raises(OptionError, match=message):
         read_inputs([str(tmp_path / file) for file in files], values)
+
+
+# Accuracy -----------------------------------------------------------------------------------------
+def test_samples_are_run_batch_by_batch(
+    compiled: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, labels = images_of_digits()
+    np.save(tmp_path / "x.npy", digits_inputs(images[:3]))
+    np.save(tmp_path / "y.npy", np.array(labels[:3]))
+    files = ["--input", tmp_path / "x.npy", "--labels", tmp_path / "y.npy"]
+    report = tmp_path / "r.json"
+    assert _vta("run", compiled[0], "--device", "golden", *files, "--json", report) == 0
+    printed = capsys.readouterr().out
+    assert "12 tensors of VTA in 3 batches equal their integer reference" in printed
+    assert "logits beside the quantised network: " in printed and "right by the labels: " in printed
+    found = json.loads(report.read_text())
+    assert found["batches"] == 3 and found["accuracy"]["labels"] == 3
+    kinds = [each["original"] for each in found["accuracy"]["agreement"]]
+    assert kinds == ["meaning.onnx", "float.onnx"]
+    layers = {layer["name"]: layer["meaning"] for layer in found["layers"] if layer["macs"]}
+    assert list(layers) == LAYERS
+    assert layers["/dense/Gemm"]["values"] == 3 * 10
+    assert all(one["largest"] <= one["expected"] == 1 for one in layers.values())
+
+
+@pytest.mark.parametrize(
+    ("labels", "arguments", "message"),
+    [
+        (np.zeros(1, int), (), "--labels are of samples: give those by --input"),
+        (np.zeros(1), ("x",), "it must be one vector of integers"),
+        (np.zeros(2, int), ("x",), "there are 2 labels, fewer than samples"),
+    ],
+)
+def test_labels_that_do_not_fit(
+    compiled: tuple[Path, dict[str, Any]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    labels: np.ndarray,
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((3, 1, 8, 8), np.float32))
+    np.save(tmp_path / "y.npy", labels)
+    files = ["--input", tmp_path / "x.npy"] if arguments else []
+    options = ["--device", "golden", "--labels", tmp_path / "y.npy"]
+    assert _vta("run", compiled[0], *files, *options) == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_what_is_too_far_off_the_file_is_said_loudly() -> None:
+    one = LayerDifference("conv", "vta0", "onnxruntime", 100, 3, 2)
+    (line,) = far_off({"y": one})
+    assert line == (
+        "WARNING: conv in vta0 is up to 2 off what the file means (3 of 100 values, by "
+        "onnxruntime); rounding explains 1 at most: please report it"
+    )
+    assert list(far_off({"y": replace(one, expected=2)})) == []
+    assert str(one) == "3% by 2"
+
+
+# Names --------------------------------------------------------------------------------------------
+def test_names_in_a_table_are_short_and_all_different() -> None:
+    names = [f"{'a' * 30}{n:02}{'b' * 300}" for n in range(12)] + ["short", "c" * 400]
+    found = shorts(names)
+    assert list(found) == names and len(set(found.values())) == len(names)
+    assert found["short"] == "short" and max(map(len, found.values())) < 80
+
+
+def test_dumped_tensors_do_not_take_each_others_files(two: Path, tmp_path: Path) -> None:
+    """Outputs are called as tensors' files are, others differ far behind or in their case only."""
+    run = load(two)(load(two).random_inputs(0))
+    names = [f"{'t' * 150}{end}" for end in ("a", "A", "b.expected")] + ["t/u", "t_u", "conv0_q"]
+    run.outputs = {name: np.full(1, n) for n, name in enumerate(names)}
+    for region in run.regions:  # a tensor is called as an output's file
+        region.checks = [replace(check, wrong=1) for check in region.checks]
+    assert dump_tensors(tmp_path, run) == 2 * 2 + len(names)
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert len({name.lower() for name in files}) == 2 * 2 + len(names)
+    assert sum("t.expected" in name or "b.expected" in name for name in files) == 1
+
+
+def test_every_node_on_the_cpu_has_a_reason(compiled: tuple[Path, dict[str, Any]]) -> None:
+    directory, report = compiled
+    nodes = [node for part in load(directory).manifest.segments for node in part.nodes]
+    assert len(nodes) == 2 and all(node.reason for node in nodes)
+    on_cpu = [entry for entry in report["nodes"] if "CPU" in entry["where"]]
+    assert [entry["reason"] for entry in on_cpu] == [
+        "the input image is float; with an 8-bit input nothing is left to do",
+        "the output logits is float; with an 8-bit output nothing is left to do",
+    ]
+    assert all(segment["seconds_when_compiled"] > 0 for segment in report["cpu"])
+    assert report["bytes_to_compare"] == sum(
+        (directory / name).stat().st_size for name in ("meaning.onnx", "float.onnx")
+    )

@@ -12,20 +12,24 @@ from vta.sw.models.onnx.builder import Builder
 __all__ = ["dcgan"]
 
 NOISE = 100
-WIDTHS = (1024, 512, 256, 128)  # channels before each transposed convolution, from 4 x 4 on
+TIMES = (8, 4, 2, 1)  # the width: channels before each transposed convolution, from 4 x 4 on
 COLOURS = 3
 
 
-def dcgan(*, seed: int = 0, batch_norm: bool = False) -> onnx.ModelProto:
-    """Its float model: "noise" (1, 100), normally distributed, to "image" (1, 3, 64, 64)."""
+def dcgan(*, seed: int = 0, batch_norm: bool = False, width: int = 128) -> onnx.ModelProto:
+    """Its float model: "noise" (1, 100), normally distributed, to "image" (1, 3, 64, 64).
+
+    `width`: channels before the last convolution; all others follow.
+    """
     builder = Builder("dcgan", seed=seed, batch_norm=batch_norm)
+    first, *others = (width * times for times in TIMES)
     data = builder.input("noise", 1, NOISE)
-    data = builder.dense("project", data, NOISE, WIDTHS[0] * 16, gain=1.0)
+    data = builder.dense("project", data, NOISE, first * 16, gain=1.0)
     data = builder.node("Relu", "relu", data)
-    shape = builder.constant("shape", np.array([1, WIDTHS[0], 4, 4], np.int64))
-    data = builder.node("Reshape", "reshape", data, shape, outputs=WIDTHS[0])
-    for number, outputs in enumerate(WIDTHS[1:], 1):
+    shape = builder.constant("shape", np.array([1, first, 4, 4], np.int64))
+    data = builder.node("Reshape", "reshape", data, shape, outputs=first)
+    for number, outputs in enumerate(others, 1):
         data = builder.conv_transpose(f"deconv{number}", data, outputs, norm=f"bn{number}")
         data = builder.node("Relu", f"relu{number}", data)
-    data = builder.conv_transpose(f"deconv{len(WIDTHS)}", data, COLOURS, gain=0.5)
+    data = builder.conv_transpose(f"deconv{len(TIMES)}", data, COLOURS, gain=0.5)
     return builder.model(image=builder.node("Tanh", "tanh", data))

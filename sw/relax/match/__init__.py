@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from vta.hw.config import Config
 from vta.hw.errors import VtaError
+from vta.sw.relax.match.advice import edge_reason, unknown_reason
 from vta.sw.relax.match.cluster import Joined, Match, Placed, Viewed
 from vta.sw.relax.match.fuse import fuse
 from vta.sw.relax.match.maps import concat, pad, pool, reshape, resize, slice_
@@ -21,7 +22,18 @@ from vta.sw.relax.match.sink import sink
 from vta.sw.relax.match.values import NotOnVta, Quantity
 from vta.sw.relax.match.views import settle
 
-__all__ = ["RULES", "Joined", "Match", "Matched", "Placed", "Quantity", "Viewed", "match", "sink"]
+__all__ = [
+    "EDGES",
+    "RULES",
+    "Joined",
+    "Match",
+    "Matched",
+    "Placed",
+    "Quantity",
+    "Viewed",
+    "edge_reason",
+]
+__all__ += ["match", "sink"]
 
 Rule = Callable[[ir.Node, Config], Match]
 
@@ -64,7 +76,7 @@ def match(model: ir.Model, config: Config) -> Matched:
             rule = RULES.get(node.op_type) if not node.domain else None
             if rule is None:
                 if node.op_type not in EDGES:
-                    reasons[node.name or ""] = _unknown(node)
+                    reasons[node.name or ""] = unknown_reason(node)
                 continue
             made = rule(node, config)
         except (NotOnVta, VtaError) as error:
@@ -74,10 +86,3 @@ def match(model: ir.Model, config: Config) -> Matched:
             found.setdefault(made.output.name, made)
     settled, left = settle(found, config)
     return Matched(fuse(packed(settled, config)), reasons | left)
-
-
-def _unknown(node: ir.Node) -> str:
-    return (
-        f"VTA has no {node.op_type}: it multiplies matrices of 8-bit numbers, and adds, "
-        "multiplies, shifts and compares 32-bit ones"
-    )

@@ -1,6 +1,6 @@
 """From a node to the QuantizeLinear behind it: what of the graph becomes one operator of VTA."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -142,10 +142,22 @@ def result_of(node: ir.Node) -> Result:
                 "8-bit results: quantise it there"
             )
     scale = _scale(last)
-    low = max((quantised(a, scale) for a, _ in ends if a > -np.inf), default=None)
-    high = min((quantised(b, scale) for _, b in ends if b < np.inf), default=None)
-    found = Result(Quantity(value, scale), low, high, tuple(between))
+    low, high = _joined(ends)
+    found = Result(
+        Quantity(value, scale),
+        quantised(low, scale) if low > -np.inf else None,
+        quantised(high, scale) if high < np.inf else None,
+        tuple(between),
+    )
     return _narrowed(found)
+
+
+def _joined(ends: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """The ends of one Clip that does what several do in a row."""
+    least, most = -np.inf, np.inf
+    for low, high in ends:
+        least, most = (min(max(end, low), high) for end in (least, most))
+    return least, most
 
 
 def _only_user(value: ir.Value, node: ir.Node) -> ir.Node:
@@ -194,14 +206,16 @@ def _narrowed(found: Result) -> Result:
     users = [use.node for use in value.uses()]
     if value.is_graph_output() or len(users) != 1 or users[0].op_type != "Clip":
         return found
-    low, high = _ends(users[0])
-    lows = [int(end) for end in (found.low, low) if end is not None and end > -np.inf]
-    highs = [int(end) for end in (found.high, high) if end is not None and end < np.inf]
+    before = (
+        -np.inf if found.low is None else found.low,
+        np.inf if found.high is None else found.high,
+    )
+    low, high = _joined([before, _ends(users[0])])
     return replace(
         found,
         quantity=replace(found.quantity, value=users[0].outputs[0]),
-        low=max(lows, default=None),
-        high=min(highs, default=None),
+        low=int(low) if low > -np.inf else None,
+        high=int(high) if high < np.inf else None,
         nodes=(*found.nodes, users[0]),
     )
 

@@ -38,6 +38,7 @@ from vta.sw.relax.match.cluster import (
 from vta.sw.relax.match.pointwise import rescaled
 from vta.sw.relax.match.values import NotOnVta, Quantity, quantity
 from vta.sw.relax.match.views import layout_of
+from vta.sw.relax.upsampling import repetitions
 
 __all__ = ["concat", "pad", "pool", "reshape", "resize", "slice_"]
 
@@ -87,44 +88,11 @@ def _averaged(
 def resize(node: ir.Node, config: Config) -> Match:
     """Resize that repeats each row and column as often: nearest, by whole factors."""
     data = quantity(node.inputs[0])
-    shape = _map(data)
-    result = shape_of(node.outputs[0])
-    if result[:2] != data.shape[:2]:
-        raise NotOnVta("it resizes images or channels; VTA resizes rows and columns")
-    factors = [out // size for out, size in zip(result[2:], data.shape[2:], strict=True)]
-    for axis, (factor, size, out) in enumerate(
-        zip(factors, data.shape[2:], result[2:], strict=True)
-    ):
-        places = _resized(node, axis + 2, size)
-        if out != factor * size or not np.array_equal(places, np.repeat(np.arange(size), factor)):
-            mode = attribute(node, "mode", "nearest")
-            raise NotOnVta(
-                f"it makes {out} of {size} along axis {axis + 2} (mode {mode}); VTA repeats each "
-                "row and column a whole number of times (nearest)"
-            )
+    factors = repetitions(node)
+    if isinstance(factors, str):
+        raise NotOnVta(factors)
     named = {f"factor_{n}": factor for n, factor in zip(SPATIAL, factors, strict=True)}
-    return _moved(node, data, Upsample(**shape, **named))
-
-
-def _resized(node: ir.Node, axis: int, size: int) -> np.ndarray:
-    """What the node makes of the numbers 0, 1, ... along an axis, by ONNX's reference."""
-    shape = list(shape_of(_value(node.inputs[0])))
-    shape[:2] = 1, 1
-    along = [1] * 4
-    along[axis] = size
-    data = np.broadcast_to(np.arange(size, dtype=np.float32).reshape(along), shape)
-    constants = {v.name: constant(v) for v in node.inputs[1:] if v is not None}
-    if any(array is None for array in constants.values()):
-        raise NotOnVta("its sizes are computed at run time")
-    for value in node.inputs[2:]:
-        if value is not None and (array := constants[value.name]) is not None and array.size == 4:
-            changed = array.copy()
-            if np.issubdtype(changed.dtype, np.integer):
-                changed[:2] = 1
-            constants[value.name] = changed
-    name = _value(node.inputs[0]).name
-    found = evaluated(node, {name: np.ascontiguousarray(data), **constants})
-    return found[0, 0, :, 0] if axis == 2 else found[0, 0, 0]
+    return _moved(node, data, Upsample(**_map(data), **named))
 
 
 def concat(node: ir.Node, config: Config) -> Match:
@@ -203,7 +171,10 @@ def slice_(node: ir.Node, config: Config) -> Match:
     kept = [(0, size) for size in data.shape]
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         if step != 1:
-            raise NotOnVta(f"its step is {step} along axis {axis}; VTA's is 1")
+            raise NotOnVta(
+                f"its step is {step} along axis {axis}; VTA's is 1: a MaxPool with a kernel of 1 "
+                "and strides takes every other row and column"
+            )
         first, last, _ = slice(int(start), int(end), 1).indices(data.shape[axis])
         kept[int(axis)] = (first, last - first)
     if kept[0] != (0, data.shape[0]):
@@ -226,7 +197,7 @@ def pad(node: ir.Node, config: Config) -> Match:
     shape = _map(data)
     mode = attribute(node, "mode", "constant")
     if mode != "constant":
-        raise NotOnVta(f"mode is {mode}; VTA pads with a constant")
+        raise NotOnVta(f"mode is {mode}; VTA pads with a constant: export it so")
     pads, value = constant(node.inputs[1]), constant((*node.inputs, None)[2])
     if pads is None or (len(node.inputs) > 3 and node.inputs[3] is not None):
         raise NotOnVta("its pads are computed at run time, or given by axes")

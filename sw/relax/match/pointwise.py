@@ -113,7 +113,7 @@ TWO: dict[str, tuple[_Maker, dict[str, int]]] = {
 def two(node: ir.Node, config: Config) -> Match:
     """Add, Sub, Mul, Min, Max; an operand may be a constant, or have a value for each channel."""
     if len(node.inputs) != 2:
-        raise NotOnVta(f"it has {len(node.inputs)} operands; VTA's has 2")
+        raise NotOnVta(f"it has {len(node.inputs)} operands; VTA's has 2: write a chain of them")
     result = result_of(node)
     whole = shape_of(node.outputs[0])
     given = [_operand(value) for value in node.inputs]
@@ -180,10 +180,11 @@ def _operand(value: ir.Value | None) -> _Operand:
 def _constant(value: ir.Value, node: ir.Node) -> _Operand:
     array, scales, zeros = (constant(each) for each in (*node.inputs, None)[:3])
     assert array is not None and scales is not None
+    name = node.inputs[0].name if node.inputs[0] is not None else value.name
     if str(array.dtype) not in ("int8", "uint8"):
-        raise NotOnVta(f"its constant {value.name} is {array.dtype}; VTA has int8 and uint8")
+        raise NotOnVta(f"its constant {name} is {array.dtype}; VTA has int8 and uint8")
     if scales.size != 1:
-        raise NotOnVta(f"its constant {value.name} has a scale for each channel, VTA one for all")
+        raise NotOnVta(f"its constant {name} has a scale for each channel, VTA one for all")
     meaning = scale_of(scales.item(), None if zeros is None else zeros.item(), str(array.dtype))
     return _Operand(None, as_int8(array), meaning)
 

@@ -1,13 +1,14 @@
 """Conv, ConvTranspose, Gemm and MatMul: sums of products, requantised."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
 
 from vta.hw.config import Config
-from vta.sw.operators import Conv2d, Conv2dTranspose, Matmul
+from vta.sw.operators import Conv2d, Conv2dTranspose, Matmul, OperatorError
 from vta.sw.operators.product import Product
 from vta.sw.operators.scales import requantization
 from vta.sw.relax.graph import attribute, only_use, shape_of
@@ -56,7 +57,8 @@ def _conv_transpose(node: ir.Node) -> tuple[Operands, Product]:
     _check_axis(found.weights, 1)
     if attribute(node, "group", 1) != 1:
         raise NotOnVta(
-            f"group is {attribute(node, 'group', 1)}; a transposed convolution on VTA has one group"
+            f"group is {attribute(node, 'group', 1)}; a transposed convolution on VTA has one "
+            "group: use Resize (nearest) and a Conv of groups"
         )
     images, channels, height, width = found.data.shape
     further = attribute(node, "output_padding", (0, 0))
@@ -78,7 +80,10 @@ def _dense(node: ir.Node) -> tuple[Operands, Product]:
     found = Operands(quantity(data), weights(given), bias)
     array = found.weights.array
     if array.ndim != 2:
-        raise NotOnVta(f"its weights have {array.ndim} axes; a matrix product on VTA has 2")
+        raise NotOnVta(
+            f"its weights have {array.ndim} axes; a matrix product on VTA has 2: one "
+            "node for each matrix"
+        )
     turned = bool(attribute(node, "transB", 0))
     _check_axis(found.weights, 0 if turned else 1)
     if not turned:
@@ -93,7 +98,7 @@ def _check_rank(data: Quantity, rank: int) -> None:
     if len(data.shape) != rank:
         raise NotOnVta(
             f"its data has {len(data.shape)} axes; VTA's has {rank}: (images, channels, rows, "
-            "columns)"
+            "columns); a row of pixels is a map of one row"
         )
 
 
@@ -148,11 +153,19 @@ def _by_windows(match: Match, found: Mapping[str, Match], config: Config) -> Mat
         return match
     if operator.channels >= config.block:
         return match
-    other = _match(match.node, result_of(match.node), None, match.node, im2col=True)
-    (placed,) = other.parts
+    tried = [match]
+    for rows in range(1, operator.kernel_height + 1):
+        with suppress(OperatorError):  # such windows end before the data does
+            result = result_of(match.node)
+            tried.append(_match(match.node, result, None, match.node, im2col_rows=rows))
+    return min(tried, key=lambda each: _bound(each, config))
+
+
+def _bound(match: Match, config: Config) -> tuple[int, int]:
+    (placed,) = match.parts
     assert isinstance(placed, Placed)
-    bounds = [each.demand(config)["bound"] for each in (placed.operator, operator)]
-    return other if bounds[0] < bounds[1] else match
+    demand = placed.operator.demand(config)
+    return demand["bound"], demand["reads"]
 
 
 def with_residual(node: ir.Node, config: Config) -> Match | None:
@@ -167,12 +180,18 @@ def with_residual(node: ir.Node, config: Config) -> Match | None:
 
 
 def _match(
-    node: ir.Node, result: Result, residual: Quantity | None, last: ir.Node, *, im2col: bool = False
+    node: ir.Node,
+    result: Result,
+    residual: Quantity | None,
+    last: ir.Node,
+    im2col_rows: int | None = None,
 ) -> Match:
     """The operator of a product, and of an Add, `last`, behind it."""
     found, operator = PRODUCTS[node.op_type](node)
-    if isinstance(operator, Conv2d) and im2col:
-        operator = replace(operator, im2col=True, pad_value=found.data.meaning.zero)
+    if isinstance(operator, Conv2d) and im2col_rows is not None:
+        zero = found.data.meaning.zero
+        rows = None if im2col_rows == operator.kernel_height else im2col_rows
+        operator = replace(operator, im2col=True, im2col_rows=rows, pad_value=zero)
     array = found.weights.array
     by_output = array
     if isinstance(operator, Conv2dTranspose):

@@ -1,16 +1,21 @@
-"""Reshapes of float values moved behind the QuantizeLinear that follows: 8-bit numbers move.
+"""Reshapes of float values moved to where the numbers have 8 bits: 8-bit numbers move.
 
-A QuantizeLinear with one scale does the same to each number, so the order does not matter. A
-Transpose that moves axes of size 1 only is a Reshape.
+Behind the QuantizeLinear that follows, or before the DequantizeLinear, where no QuantizeLinear
+follows, as brevitas writes it; that way maximum pools go, too. With one scale for all numbers the
+order does not matter. A Transpose that moves axes of size 1 only is a Reshape.
 """
 
 import numpy as np
 import onnx_ir as ir
 
 from vta.sw.relax.graph import Rewriter, attribute, constant, only_use, shape_of
+from vta.sw.relax.match.values import BYTES
 
 __all__ = ["sink"]
 
+COMPUTE = ("Conv", "ConvTranspose", "Gemm", "MatMul", "MaxPool", "Add", "Concat", "Reshape")
+COMPUTE += ("Flatten", "Squeeze", "Unsqueeze", "Transpose")
+"""Whoever reads 8-bit numbers on VTA: else a float reshape is as good."""
 MOVES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose")
 
 
@@ -23,6 +28,9 @@ def sink(model: ir.Model) -> ir.Model:
     while moved:
         each = [_behind(node) for node in list(model.graph) if node.op_type in MOVES]
         moved = any(each)
+    for node in list(model.graph):
+        if node.op_type in (*MOVES, "MaxPool"):
+            _before(node)
     for node in list(model.graph):
         if node.op_type == "QuantizeLinear":
             _cancel(node)
@@ -65,6 +73,29 @@ def _behind(node: ir.Node) -> bool:
     graph.remove(after)
     graph.insert_before(node, after)
     return True
+
+
+def _before(node: ir.Node) -> None:
+    """Let a reshape, or a maximum pool, take the numbers that its DequantizeLinear reads."""
+    given = node.inputs[0].producer() if node.inputs[0] is not None else None
+    if node.domain or given is None or given.op_type != "DequantizeLinear":
+        return
+    source, scale = given.inputs[0], constant(given.inputs[1])
+    result, readers = node.outputs[0], [use.node for use in node.outputs[0].uses()]
+    alone = not any(value.uses() or value.is_graph_output() for value in node.outputs[1:])
+    wanted = any(reader.op_type in COMPUTE for reader in readers)
+    if not wanted or not alone or source is None or source.dtype not in BYTES:
+        return
+    if scale is None or scale.size != 1 or scale.item() <= 0 or constant(source) is not None:
+        return
+    rewriter = Rewriter(node)
+    inputs, attributes = (source, *node.inputs[1:]), dict(node.attributes)
+    numbers = rewriter.op(node.op_type, *inputs, attributes=attributes)
+    meant = rewriter.op("DequantizeLinear", numbers, *given.inputs[1:], what="dequantized")
+    assert meant.shape == result.shape
+    rewriter.replace(meant)
+    if not given.outputs[0].uses() and not given.outputs[0].is_graph_output():
+        rewriter.graph.remove(given, safe=True)  # else it counts as a reader
 
 
 def _cancel(node: ir.Node) -> None:

@@ -109,10 +109,14 @@ def weights(value: ir.Value | None) -> Weights:
         raise NotOnVta(f"its weights {value.name} are float: quantise them")
     source, scale, zero = (*node.inputs, None)[:3]
     array, scales, zeros = constant(source), constant(scale), constant(zero)
+    assert source is not None
     if array is None:
-        raise NotOnVta(f"its weights {value.name} are computed at run time, no constants")
+        raise NotOnVta(
+            f"its weights {source.name} are computed as the network runs; VTA multiplies by "
+            "constants: make them an initializer"
+        )
     if array.dtype not in (np.int8, np.uint8):
-        raise NotOnVta(f"its weights {value.name} are {array.dtype}; VTA has int8 and uint8")
+        raise NotOnVta(f"its weights {source.name} are {array.dtype}; VTA has int8 and uint8")
     assert scales is not None
     axis = None
     if scales.size > 1:
@@ -126,7 +130,7 @@ def weights(value: ir.Value | None) -> Weights:
     least, most = int(moved.min(initial=0)), int(moved.max(initial=0))
     if least < INT8[0] or most > INT8[1]:
         raise NotOnVta(
-            f"its weights {value.name} reach from {least} to {most} without their zero point; VTA "
+            f"its weights {source.name} reach from {least} to {most} without their zero point; VTA "
             f"multiplies {INT8[0]} to {INT8[1]}: quantise the weights symmetrically"
         )
     found = scales.astype(np.float64).reshape(-1) if axis is not None else scales.reshape(())

@@ -11,7 +11,8 @@ __all__ = ["finish"]
 
 
 def finish(model: ir.Model) -> ir.Model:
-    """Remove what nothing reads, sort, and infer all types and shapes once more.
+    """Remove what nothing reads, sort, and infer all types and shapes once more, those of
+    constants that leave the network among them.
 
     Raises
     ------
@@ -25,6 +26,10 @@ def finish(model: ir.Model) -> ir.Model:
         if node.domain:
             raise NetworkError(f"{at(node)}: domain {shown(node.domain)} is not supported")
         infer_node(node)
+    for value in model.graph.outputs:
+        if value.const_value is not None:
+            value.shape = ir.Shape(value.const_value.shape.numpy())
+            value.type = ir.TensorType(value.const_value.dtype)
     for domain in [domain for domain in model.opset_imports if domain]:
         model.opset_imports.pop(domain)
     return model

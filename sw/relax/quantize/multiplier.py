@@ -22,6 +22,7 @@ from vta.sw.relax.graph import is_op, live, source
 from vta.sw.relax.normalize import normalize
 from vta.sw.relax.quantize.plan import check_names
 from vta.sw.relax.quantize.samples import Feeds
+from vta.sw.relax.quantize.symmetric import symmetric_data
 
 __all__ = ["FORMS", "Form", "multiplier"]
 
@@ -95,7 +96,7 @@ def multiplier(
     except Exception as error:
         raise NetworkError(f"onnxruntime cannot quantise it: {one_line(error)}") from error
     _restore_names(proto, {node.name or "" for node in model.graph})
-    made = normalize(ir.from_proto(proto))
+    made = symmetric_data(normalize(ir.from_proto(proto)))
     return made, _kept(made) | {source(node): "excluded" for node in nodes}
 
 

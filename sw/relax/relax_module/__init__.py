@@ -55,7 +55,9 @@ def model_of(
         for binding in block.bindings:
             _translate(builder, binding)
     outputs = _leave(builder, found.body.body)
-    return builder.model(inputs, outputs, name=name, producer="relax")
+    model = builder.model(inputs, outputs, name=name, producer="relax")
+    model.meta["nodes"] = builder.calls
+    return model
 
 
 def _variables(function: Any) -> list[Any]:

@@ -97,6 +97,7 @@ class Builder(Nodes):
         super().__init__(names)
         self.variables: dict[Any, Any] = {}
         self.call: Any = None
+        self.calls: list[tuple[str, str]] = []  # name and operator of each binding that is one
         self._places: set[str] = set()
         self._constants: dict[Any, Held] = {}
         self._named: set[ir.Value] = set()
@@ -114,6 +115,8 @@ class Builder(Nodes):
         self.place = self.source = self.enter_name(name)
         operator = "" if call is None else f"{shown(call.op.name)} "
         self.where = f"{operator}{shown(self.place)}: "
+        if call is not None:
+            self.calls.append((self.place, call.op.name.removeprefix("relax.")))
 
     def end(self, result: Any, type_: Any) -> None:
         """What was made is called after the binding, and has the type that Relax says."""

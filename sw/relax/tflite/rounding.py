@@ -50,7 +50,8 @@ def roundings(file: Path | bytes, values: Mapping[str, np.ndarray]) -> list[Roun
         where the file is damaged.
     """
     parsed = parse(file if isinstance(file, bytes) else file.read_bytes())
-    found = (_compared(parsed, op, values) for op in parsed.operators)
+    known = _Values(parsed, values)
+    found = (known.compared(op) for op in parsed.operators)
     return [one for one in found if one is not None]
 
 
@@ -66,16 +67,40 @@ def roundings_of_run(
     return roundings(file, values)
 
 
-def _compared(file: File, op: Operator, values: Mapping[str, np.ndarray]) -> Rounding | None:
-    if op.kind not in KERNELS or file.tensors[op.outputs[0]].type not in INTEGERS:
-        return None
-    have = _array(file, op.outputs[0], values)
-    arrays = [_array(file, n, values) if n >= 0 else None for n in op.inputs]
-    if have is None or any(a is None for a, n in zip(arrays, op.inputs, strict=True) if n >= 0):
-        return None
-    made = KERNELS[op.kind](Call(op, file.tensors, arrays))
-    off = np.abs(made.astype(np.int64) - have.astype(np.int64))
-    return Rounding(op.name, op.kind, have.size, int(np.count_nonzero(off)), int(off.max()))
+class _Values:
+    """A file's tensors: constants, computed by the network, or between two operators of one layer:
+    those are what TFLite makes of what went into the layer.
+    """
+
+    def __init__(self, file: File, values: Mapping[str, np.ndarray]) -> None:
+        self.file, self.values = file, values
+        self.makers = {n: op for op in file.operators for n in op.outputs}
+        self.between: dict[int, np.ndarray | None] = {}
+
+    def compared(self, op: Operator) -> Rounding | None:
+        have = _array(self.file, op.outputs[0], self.values)
+        made = None if have is None else self.made(op)
+        if have is None or made is None:
+            return None
+        off = np.abs(made.astype(np.int64) - have.astype(np.int64))
+        return Rounding(op.name, op.kind, have.size, int(np.count_nonzero(off)), int(off.max()))
+
+    def made(self, op: Operator) -> np.ndarray | None:
+        """What TFLite makes of an operator's inputs; None without them, or its kernel."""
+        if op.kind not in KERNELS or self.file.tensors[op.outputs[0]].type not in INTEGERS:
+            return None
+        arrays = [self.array(n) if n >= 0 else None for n in op.inputs]
+        if any(a is None for a, n in zip(arrays, op.inputs, strict=True) if n >= 0):
+            return None
+        return KERNELS[op.kind](Call(op, self.file.tensors, arrays))
+
+    def array(self, index: int) -> np.ndarray | None:
+        found = _array(self.file, index, self.values)
+        if found is None and index in self.makers:
+            if index not in self.between:
+                self.between[index] = self.made(self.makers[index])
+            found = self.between[index]
+        return found
 
 
 def _array(file: File, index: int, values: Mapping[str, np.ndarray]) -> np.ndarray | None:

@@ -134,3 +134,17 @@ def test_few_channels_from_outside_come_by_windows(zero: int, tmp_path: Path) ->
     assert "border" not in (operator.steps or "")
     count, size, most = compared(graph, tmp_path)
     assert most <= 1 and count <= size / 50
+
+
+def test_a_pool_without_a_scale_of_its_own(tmp_path: Path) -> None:
+    """As brevitas writes it: the next convolution reads the pool's floats."""
+    graph = Graph()
+    x = graph.input((1, 16, 12, 12), 0.02)
+    middle = graph.again(graph.node("Relu", convolution(graph, x, 16, 2.0**-9)), 0.3)
+    pool = graph.node("MaxPool", middle, kernel_shape=[2, 2], strides=[2, 2])
+    graph.output(convolution(graph, pool, 16, 2.0**-9), 2.0)
+    (region,) = parted(graph, tmp_path).regions
+    names = [node.kernel.operator.name for node in region.network.nodes]  # type: ignore[union-attr]
+    assert names == ["conv2d_max_pool", "conv2d"]
+    _, _, most = compared(graph, tmp_path)
+    assert most <= 2  # of two layers

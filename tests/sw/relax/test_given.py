@@ -61,7 +61,7 @@ def test_a_module_runs_as_llvm_runs_it(tmp_path: Path) -> None:
     network = compile_model(module)
     assert [layer.name for r in network.manifest.regions for layer in r.layers] == ["conv"]
     assert network.manifest.model == {"function": "main"}
-    assert FileNode("relu", "Relu") in network.manifest.nodes
+    assert FileNode("relu", "nn.relu") in network.manifest.nodes
     save(network, tmp_path / "net.vta")
     x = {"x": m.random.normal(size=(2, 16, 6, 6)).astype(np.float32)}
     runs = list(load(tmp_path / "net.vta").batches(x))

@@ -16,6 +16,7 @@ from vta.hw.config import Config
 from vta.sw.relax.build import build
 from vta.sw.relax.errors import NetworkError
 from vta.sw.relax.manifest import MANIFEST, SEAL, Manifest, sealed
+from vta.sw.relax.originals import MEANING
 from vta.sw.relax.runtime import CompiledNetwork
 from vta.sw.relax.saving import load, save
 
@@ -23,8 +24,11 @@ OTHER_PROCESS = """
 import sys, numpy as np
 from vta.sw.relax.saving import load
 network = load(sys.argv[1])
-run = network(dict(np.load(sys.argv[2])))
+inputs = dict(np.load(sys.argv[2]))
+run = network(inputs)
 assert run.equal
+from vta.sw.relax.meaning import Meaning
+assert len(Meaning(network.manifest, network.originals).differences(run, inputs)) == 2
 np.savez(sys.argv[3], **run.outputs)
 """
 
@@ -112,7 +116,7 @@ def test_a_directory_without_a_manifest(tmp_path: Path) -> None:
         (lambda d: d["inputs"][0].update(shape=["a"]), r"inputs\[0\].shape\[0\] is 'a'; it must"),
         (lambda d: d["inputs"][0].update(name="\x1b[2J"), r"inputs\[0\].name is .* printable"),
         (lambda d: d["parts"].append({"name": "x"}), "which is no part of a network"),
-        (lambda d: d["files"].popitem(), "it is not the file that was written"),
+        (lambda d: d["files"].pop("region_1.npz"), "it is not the file that was written"),
         (lambda d: d.update(library="../x.so"), "names ../x.so, which lies outside of it"),
         (lambda d: d["parts"][1].update(constants=["no"]), "conv0 has no tensor 'no'"),
         (
@@ -146,8 +150,9 @@ def test_a_manifest_that_is_not_json(copy: Path) -> None:
     assert "it is not JSON" in refusal(copy)
 
 
-def test_files_that_are_missing_or_damaged(copy: Path) -> None:
-    stream = next(copy.glob("region_*.npz"))
+@pytest.mark.parametrize("name", ["region_1.npz", MEANING])
+def test_files_that_are_missing_or_damaged(copy: Path, name: str) -> None:
+    stream = copy / name
     data = bytearray(stream.read_bytes())
     data[len(data) // 2] ^= 1
     stream.write_bytes(data)

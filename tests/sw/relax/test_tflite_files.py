@@ -10,6 +10,7 @@ from tests.sw.relax.test_tflite import assert_names, given, run
 from tests.sw.relax.tflite_writer import litert
 from vta.sw.relax.compile import compile_model
 from vta.sw.relax.graph import warnings
+from vta.sw.relax.meaning import Meaning
 from vta.sw.relax.read import read
 from vta.sw.relax.tflite.integer import KERNELS
 from vta.sw.relax.tflite.rounding import roundings, roundings_of_run
@@ -83,17 +84,25 @@ def test_same_result(name: str) -> None:
     ],
 )
 def test_vta_rounds_as_tflite_nearly(name: str) -> None:
-    """Of what VTA stores some in a thousand are one off, layer by layer, and none more."""
+    """Of what VTA stores some in a thousand are one off, layer by layer, and none more.
+
+    But an addition that is one layer with a convolution: nobody stores that one's result, and a
+    step of it may be several of the sum.
+    """
     path = path_of(name)
     network = compile_model(path)
     inputs = network.random_inputs(0)
     made = network(inputs)
     assert made.equal
     found = roundings_of_run(path, made, inputs)
+    layers = [layer for region in network.manifest.regions for layer in region.layers]
+    stored = {port.value.removesuffix("/nchw") for layer in layers for port in layer.outputs}
     assert [one.name for one in found] == [
-        op.name for op in parse(path.read_bytes()).operators if op.kind in KERNELS
+        op.name
+        for op in parse(path.read_bytes()).operators
+        if op.kind in KERNELS and op.name in stored
     ]
-    assert all(one.largest <= 1 for one in found)
+    assert all(one.largest <= (3 if one.operator == "ADD" else 1) for one in found)
     assert sum(one.differ for one in found) <= 0.003 * sum(one.elements for one in found)
 
 
@@ -119,3 +128,20 @@ def test_weights_in_int8_stay_so() -> None:
     (output,) = model.graph.outputs
     expected = litert(data, inputs)[output.name]
     np.testing.assert_allclose(run(model, inputs)[output.name], expected, atol=0.05)
+
+
+@pytest.mark.parametrize("name", QUANTISED)
+def test_layers_are_compared_with_tflites_rounding(name: str) -> None:
+    """Also those that were joined with an addition, whose operands nobody stored."""
+    path = path_of(name)
+    network = compile_model(path)
+    inputs = network.random_inputs(0)
+    meaning = Meaning(network.manifest, network.originals)
+    found = meaning.differences(network(inputs), inputs)
+    kinds = {one.layer: one.by for one in found.values()}
+    computed = {layer.name for region in network.manifest.regions for layer in region.layers}
+    moves = {op.name for op in parse(path.read_bytes()).operators if op.kind not in KERNELS}
+    assert {layer for layer, by in kinds.items() if by == "TFLite"} == computed - moves
+    assert all(one.largest <= one.expected for one in found.values())
+    joined = [one for one in found.values() if one.expected > 1]
+    assert len(joined) == (3 if name.startswith("resnet8") else 0)

@@ -1,0 +1,201 @@
+"""What keeps a node from VTA, and that the way out which the reason names leads there."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.sw.relax.quantised import Graph, compared, parted
+
+MAP = (1, 4, 6, 6)
+S = 0.05
+RNG = np.random.default_rng(3)
+
+
+def numbers(*shape: int) -> np.ndarray:
+    return RNG.integers(-90, 90, shape).astype(np.int8)
+
+
+def unary(kind: str, **attributes: object) -> Callable[[Graph], None]:
+    def make(graph: Graph) -> None:
+        graph.output(graph.node(kind, graph.input(MAP, S), **attributes), S)
+
+    return make
+
+
+def clip(graph: Graph) -> None:
+    ends = (graph.constant(np.float32(end)) for end in (-1, 1))
+    graph.output(graph.node("Clip", graph.input(MAP, S), *ends), S)
+
+
+def split(graph: Graph) -> None:
+    data = graph.input(MAP, S)
+    sizes = graph.constant(np.array([1, 3], np.int64))
+    graph.node("Split", data, sizes, axis=1)
+    first = graph.nodes[-1].output[0]
+    graph.nodes[-1].output.append("rest")
+    for value in (first, "rest"):
+        graph.output(value, S)
+
+
+def slices(step: int = 1, axis: int = 1) -> Callable[[Graph], None]:
+    def make(graph: Graph) -> None:
+        data = graph.input(MAP, S)
+        given = [graph.constant(np.array([n], np.int64)) for n in (0, 3, axis, step)]
+        graph.output(graph.node("Slice", data, *given), S)
+
+    return make
+
+
+def with_constant(kind: str, quantised: bool) -> Callable[[Graph], None]:
+    def make(graph: Graph) -> None:
+        data = graph.input(MAP, S)
+        if quantised:
+            other = graph.dequantised(graph.constant(np.int8(20)), 0.1, np.int8(0))
+        else:
+            other = graph.constant(np.float32(2))
+        graph.output(graph.node(kind, data, other), S)
+
+    return make
+
+
+def product(
+    kind: str, shape: tuple[int, ...], weights: np.ndarray, zero: int = 0, **attributes: object
+) -> Callable[[Graph], None]:
+    def make(graph: Graph) -> None:
+        data = graph.input(shape, S, zero)
+        axis = 1 if kind == "ConvTranspose" else 0
+        given = graph.weights(weights, 0.01, axis=axis)
+        graph.output(graph.node(kind, data, given, **attributes), 0.3)
+
+    return make
+
+
+def weights(dtype: str, zero: int) -> Callable[[Graph], None]:
+    def make(graph: Graph) -> None:
+        array = numbers(8, 4, 3, 3)
+        array[0, 0, 0, :2] = -90, 89
+        array = (array.astype(int) + (128 if dtype == "uint8" else 0)).astype(dtype)
+        data = graph.input(MAP, S)
+        given = graph.dequantised(graph.constant(array), 0.01, np.array(zero, dtype))
+        graph.output(graph.node("Conv", data, given), 0.3)
+
+    return make
+
+
+def maxima(chain: bool) -> Callable[[Graph], None]:
+    def make(graph: Graph) -> None:
+        one, two, three = (graph.input(MAP, S) for _ in range(3))
+        if chain:
+            graph.output(graph.node("Max", graph.again(graph.node("Max", one, two), S), three), S)
+        else:
+            graph.output(graph.node("Max", one, two, three), S)
+
+    return make
+
+
+def padded(mode: str) -> Callable[[Graph], None]:
+    def make(graph: Graph) -> None:
+        pads = graph.constant(np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64))
+        graph.output(graph.node("Pad", graph.input(MAP, S), pads, mode=mode), S)
+
+    return make
+
+
+def resized(by: float) -> Callable[[Graph], None]:
+    def make(graph: Graph) -> None:
+        scales = graph.constant(np.array([1, 1, by, by], np.float32))
+        attributes = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        data = graph.input(MAP, S)
+        graph.output(graph.node("Resize", data, "", scales, mode="nearest", **attributes), S)
+
+    return make
+
+
+def swished(between: bool) -> Callable[[Graph], None]:
+    def make(graph: Graph) -> None:
+        value = graph.node("HardSwish", graph.input(MAP, S))
+        value = graph.again(value, S) if between else value
+        graph.output(graph.node("Relu", value), S)
+
+    return make
+
+
+def resize_and_conv(graph: Graph) -> None:
+    scales = graph.constant(np.array([1, 1, 2, 2], np.float32))
+    attributes = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    data = graph.input(MAP, S)
+    data = graph.again(graph.node("Resize", data, "", scales, mode="nearest", **attributes), S)
+    given = graph.weights(numbers(4, 2, 3, 3), 0.01)
+    graph.output(graph.node("Conv", data, given, group=2), 0.3)
+
+
+Make = Callable[[Graph], None]
+CASES: dict[str, tuple[Make, str, Make]] = {
+    "sigmoid": (unary("Sigmoid"), "train with HardSigmoid", unary("HardSigmoid")),
+    "tanh": (unary("Tanh"), "train with Clip (-1 to 1)", clip),
+    "elu": (unary("Elu"), "train with Relu, LeakyRelu or HardSwish", unary("LeakyRelu")),
+    "split": (split, "write it as Slice nodes", slices()),
+    "step": (
+        slices(2, 2),
+        "its step is 2 along axis 2; VTA's is 1: a MaxPool with a kernel of 1 and strides",
+        unary("MaxPool", kernel_shape=[1, 1], strides=[2, 2]),
+    ),
+    "division": (
+        with_constant("Div", True),
+        "multiply by the reciprocal, a constant",
+        with_constant("Mul", True),
+    ),
+    "float constant": (
+        with_constant("Add", False),
+        "is float: quantise it",
+        with_constant("Add", True),
+    ),
+    "zero point": (
+        product("ConvTranspose", MAP, numbers(4, 8, 2, 2), 5, strides=[2, 2]),
+        "its data's zero point is 5; a transposed convolution on VTA needs one that stands for 0",
+        product("ConvTranspose", MAP, numbers(4, 8, 2, 2), 0, strides=[2, 2]),
+    ),
+    "groups": (
+        product("ConvTranspose", MAP, numbers(4, 4, 2, 2), group=2, strides=[2, 2]),
+        "group is 2; a transposed convolution on VTA has one group: use Resize (nearest) and",
+        resize_and_conv,
+    ),
+    "one axis": (
+        product("Conv", (1, 4, 12), numbers(8, 4, 3)),
+        "its data has 3 axes; VTA's has 4",
+        product("Conv", (1, 4, 1, 12), numbers(8, 4, 1, 3)),
+    ),
+    "weights": (weights("uint8", 3), "quantise the weights symmetrically", weights("int8", 0)),
+    "three operands": (maxima(False), "VTA's has 2: write a chain of them", maxima(True)),
+    "pad": (padded("reflect"), "mode is reflect; VTA pads with a constant", padded("constant")),
+    "resize": (resized(1.5), "it makes 9 of 6 along axis 2 (mode nearest)", resized(2)),
+    "relu behind": (swished(False), "put a QuantizeLinear between", swished(True)),
+    "space to depth": (
+        unary("SpaceToDepth", blocksize=2),
+        "use a Conv with strides",
+        product("Conv", MAP, numbers(16, 4, 2, 2), strides=[2, 2]),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_way_out_leads_to_vta(name: str, tmp_path: Path) -> None:
+    refused, reason, taken = CASES[name]
+    graph = Graph()
+    refused(graph)
+    reasons = [why for part in parted(graph, tmp_path).segments for why in part.reasons.values()]
+    assert any(reason in why for why in reasons), reasons
+    graph = Graph()
+    taken(graph)
+    differ, values, largest = compared(graph, tmp_path)  # nothing is left to the CPU
+    assert largest <= 1 and differ <= values // 10
+
+
+def test_reasons_about_weights_name_the_initializer(tmp_path: Path) -> None:
+    graph = Graph()
+    weights("uint8", 3)(graph)
+    (segment,) = parted(graph, tmp_path).segments
+    named = graph.nodes[1].input[0]
+    assert f"its weights {named} reach from" in segment.reasons["conv2"]
