@@ -31,6 +31,7 @@ EXAMPLES = (
     "vta compile model.onnx -o model.vta --explain",
     "vta compile model.tflite",
     "vta compile float.onnx --calibration samples.npz --scales power-of-two",
+    "vta compile my_network.py --scales power-of-two  # build(config) returns an IRModule",
     "vta compile model.onnx --shape input=1x3x160x160 --json -",
 )
 INDENT = 4
