@@ -17,6 +17,7 @@ from vta.sim.documents.claim import Claim
 from vta.sim.documents.constants import constants
 from vta.sim.documents.convolutions import convolutions
 from vta.sim.documents.estimated import estimated
+from vta.sim.documents.networks_page import networks
 
 if TYPE_CHECKING:
     from vta.sw.operators import Conv2d
@@ -69,6 +70,7 @@ def claims() -> list[Claim]:
         *_operators(),
         *convolutions(),
         *estimated(),
+        *networks(),
         *_seed(),
         *_digits(),
         *_fpga(),

@@ -39,8 +39,8 @@ def blocks() -> dict[str, str]:
 def with_blocks(content: str, found: Mapping[str, str]) -> str:
     """The page with each listing between its marks."""
     for name, block in found.items():
-        marks = rf"(<!-- {name} -->\n).*?(\n<!-- end -->)"
-        content = re.sub(marks, lambda m, b=block: m[1] + b + m[2], content, flags=re.DOTALL)
+        marks = rf"(<!-- {name} -->\n).*?\n?(<!-- end -->)"
+        content = re.sub(marks, lambda m, b=block: f"{m[1]}{b}\n{m[2]}", content, flags=re.DOTALL)
     return content
 
 

@@ -23,7 +23,7 @@ NAME = 36  # characters of a node's name in a table; a TFLite file's have hundre
 STEP = 8  # characters that are added to tell two names apart
 NODES_SHOWN = 3  # operators of a segment by name, in its row
 CPU = "CPU"
-GONE = "computed beforehand, or folded into the weights of a neighbour"
+GONE = "computed beforehand, or joined with a neighbour"
 QUANTISING = ("QuantizeLinear", "DequantizeLinear")
 MATCH = {True: "yes", False: "NO", None: "-"}
 
@@ -260,6 +260,7 @@ def explanation(manifest: Manifest) -> list[dict[str, str]]:
     """
     where: dict[str, dict[str, str]] = {}
     edges: list[CpuNode] = []
+    computing = {layer.name for region in manifest.regions for layer in region.layers}
 
     def enter(name: str, operator: str, place: str, reason: str) -> None:
         old = where.setdefault(name, {"operator": operator, "where": "", "reason": ""})
@@ -277,8 +278,8 @@ def explanation(manifest: Manifest) -> list[dict[str, str]]:
             continue
         for layer in part.layers:
             for name in layer.sources:
-                own = name == layer.name
-                operator = layer.operator if own else ""
+                own = name in computing
+                operator = layer.operator if name == layer.name else ""
                 enter(name, operator, part.name, "" if own else f"in {layer.name}")
     for node in edges:  # of a file's node that computes elsewhere, or nodes of their own
         if CPU not in where.get(node.source, {"where": ""})["where"]:

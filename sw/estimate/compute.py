@@ -175,14 +175,17 @@ class ComputeStage(InOrderStage):
     def _beside(self, index: int, load: Load) -> int:
         """Writes of the operations behind a LOAD of ACC that go before its own, at most one each.
 
-        One that waits for its entries goes along with it; others run meanwhile.
+        One that waits for its entries goes along with it; others run meanwhile. Entries of few
+        beats are written beat by beat.
         """
         memory = MEMORIES[MemoryType(load.memory_type)]
         width, height = load_extent(load)
         entries = width * height
+        parts = memory.parts(self.config)
+        most = entries * (parts if parts <= SHARED_PARTS else 1)
         writes, chain = 0, None
         following = self._behind.next[index]
-        while following is not None and writes < entries:
+        while following is not None and writes < most:
             instruction = self.instructions[following]
             area = self._uops.footprint(following, instruction)
             pops = instruction.pop_prev or instruction.pop_next
@@ -192,12 +195,11 @@ class ComputeStage(InOrderStage):
             longer = chain.extended(instruction, area) if chain is not None and alu else None
             if longer is None:
                 if not writes and area.touches(load.sram_base, load.sram_base + entries - 1):
-                    along = memory.parts(self.config) <= SHARED_PARTS
-                    return min(area.steps, entries) if along else 0
+                    return min(area.steps, entries) if parts <= SHARED_PARTS else 0
                 writes += area.steps
                 longer = Chain.of(instruction, area) if alu else None
             chain, following = longer, self._behind.next[following]
-        return min(writes, entries)
+        return min(writes, most)
 
     # Operations -------------------------------------------------------------------------------
     def _gemm(self, index: int, gemm: Gemm, area: Footprint, candidates) -> None:

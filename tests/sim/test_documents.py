@@ -10,7 +10,16 @@ from PIL import Image
 
 from vta.sim.build import ROOT
 from vta.sim.cli import main
-from vta.sim.documents import PAGES, Claim, claims, compiler_page, differences, rewritten, unclaimed
+from vta.sim.documents import (
+    PAGES,
+    Claim,
+    claims,
+    compiler_page,
+    differences,
+    network_page,
+    rewritten,
+    unclaimed,
+)
 from vta.sim.documents.claim import ClaimError
 from vta.sw.models.onnx import model
 
@@ -52,6 +61,14 @@ def test_the_dumps_of_the_compilers_page_are_real() -> None:
     content = text(compiler_page.PAGE)
     wanted = compiler_page.with_blocks(content, compiler_page.blocks())
     assert content == wanted, "python -m vta.sim.documents writes them"
+
+
+def test_the_stories_of_the_networks_page_are_real() -> None:
+    found = network_page.blocks(text(network_page.PAGE))
+    assert set(found) == set(network_page.COMMANDS)
+    for page in network_page.SHOWN:
+        wanted = network_page.lasting(compiler_page.with_blocks(text(page), found))
+        assert network_page.lasting(text(page)) == wanted, "python -m vta.sim.documents writes them"
 
 
 # How claims work ----------------------------------------------------------------------------------

@@ -129,6 +129,21 @@ def test_random_operators(rtl: Devices, config: str) -> None:
         check(rtl(CONFIGS[config]), program, LATENCIES[n % 4])
 
 
+QUANTISED = {
+    "quantized_add": {"a_multiplier": 16384, "b_multiplier": 12000, "addend": 8192, "shift": 14},
+    "quantized_multiply": {"multiplier": 100, "addend": 8192, "shift": 14},
+    "rescale": {"multiplier": 16384, "addend": 8192, "shift": 14},
+    "leaky_relu": {"multiplier": 16384, "negative": 1638, "addend": 8192, "shift": 14},
+}
+
+
+@pytest.mark.parametrize("name", QUANTISED)
+def test_operators_of_8_bit_tensors(rtl: Devices, name: str) -> None:
+    """Two operands: what is done to the first goes beat by beat before the load of the second."""
+    made = operator(name).kernel(Config(), channels=48, pixels=500, **QUANTISED[name])
+    check(rtl(Config()), made.program(), 16)
+
+
 @pytest.mark.regress
 @pytest.mark.parametrize("config", CONFIGS | {"1x16_256": MORE_CONFIGS["1x16_256"]})
 def test_more_random_operators(rtl: Devices, config: str) -> None:
