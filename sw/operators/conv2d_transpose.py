@@ -8,6 +8,7 @@ stored with gaps, which the other phases fill. So nothing is multiplied by inser
 """
 
 from dataclasses import dataclass, replace
+from itertools import product
 from math import prod
 from typing import ClassVar
 
@@ -18,7 +19,7 @@ from vta.sw.arrange import Transposed, phase_taps
 from vta.sw.operators.attribute import OperatorError, attribute
 from vta.sw.operators.border import Edge
 from vta.sw.operators.geometry import Geometry, Phase
-from vta.sw.operators.requantize import BORDER
+from vta.sw.operators.requantize import BORDER, check_depth
 from vta.sw.operators.window import Window
 from vta.sw.tensor import Tensor
 
@@ -72,6 +73,8 @@ class Conv2dTranspose(Window):
                 f"conv2d_transpose: the result is {self.out[0]} x {self.out[1]}: pad less (pads "
                 "are cut off the result)"
             )
+        if BORDER in self.epilogue.operands:  # which adds what the taps without data stand for
+            check_depth(self.name, self.channels * prod(self.kernel_size) + self.residual)
         super().check()
 
     @property
@@ -95,17 +98,16 @@ class Conv2dTranspose(Window):
 
     @property
     def edges(self) -> tuple[Edge, ...]:
-        """None has been worked out: which taps meet data depends on the phase.
-
-        Raises
-        ------
-        OperatorError
-            always, so that no zero point is left out of a result.
+        """Classes by phase, as each has taps of its own: those that are between data, where zeros
+        would be inserted, stand for the zero point as the padding does.
         """
-        raise OperatorError(
-            f"conv2d_transpose: {BORDER} is no tensor of its steps, and its data can have no zero "
-            "point other than 0: bring the data to zero point 0 first (rescale)"
-        )
+        return tuple(self._edge(axis) for axis in (0, 1))
+
+    def _edge(self, axis: int) -> Edge:
+        stride, (before, _) = self.strides[axis], self.pads[axis]
+        taps = np.arange(self.kernel_size[axis]) * self.dilations[axis]
+        at = np.arange(self.out[axis])[:, None] + before - taps
+        return Edge.where((at >= 0) & (at % stride == 0) & (at < self.size[axis] * stride), stride)
 
     @property
     def label(self) -> str:
@@ -147,7 +149,10 @@ class Conv2dTranspose(Window):
     def phases(self, config: Config) -> list[Phase]:
         """In elements: the convolutions of which the result consists."""
         found = []
-        for lines in ((down, right) for down in self.lines(0) for right in self.lines(1)):
+        edges = enumerate(self.edges)
+        axes = (zip(self.lines(axis), edge.phases, strict=True) for axis, edge in edges)
+        for pairs in product(*axes):
+            lines, classes = zip(*pairs, strict=True)
             pads = []
             for line, size in zip(lines, self.size, strict=True):
                 span = (line.taps - 1) * line.dilation + 1
@@ -162,7 +167,7 @@ class Conv2dTranspose(Window):
             offset, first = (
                 tuple(getattr(line, name) for line in lines) for name in ("offset", "first")
             )
-            found.append(Phase(geometry, self.strides, offset, first))
+            found.append(Phase(geometry, self.strides, offset, first, classes))
         return found
 
     def geometry(self, config: Config) -> Geometry:

@@ -28,8 +28,8 @@ LATENCY = 16  # cycles of a first read
 
 @dataclass(frozen=True)
 class _Costs:
-    """Beats of one step's loads and its GEMM cycles; reset, ALU pass, residual's and store's beats
-    of a tile, and its vectors.
+    """Beats of one step's loads and its GEMM cycles; reset, ALU pass, beats of the residual, of the
+    epilogue's tensors and of the store of a tile, and its vectors.
     """
 
     inputs: int
@@ -38,6 +38,7 @@ class _Costs:
     alu: int
     reset: int
     residual: int
+    operands: int
     store: int
     vectors: int
 
@@ -61,6 +62,7 @@ def _costs(shape: GemmShape, tiling: Tiling, config: Config, pitch: Tiling) -> _
         alu=acc * shape.alu,
         reset=-(-acc // config.zero_row) if dense else acc,
         residual=_beats(acc * config.inp_bytes, config) if shape.residual else 0,
+        operands=_beats(tiling.outputs * shape.bias * config.acc_bytes, config),
         store=shape.planes * _beats(acc * config.out_bytes, config),
         vectors=acc,
     )
@@ -99,7 +101,7 @@ def _start(shape: GemmShape, tiling: Tiling, config: Config) -> int:
     repeats = tiling.slots * (slots * counts.steps if tiling.keep else 2)
     in_uops = min(tiling.outputs, tiling.height, tiling.width)
     uops = min(repeats, counts.tiles * counts.steps) * in_uops * shape.taps * tiling.inputs
-    bias = shape.outputs * shape.bias * config.acc_bytes
+    bias = shape.outputs * shape.bias * config.acc_bytes if tiling.held else 0
     return LATENCY + _beats(min(uops, config.uop_depth) * 4, config) + _beats(bias, config)
 
 
@@ -153,6 +155,9 @@ def estimate(shape: GemmShape, tiling: Tiling, config: Config) -> int:
         kept_beats = {"inputs": cost.inputs, "weights": cost.weights}.get(tiling.keep, 0)
         beats = fetch + cost.inputs + cost.weights - kept_beats
         compute = max(compute, stored[0]) + taken + cost.reset + ISSUE
+        if not tiling.held and (fresh or tiling.keep == "inputs"):  # the compute stage loads them
+            read = max(read, compute) + cost.operands
+            compute = read + LATENCY
         for _ in range(steps):
             read = max(read + (kept_beats if fresh else 0), loaded[0]) + beats
             compute = max(compute, read + STEP) + cost.gemm + ISSUE

@@ -12,7 +12,6 @@ import tvm_ffi
 from tvm import ir, te, tirx
 
 from vta.hw.config import Config
-from vta.sw.operators.border import Edge
 from vta.sw.operators.geometry import Geometry, Phase
 from vta.sw.operators.requantize import BORDER, Epilogue
 from vta.sw.operators.steps import RESIDUAL
@@ -54,7 +53,6 @@ def expression(
     config: Config,
     *,
     residual: bool,
-    edges: tuple[Edge, ...] = (),
     planes: bool = False,
 ) -> Expression:
     """The product with its epilogue, by phases, in elements.
@@ -65,7 +63,6 @@ def expression(
     Arguments
     ---------
     out, kernel: spatial axes of the whole result, and of the weights of all phases.
-    edges: of the whole result, where the epilogue has `BORDER`; with one phase only.
     planes: int32 results, as four planes of bytes; with one phase only.
     """
     geometry, element = phases[0].geometry, (config.batch, config.block)
@@ -78,7 +75,7 @@ def expression(
     weight: Any = te.placeholder(shape, "int8", "weight")
     operands: dict[str, Any] = {}
     for name in epilogue.operands:
-        places = [edge.classes for edge in edges] if name == BORDER else []
+        places = _classes(phases) if name == BORDER else []
         operands[name] = te.placeholder((geometry.outputs, *places, *element), "int32", name)
     extra: list[Any] = []
     if residual:
@@ -93,7 +90,7 @@ def expression(
         suffix = str(n) if len(phases) > 1 else ""
         acc = _sums(phase, _copy(phase.geometry, data, names, suffix), weight, names, suffix)
         added = {RESIDUAL: _residual(phase, acc, extra, names, suffix)} if residual else {}
-        stored, steps = epilogue.stages(acc, operands | added, names, suffix, edges, shifts)
+        stored, steps = epilogue.stages(acc, operands | added, names, suffix, phase.classes, shifts)
         made.append(stored)
         parts.append((suffix, tuple(steps)))
     parameters = [data, weight, *operands.values(), *extra, *([shifts] if planes else []), *made]
@@ -103,6 +100,12 @@ def expression(
         whole = te.placeholder(sizes, "int8", "out")
         function = _placed(te.create_prim_func([*parameters, whole]), phases)
     return Expression(function, residual, tuple(parts), epilogue.staged, given, len(out))
+
+
+def _classes(phases: Sequence[Phase]) -> list[int]:
+    """Of all phases, along each spatial axis."""
+    axes = zip(*(phase.classes for phase in phases), strict=True)
+    return [max(classes.first + classes.count for classes in axis) for axis in axes]
 
 
 def _placed(function: Any, phases: Sequence[Phase]) -> Any:

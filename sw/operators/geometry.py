@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vta.hw.config import Config
-from vta.sw.operators.border import Edge
+from vta.sw.operators.border import Classes, Edge
 
 __all__ = ["Geometry", "Phase"]
 
@@ -123,18 +123,21 @@ class Geometry:
 class Phase:
     """A part of the result: each `stride`-th row and column, from `offset` on.
 
-    `first`: where its kernel begins in the rows and columns of the weights.
+    `first`: where its kernel begins in the rows and columns of the weights. `classes`: along each
+    spatial axis, those of the border.
     """
 
     geometry: Geometry
     stride: tuple[int, ...]
     offset: tuple[int, ...]
     first: tuple[int, ...]
+    classes: tuple[Classes, ...]
 
     @classmethod
-    def whole(cls, geometry: Geometry) -> "Phase":
+    def whole(cls, geometry: Geometry, edges: Sequence[Edge]) -> "Phase":
         none = tuple(0 for _ in geometry.size)
-        return cls(geometry, tuple(1 for _ in none), none, none)
+        classes = tuple(edge.phases[0] for edge in edges)
+        return cls(geometry, tuple(1 for _ in none), none, none, classes)
 
     def place(self, index: Sequence[Any]) -> list[Any]:
         """Where in the result, of an index of images, channels, spatial axes and element."""

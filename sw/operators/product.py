@@ -145,7 +145,7 @@ class Product(Operator):
 
     def phases(self, config: Config) -> list[Phase]:
         """The parts that are computed each by itself, in elements of a configuration."""
-        return [Phase.whole(self.geometry(config).blocked(config))]
+        return [Phase.whole(self.geometry(config).blocked(config), self.edges)]
 
     def shapes(self, config: Config) -> list[GemmShape]:
         """The parts' shapes."""
@@ -284,7 +284,6 @@ class Product(Operator):
             self.epilogue,
             config,
             residual=self.residual,
-            edges=self.edges if BORDER in self.epilogue.operands else (),
             planes=self.planes,
         )
         each = (tiling,) if isinstance(tiling, Tiling) else tiling

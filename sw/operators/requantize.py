@@ -21,7 +21,7 @@ from vta.hw.isa import AluOpcode
 from vta.sw.estimate.folding import Chain
 from vta.sw.estimate.loops import Footprint, footprint
 from vta.sw.operators.attribute import OperatorError
-from vta.sw.operators.border import Edge
+from vta.sw.operators.border import Classes
 from vta.sw.operators.steps import (
     OPERATIONS,
     RESIDUAL,
@@ -164,7 +164,7 @@ class Epilogue:
         operands: Mapping[str, Any],
         names: list[str],
         suffix: str = "",
-        edges: tuple[Edge, ...] = (),
+        border: tuple[Classes, ...] = (),
         planes: Any = None,
     ) -> tuple[Any, list[str]]:
         """TE stages after `acc`: the int8 output, and the names of the blocks to inline.
@@ -176,7 +176,7 @@ class Epilogue:
             residual, which GEMM has multiplied, is like `acc`.
         names: of the axes.
         suffix: of the blocks' names.
-        edges: of the spatial axes.
+        border: along each spatial axis, the classes of `BORDER`.
         planes: (4, BATCH, BLOCK), the shifts that bring each byte of a result down: the output has
             the four bytes as planes, an axis in front of the others. None: the lowest byte only.
         """
@@ -185,7 +185,7 @@ class Epilogue:
         for n, step in enumerate(self.steps):
             staged, name = step.operand == BORDER, f"step{n}{suffix}"
             inlined += [] if staged else [name]
-            along = edges if staged else ()
+            along = border if staged else ()
             value = self._stage(step, name, value, operands.get(step.operand), names, along)
         last = value
         if planes is not None:
@@ -202,10 +202,16 @@ class Epilogue:
 
     @staticmethod
     def _stage(
-        step: Step, name: str, value: Any, operand: Any, names: list[str], edges: tuple[Edge, ...]
+        step: Step,
+        name: str,
+        value: Any,
+        operand: Any,
+        names: list[str],
+        border: tuple[Classes, ...],
     ) -> Any:
         def function(*i: Any) -> Any:
-            places = [edge.expression(p) for edge, p in zip(edges, i[2:-2], strict=bool(edges))]
+            pairs = zip(border, i[2:-2], strict=bool(border))
+            places = [classes.expression(p) for classes, p in pairs]
             at = i if isinstance(step, Residual) else (i[1], *places, i[-2], i[-1])
             return step.expression(value[i], None if operand is None else operand[at])
 

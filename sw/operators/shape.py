@@ -89,7 +89,8 @@ class Tiling:
 
     `keep` is "weights" (those of an output-channel tile stay for all its planes), "inputs" (those
     of a plane stay for all its output channels), or "" (both are loaded for every tile).
-    `slots` are those that results take turns in.
+    `slots` are those that results take turns in. `held`: the epilogue's tensors are loaded once and
+    stay in ACC; those of many channels do not fit, and come with each tile of output channels.
     """
 
     outputs: int
@@ -98,6 +99,7 @@ class Tiling:
     inputs: int
     keep: str = ""
     slots: int = 2
+    held: bool = True
 
 
 @dataclass(frozen=True)

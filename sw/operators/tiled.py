@@ -26,9 +26,13 @@ def tiled(
     """
     sch = s_tir.Schedule(made.function)
     products: list[tuple[str, Any]] = []
-    for (suffix, inlined), (tiling, tile) in zip(made.parts, tilings, strict=True):
+    for suffix, inlined in made.parts:
+        block_of(sch, f"acc{suffix}")
         for name in inlined:
             sch.compute_inline(name)
+    pairs = list(zip(made.parts, tilings, strict=True))
+    _read_operands(sch, made, [suffix for (suffix, _), (tiling, _) in pairs if tiling.held])
+    for (suffix, _), (tiling, tile) in pairs:
         products += _tile(sch, made, suffix, tiling, tile)
     return _tensorized(sch, products, config)
 
@@ -63,13 +67,13 @@ def _tile(
     staged = [sch.get_sblock(f"{name}{suffix}") for name in made.staged]
     for block in staged:
         sch.set_scope(block, 0, "local.acc")
-    for name in made.operands:
-        readers = [block for block in (*staged, out) if name in _read(sch, block)]
-        sch.cache_read(readers[0], name, "local.acc", consumer_blocks=readers)
     planes, channels = _split(sch, out, tiling, tile)
     outer = [*planes, channels] if tiling.keep == "inputs" else [channels, *planes]
     for block in (*reversed(staged), acc):
         sch.compute_at(block, outer[-1], preserve_unit_loops=True)
+    if not tiling.held:
+        for copy in _read_operands(sch, made, [suffix]):
+            sch.compute_at(copy, channels, preserve_unit_loops=True)
     step = _steps(sch, acc, tiling.inputs, made.spatial)
     kept = {"inputs": (planes[-1], step), "weights": (step, channels)}
     for copy, loop in zip((inp, weight), kept.get(tiling.keep, (step, step)), strict=True):
@@ -84,6 +88,18 @@ def _tile(
     for loop in (channels, planes[-1], step):
         sch.annotate(loop, SLOTS, tiling.slots if loop.same_as(outer[-1]) else 2)
     return products
+
+
+def _read_operands(sch: s_tir.Schedule, made: Expression, suffixes: Sequence[str]) -> list[Any]:
+    """Load the epilogue's tensors once, for these phases; the blocks that do."""
+    blocks = [
+        sch.get_sblock(f"{name}{suffix}") for suffix in suffixes for name in (*made.staged, "out")
+    ]
+    found = []
+    for name in made.operands if suffixes else ():
+        readers = [block for block in blocks if name in _read(sch, block)]
+        found.append(sch.cache_read(readers[0], name, "local.acc", consumer_blocks=readers))
+    return found
 
 
 def _read(sch: s_tir.Schedule, block: Any) -> list[str]:

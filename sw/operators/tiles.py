@@ -57,7 +57,11 @@ def needs(shape: GemmShape, tiling: Tiling) -> tuple[int, int, int]:
         inp, wgt = (max(inp, acc) if counts.tiles == 1 else inp + acc), wgt + 1
     if shape.apart:
         acc *= 2
-    return inp, wgt, acc + shape.outputs * shape.bias
+    operands = shape.outputs
+    if not tiling.held:
+        slots = tiling.slots if tiling.keep == "inputs" else 2
+        operands = tiling.outputs * min(slots, counts.channels)
+    return inp, wgt, acc + operands * shape.bias
 
 
 def may_fit(shape: GemmShape, tiling: Tiling, config: Config) -> bool:
@@ -85,10 +89,12 @@ def _every(shape: GemmShape, widths: Sequence[int], config: Config) -> Iterator[
     outputs, kept = _sizes(shape.outputs), KEEP
     if shape.grouped:  # a tile has outputs that need the same inputs; none other does
         outputs, kept = _divisors(shape.shared), KEEP[:2]
+    few = 2 * shape.outputs * shape.bias <= config.acc_depth  # all of the epilogue's tensors
     sizes = outputs, _sizes(shape.height), _divisors(shape.inputs), kept
-    for width, outputs, height, inputs, keep in product(widths, *sizes):
+    held = (True,) if few else (True, False)
+    for width, outputs, height, inputs, keep, hold in product(widths, *sizes, held):
         for slots in (3, 2) if shape.eager else (2,):
-            tiling = Tiling(outputs, height, width, inputs, keep, slots)
+            tiling = Tiling(outputs, height, width, inputs, keep, slots, hold)
             if may_fit(shape, tiling, config):
                 yield tiling
                 break

@@ -10,6 +10,8 @@ from tests.sim.test_core import CONFIGS, random_options
 from vta.hw.config import Config
 from vta.sim.device import RtlDevice
 from vta.sw.operators import Conv2d, Conv2dMaxPool, Conv2dTranspose, Operator
+from vta.sw.operators.shape import Tiling
+from vta.sw.operators.tiles import KEEP
 
 Devices = Callable[[Config], RtlDevice]
 
@@ -33,6 +35,15 @@ OPERATORS: dict[str, Operator] = {
     "transposed 4x4": Conv2dTranspose(
         channels=9, outputs=9, kernel_height=4, kernel_width=4, stride=2, **SMALL
     ),
+    "transposed with a border": Conv2dTranspose(
+        height=4,
+        width=3,
+        channels=9,
+        outputs=18,
+        kernel_height=4,
+        stride=2,
+        steps="add border, add bias, shr 6, max -100, min 127",
+    ),
 }
 
 
@@ -42,3 +53,10 @@ def test_convolutions_on_the_core(rtl: Devices, name: str, config: str) -> None:
     seed = 3 * list(OPERATORS).index(name) + list(CONFIGS).index(config)
     program = OPERATORS[name].bind(CONFIGS[config]).program(seed=seed)
     run_and_compare(rtl(CONFIGS[config]), program, random_options(seed))
+
+
+@pytest.mark.parametrize("keep", KEEP)
+def test_operands_that_come_with_their_tiles(rtl: Devices, keep: str) -> None:
+    conv = Conv2d(channels=20, outputs=40, padding=0, **SMALL)
+    kernel = conv.bind(Config(), Tiling(1, 2, 3, 1, keep, held=False))
+    run_and_compare(rtl(Config()), kernel.program(seed=1), random_options(KEEP.index(keep)))

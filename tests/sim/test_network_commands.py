@@ -158,6 +158,56 @@ def test_what_is_of_a_model_is_not_of_an_operator(capsys: pytest.CaptureFixture[
     assert "--explain is of a model file, which matmul is not" in capsys.readouterr().err
 
 
+NETWORK = """
+import numpy as np
+from tvm.relax.frontend import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        self.conv = nn.Conv2D(16, 16, 1, bias=False)
+
+    def forward(self, x):
+        return self.conv(x)
+
+def build(config):
+    spec = {"forward": {"x": nn.spec.Tensor([1, 16, 4, WIDTH], "float32")}}
+    return Net().export_tvm(spec)[0], {"conv.weight": np.ones((16, 16, 1, 1), np.float32)}
+"""
+
+
+def test_a_python_file_of_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Compiled as a model file is, to a directory called after it."""
+    monkeypatch.chdir(tmp_path)
+    Path("net.py").write_text(NETWORK.replace("WIDTH", "5"))
+    assert _vta("compile", "net.py", "--scales", "power-of-two", "--explain") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("net.vta: 1 layer on VTA in 1 region")
+    assert "conv2d" in printed.partition("why")[2]
+    manifest = load(Path("net.vta")).manifest
+    assert manifest.model["file"] == "net.py" and manifest.inputs[0].shape == (1, 16, 4, 5)
+    assert _vta("run", "net.vta", "--device", "golden") == 0
+
+    Path("net.py").write_text(NETWORK.replace("WIDTH", '"width"'))
+    capsys.readouterr()
+    assert _vta("compile", "net.py", "--scales", "power-of-two") == 2
+    assert "input x has the open shape [1, 16, 4, width]" in capsys.readouterr().err
+    more = ("--shape", "x=1x16x4x6", "-o", "six.vta")
+    assert _vta("compile", "net.py", "--scales", "power-of-two", *more) == 0
+    assert load(Path("six.vta")).manifest.inputs[0].shape == (1, 16, 4, 6)
+    assert _vta("compile", "net.py", "width=3") == 2
+    assert "a file takes no parameters, but 'width=3' is given" in capsys.readouterr().err
+
+
+def test_a_schedule_file_takes_no_options_of_a_network(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "s.py").write_text("def build(config):\n    return 3\n")
+    assert _vta("compile", tmp_path / "s.py", "--explain") == 2
+    assert "--explain is of a model file, which" in capsys.readouterr().err
+
+
 # Running ------------------------------------------------------------------------------------------
 @pytest.mark.usefixtures("shared_rtl")
 def test_a_network_runs_on_the_core(
@@ -203,17 +253,23 @@ def test_regions_with_the_cpu_between_them_are_added_up(two: Path, tmp_path: Pat
 
 @pytest.mark.regress
 @pytest.mark.usefixtures("shared_rtl")
-def test_resnet18_from_its_file_to_a_checked_run(tmp_path: Path) -> None:
-    """At full size, every tensor on the core; with power-of-two scales all of it runs on VTA."""
-    path, report = tmp_path / "resnet18.onnx", tmp_path / "r.json"
-    path.write_bytes(model("resnet18").SerializeToString())
-    output = tmp_path / "resnet18.vta"
-    assert _vta("compile", path, "-o", output, "--scales", "power-of-two") == 0
+@pytest.mark.parametrize(
+    ("name", "scales", "rest", "tensors"),
+    [("resnet18", "power-of-two", set(), 21), ("dcgan", "multiplier", {"Tanh"}, 5)],
+)
+def test_a_network_from_its_file_to_a_checked_run(
+    name: str, scales: str, rest: set[str], tensors: int, tmp_path: Path
+) -> None:
+    """At full size, every tensor on the core; all runs on VTA but what it has no operator for."""
+    path, report = tmp_path / f"{name}.onnx", tmp_path / "r.json"
+    path.write_bytes(model(name).SerializeToString())
+    output = tmp_path / f"{name}.vta"
+    assert _vta("compile", path, "-o", output, "--scales", scales) == 0
     assert _vta("run", output, "--json", report) == 0
     found = json.loads(report.read_text())
     nodes = {node.operator for s in load(output).manifest.segments for node in s.nodes}
-    assert nodes == {"QuantizeLinear", "DequantizeLinear"}
-    assert len(found["tensors"]) > 20
+    assert nodes == {"QuantizeLinear", "DequantizeLinear", *rest}
+    assert len(found["tensors"]) >= tensors
     assert found["totals"]["cycles"] < 1.25 * found["totals"]["bound"]
     for layer in found["layers"]:
         assert layer["match"] is not False, layer["name"]

@@ -115,12 +115,12 @@ def _operator(match: Match, kind: type[T]) -> T | None:
     return own if not others and type(own) is kind else None
 
 
-def _only_reader(match: Match, pool: Match) -> bool:
-    """Does nobody but the pool see the convolution's result, also dequantised?"""
+def _only_reader(match: Match, reader: Match) -> bool:
+    """Does nobody but the reader see the result, also dequantised?"""
     values = [match.output.value]
     for value in values:
         readers = {use.node for use in value.uses()}
-        if value.is_graph_output() or not readers <= set(pool.nodes):
+        if value.is_graph_output() or not readers <= set(reader.nodes):
             return False
         values += [n.outputs[0] for n in readers if n.op_type == "DequantizeLinear"]
     return True

@@ -196,12 +196,6 @@ def _match(
     by_output = array
     if isinstance(operator, Conv2dTranspose):
         by_output = array.swapaxes(0, 1)
-        if found.data.meaning.zero:
-            raise NotOnVta(
-                f"its data's zero point is {found.data.meaning.zero_point}; a transposed "
-                "convolution on VTA needs one that stands for 0 (int8: 0, uint8: 128): quantise "
-                "its data symmetrically"
-            )
     inputs, tensors = [found.data], {"data": found.data.name, "out": result.quantity.name}
     if residual is not None:
         if residual.shape != shape_of(last.outputs[0]):
@@ -217,7 +211,7 @@ def _match(
         out=result.meaning,
         weight=by_output,
         bias=bias_of(found.bias, found.weights.scales * found.data.meaning.scale, len(by_output)),
-        edges=operator.edges if isinstance(operator, Conv2d) else None,
+        edges=operator.edges,
         residual=residual.meaning if residual else None,
         **result.limits,
     )

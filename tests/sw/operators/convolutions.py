@@ -77,6 +77,7 @@ def cases(draw: st.DrawFn) -> tuple[Kernel, int]:
         *(draw(st.integers(1, n)) for n in (shape.height, shape.width)),
         draw(st.sampled_from(divisors[shape.inputs])),
         draw(st.sampled_from(kept)),
+        held=draw(st.booleans()),
     )
     kernel = conv.bind(config, tiling if may_fit(shape, tiling, config) else None)
     return kernel, draw(st.integers(0, 99))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.sw.operators.convolutions import PRESETS
 from tests.sw.operators.support import assert_right
+from tests.sw.operators.transposed import attributes, plain_sums
 from vta.hw.config import Config
 from vta.hw.isa import Store
 from vta.sw.operators import Conv2dTranspose, Kernel, OperatorError
@@ -18,24 +19,6 @@ DCGAN = ((4, 1024, 512), (8, 512, 256), (16, 256, 128))
 PHASES = {"kernel_height": 4, "kernel_width": 4, "stride": 2, "padding": 1}
 
 
-def plain_sums(conv: Conv2dTranspose, data: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """The sums by loops over single values: each of the data is spread over the result."""
-    _, outputs, *kernel = weight.shape
-    (top, bottom), (left, right) = conv.pads
-    spans = [(n - 1) * step + 1 for n, step in zip(kernel, conv.dilations, strict=True)]
-    (down, along), (height, width) = conv.strides, data.shape[2:]
-    rows = (height - 1) * down + spans[0] + conv.further[0] - top - bottom
-    columns = (width - 1) * along + spans[1] + conv.further[1] - left - right
-    found = np.zeros((len(data), outputs, rows, columns), int)
-    for n, c, y, x in np.ndindex(data.shape):
-        for ky, kx in np.ndindex(*kernel):
-            row = y * down + ky * conv.dilations[0] - top
-            column = x * along + kx * conv.dilations[1] - left
-            if 0 <= row < rows and 0 <= column < columns:
-                found[n, :, row, column] += int(data[n, c, y, x]) * weight[c, :, ky, kx].astype(int)
-    return found
-
-
 def dcgan(size: int, channels: int, outputs: int) -> Conv2dTranspose:
     return Conv2dTranspose(
         height=size, width=size, channels=channels, outputs=outputs, **PHASES, **REQUANTISE
@@ -43,41 +26,14 @@ def dcgan(size: int, channels: int, outputs: int) -> Conv2dTranspose:
 
 
 @st.composite
-def transposed(draw: st.DrawFn) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "height": draw(st.integers(1, 6)),
-        "width": draw(st.integers(1, 6)),
-        "channels": draw(st.integers(1, 36)),
-        "outputs": draw(st.integers(1, 36)),
-        "padding": 0,
-        "residual": draw(st.booleans()),
-        "bias": draw(st.booleans()),
-        "shift": draw(st.integers(4, 9)),
-        "low": draw(st.sampled_from((None, -128, 3))),
-    }
-    for axis in ("height", "width"):
-        values[f"kernel_{axis}"] = draw(st.integers(1, 5))
-        values[f"stride_{axis}"] = draw(st.integers(1, 3))
-        values[f"dilation_{axis}"] = draw(st.integers(1, 2))
-        values[f"output_padding_{axis}"] = draw(st.integers(0, 2))
-        size = (values[axis] - 1) * values[f"stride_{axis}"] + values[f"output_padding_{axis}"]
-        size += (values[f"kernel_{axis}"] - 1) * values[f"dilation_{axis}"] + 1
-        before, behind = ("top", "bottom") if axis == "height" else ("left", "right")
-        values[f"pad_{before}"] = draw(st.integers(0, min(4, size - 1)))
-        left = min(4, size - 1 - values[f"pad_{before}"])
-        values[f"pad_{behind}"] = draw(st.integers(0, left))
-    return values
-
-
-@st.composite
 def cases(draw: st.DrawFn) -> tuple[Kernel, int]:
     config = Config.preset(draw(st.sampled_from(PRESETS)))
-    conv = Conv2dTranspose(images=draw(st.integers(1, 2 * config.batch)), **draw(transposed()))
+    conv = Conv2dTranspose(images=draw(st.integers(1, 2 * config.batch)), **draw(attributes()))
     return conv.bind(config), draw(st.integers(0, 99))
 
 
 @settings(max_examples=60, deadline=None)
-@given(transposed(), st.integers(0, 99))
+@given(attributes(), st.integers(0, 99))
 def test_golden_against_plain_loops(values: dict[str, Any], seed: int) -> None:
     conv = Conv2dTranspose(**values | {"channels": 2, "outputs": 3})
     rng = np.random.default_rng(seed)

@@ -60,6 +60,7 @@ def test_random_shapes_and_tilings(data: st.DataObject) -> None:
         data.draw(st.integers(1, shape.width)),
         data.draw(st.sampled_from(steps)),
         data.draw(st.sampled_from(KEEP)),
+        held=data.draw(st.booleans()),
     )
     kernel = product.bind(config, tiling if may_fit(shape, tiling, config) else None)
     assert_right(kernel, data.draw(st.integers(0, 99)))

@@ -101,13 +101,15 @@ def conv_transpose(rng: Rng) -> Graph:
     channels, outputs = (int(n) for n in rng.integers(1, 20, 2))
     kernel = [int(n) for n in rng.integers(2, 5, 2)]
     size, own = scale(rng), scale(rng)
-    x = graph.input((1, channels, 4, 5), size)
+    dtype = str(rng.choice(DTYPES))
+    x = graph.input((1, channels, 4, 5), size, zero(rng, dtype), dtype)
     weight = rng.integers(-127, 128, (channels, outputs, *kernel)).astype(np.int8)
+    scales = np.float32(own * rng.uniform(0.5, 2, outputs)) if rng.integers(2) else own
     strides = [int(rng.integers(1, k + 1)) for k in kernel]
     value = graph.node(
         "ConvTranspose",
         x,
-        graph.weights(weight, own),
+        graph.weights(weight, scales, axis=1),
         graph.constant(np.float32(rng.uniform(-1, 1, outputs))),
         kernel_shape=kernel,
         strides=strides,
@@ -251,6 +253,12 @@ def assert_alike(kind: str, seed: int, place: Path, config: Config | None = None
 @pytest.mark.parametrize("seed", range(6))
 def test_a_random_node_is_onnxruntimes(kind: str, seed: int, tmp_path: Path) -> None:
     assert_alike(kind, seed, tmp_path)
+
+
+@pytest.mark.parametrize(("kind", "size"), [("conv", 10), ("conv_transpose", 12), ("dense", 10)])
+def test_what_requantises_need_not_fit_acc(kind: str, size: int, tmp_path: Path) -> None:
+    """All of it is much of the few entries; it comes with the tiles where it must."""
+    assert_alike(kind, 5, tmp_path, Config(log_acc_buff_size=size))
 
 
 @pytest.mark.regress
