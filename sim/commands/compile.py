@@ -1,6 +1,7 @@
 """`vta compile`: an operator by name, or a Python file that builds a schedule, to a bundle.
 
-A model file is a network: `vta.sim.commands.compile_network`.
+A model file, or a Python file that builds an IRModule of Relax, is a network:
+`vta.sim.commands.compile_network`.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +19,12 @@ from typing import TYPE_CHECKING, Any
 from vta.hw.config import Config
 from vta.hw.errors import OptionError, check_range, integer
 from vta.sim.commands import compile_network
-from vta.sim.commands.common import add_config_arguments, add_json_argument, chosen_config
+from vta.sim.commands.common import (
+    add_config_arguments,
+    add_json_argument,
+    chosen_config,
+    chosen_shapes,
+)
 from vta.sim.exit import Exit
 from vta.sim.options import SEED_LIMIT
 from vta.sim.output import STANDARD_OUTPUT, check_directory, check_output, file_names, write_json
@@ -44,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "what",
         nargs="?",
         metavar="OPERATOR|FILE.py|MODEL",
-        help="an operator's name, a file with build(config), or an ONNX or TFLite file",
+        help="an operator's name, a file with build(config) of a schedule or an IRModule of Relax, "
+        "or an ONNX or TFLite file",
     )
     parser.add_argument(
         "parameters", nargs="*", metavar="NAME=VALUE", help="the operator's parameters"
@@ -77,22 +85,56 @@ def run(args: argparse.Namespace) -> int:
         )
     if compile_network.is_model(args.what):
         return compile_network.run(args, chosen_config(args))
+    if args.what.endswith(".py"):
+        return _run_file(args, chosen_config(args))
     _check_arguments(args)
-    check_range("--seed", args.seed, 0, SEED_LIMIT)
+    return _run(args, chosen_config(args))
+
+
+def _run_file(args: argparse.Namespace, config: Config) -> int:
+    """A Python file: of a network, or of a schedule."""
+    if args.parameters:
+        raise OptionError(
+            f"{args.what}: a file takes no parameters, but {args.parameters[0]!r} is given"
+        )
+    _check_outputs(args)
+    with _kept(args), ExitStack() as stack:
+        with Progress() as progress:
+            progress.note("loading TVM")
+            import_module("vta.sw.operators")
+            from vta.sw.operators.file import opened
+
+            with progress.steps(f"run {args.what}"):
+                built = stack.enter_context(opened(Path(args.what), config))
+            from vta.sw.relax.given import is_network, of_python_file
+        if is_network(built[0]):
+            shapes = chosen_shapes(args)
+            found = of_python_file(Path(args.what), built[0], shapes=shapes)
+            return compile_network.run(args, config, found)
+        _check_arguments(args)
+        return _run(args, config, built)
+
+
+def _run(args: argparse.Namespace, config: Config, built: Any = None) -> int:
+    """Compile one operator, or what a file has built; save and print."""
+    _check_outputs(args)
     check_output("--output", args.output or Path("NAME.npz"))
-    check_output("--json", args.json)
-    check_directory("--dump", args.dump)
-    config = chosen_config(args)
     with Progress() as progress:
         progress.note("loading TVM")
         import_module("vta.sw.operators")
         with progress.steps(f"compile {args.what}") as step:
-            result = _compiled(args, config, step)
+            result = _compiled(args, config, step, built)
     lines = sys.stderr if args.json == STANDARD_OUTPUT else sys.stdout
     print("\n".join(_lines(result, seconds=args.seconds)), file=lines)
     if args.json is not None:
         write_json(args.json, result)
     return Exit.OK
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    check_range("--seed", args.seed, 0, SEED_LIMIT)
+    check_output("--json", args.json)
+    check_directory("--dump", args.dump)
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
@@ -104,15 +146,15 @@ def _check_arguments(args: argparse.Namespace) -> None:
 
 
 def _compiled(
-    args: argparse.Namespace, config: Config, step: Callable[[str], None]
+    args: argparse.Namespace, config: Config, step: Callable[[str], None], built: Any
 ) -> dict[str, Any]:
     """Compile and save: the JSON, from which the lines are printed as well."""
     from vta.sw.compiler import Instruments
 
     instruments = Instruments(step, args.dump)
     tiling = model = None
-    if args.what.endswith(".py"):
-        program = _file(args, config, instruments)
+    if built is not None:
+        program = _file(args, config, built, instruments)
     else:
         program, tiling, model = _operator(args, config, instruments)
     output = args.output or Path(f"{file_names([program.name])[0]}.npz")
@@ -168,17 +210,24 @@ def _operator(
     return program, tiling, kernel.model_cycles
 
 
-def _file(args: argparse.Namespace, config: Config, instruments: "Instruments") -> Program:
-    from vta.sw.operators import ScheduleFileError, compile_file
+def _file(
+    args: argparse.Namespace, config: Config, built: Any, instruments: "Instruments"
+) -> Program:
+    from vta.sw.operators.file import compile_built
 
-    if args.parameters:
-        raise OptionError(
-            f"{args.what}: a file takes no parameters, but {args.parameters[0]!r} is given"
-        )
+    path = Path(args.what)
+    return compile_built(path, built[0], built[1], config, args.seed, _note, instruments)
+
+
+@contextmanager
+def _kept(args: argparse.Namespace) -> Iterator[None]:
+    """Write down what a message about the file leaves out."""
     try:
-        return compile_file(args.what, config, seed=args.seed, note=_note, instruments=instruments)
-    except ScheduleFileError as error:
-        if not error.details:
+        yield
+    except Exception as error:
+        from vta.sw.operators import ScheduleFileError
+
+        if not isinstance(error, ScheduleFileError) or not error.details:
             raise
         output = args.output or Path(f"{Path(args.what).stem}.npz")
         kept = _keep(error.details, output.with_suffix(".error.txt"))

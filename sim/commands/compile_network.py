@@ -31,6 +31,7 @@ EXAMPLES = (
     "vta compile model.onnx -o model.vta --explain",
     "vta compile model.tflite",
     "vta compile float.onnx --calibration samples.npz --scales power-of-two",
+    "vta compile my_network.py --scales power-of-two  # build(config) returns an IRModule",
     "vta compile model.onnx --shape input=1x3x160x160 --json -",
 )
 INDENT = 4
@@ -68,8 +69,8 @@ def is_model(what: str) -> bool:
     )
 
 
-def run(args: argparse.Namespace, config: Config) -> int:
-    """Compile, save, and say what it will cost."""
+def run(args: argparse.Namespace, config: Config, network: object = None) -> int:
+    """Compile, save, and say what it will cost. network: None: the model file `what`."""
     if args.parameters:
         raise OptionError(
             f"{args.what}: a model takes no parameters, but {args.parameters[0]!r} is given"
@@ -87,24 +88,24 @@ def run(args: argparse.Namespace, config: Config) -> int:
         progress.note("loading TVM")
         from vta.sw.compiler import Instruments
         from vta.sw.relax.compile import compile_model
+        from vta.sw.relax.given import given
         from vta.sw.relax.saving import save
 
         with progress.steps(f"compile {args.what}") as step:
             instruments = Instruments(step, args.dump)
-            network = compile_model(
-                path,
+            made = compile_model(
+                network or given(path, config, shapes=shapes),
                 config,
-                shapes=shapes,
                 samples=args.calibration,
                 scales=args.scales,
                 seed=args.seed,
                 instruments=instruments,
             )
             step("save")
-            save(network, output)
+            save(made, output)
             step("estimate cycles")
-            report = _report(network, args.clock)
-    _print(args, output, network, report, instruments.seconds)
+            report = _report(made, args.clock)
+    _print(args, output, made, report, instruments.seconds)
     return Exit.OK
 
 

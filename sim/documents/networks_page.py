@@ -27,7 +27,8 @@ def networks() -> Iterator[Claim]:
 
 
 def _row(network: Network, form: str, cycles: int, bound: int) -> Claim:
-    limit = network.limit("must", form, bound)
+    known = network.bound is not None or not network.relative  # else it is of the run's layers
+    limit = network.limit("must", form, bound) if known else None
     others = ", ".join(f"{who}: {rate:.1f}" for who, rate in network.published)
     cells = (
         (FIGURE.sub("{}", network.name), FIGURE.findall(network.name)),

@@ -29,7 +29,7 @@ from vta.sw.operators.reference import NoReference, reference
 from vta.sw.program import Program
 from vta.sw.progress import quiet
 
-__all__ = ["ScheduleFileError", "compile_file"]
+__all__ = ["ScheduleFileError", "compile_built", "compile_file", "opened"]
 
 Golden = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 
@@ -55,10 +55,43 @@ def compile_file(
         lacks ``build``, returns something else, or cannot be compiled.
     """
     path, instruments = Path(path), instruments or Instruments()
+    with opened(path, config, instruments) as (built, golden):
+        return compile_built(path, built, golden, config, seed, note, instruments)
+
+
+def compile_built(
+    path: Path,
+    built: Any,
+    golden: Golden | None,
+    config: Config,
+    seed: int,
+    note: Callable[[str], None],
+    instruments: Instruments,
+) -> Program:
+    """The same of what `opened` gives."""
+    try:
+        return _program(built, golden, config, path.stem, seed, note, instruments)
+    except (CompileError, OperatorError) as error:
+        raise ScheduleFileError(f"{path}: {error}") from error
+
+
+@contextmanager
+def opened(
+    path: Path, config: Config, instruments: Instruments | None = None
+) -> Iterator[tuple[Any, Golden | None]]:
+    """What the file's ``build(config)`` returns, and its golden, or None where it has none.
+
+    Modules beside the file can be imported for as long as the context lasts.
+
+    Raises
+    ------
+    ScheduleFileError
+        as `compile_file` for what is wrong with the file itself.
+    """
     if not path.is_file():
         raise ScheduleFileError(f"{path}: there is no such file (FileNotFoundError)")
     with _neighbours(path.parent):
-        instruments.progress("schedule")
+        (instruments or Instruments()).progress("schedule")
         with _user_code(path):
             namespace = runpy.run_path(str(path), run_name="schedule")
         built = _call(path, namespace, "build", config)
@@ -67,10 +100,7 @@ def compile_file(
         golden = None
         if namespace.get("golden") is not None:
             golden = partial(_golden, path, namespace)
-        try:
-            return _program(built, golden, config, path.stem, seed, note, instruments)
-        except (CompileError, OperatorError) as error:
-            raise ScheduleFileError(f"{path}: {error}") from error
+        yield built, golden
 
 
 @contextmanager

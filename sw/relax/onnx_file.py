@@ -17,7 +17,7 @@ from vta.sw.relax.infer import check_node
 from vta.sw.relax.inputs import fix_shapes
 from vta.sw.relax.onnx_checks import check_proto, opset_of, tensors
 
-__all__ = ["read"]
+__all__ = ["model_of", "read"]
 
 LARGEST = 2 << 30  # bytes: a protobuf cannot be longer
 OTHERS = {  # how files begin that people take for a network
@@ -38,15 +38,31 @@ def read(path: Path, *, shapes: Mapping[str, tuple[int, ...]]) -> ir.Model:
         for name, tensor in tensors(proto):
             if tensor.data_location == onnx.TensorProto.EXTERNAL:
                 take_in(name, tensor, path.parent)
-        check_proto(proto)
-        model = _model(proto)
-        passes.RemoveInitializersFromInputsPass()(model)
-        _write_out(model)
-        _in_order(model)
-        _check_nodes(model)
-        fix_shapes(model, shapes)
+        return model_of(proto, shapes=shapes)
     except NetworkError as error:
         raise NetworkError(f"{path}: {error}") from error
+
+
+def model_of(
+    proto: onnx.ModelProto, *, shapes: Mapping[str, tuple[int, ...]] | None = None
+) -> ir.Model:
+    """The network of a model that was read, all its weights with it.
+
+    Raises
+    ------
+    NetworkError
+        as for a file.
+    """
+    for name, tensor in tensors(proto):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            raise NetworkError(f"{shown(name)} is in another file: load it with the model's file")
+    check_proto(proto)
+    model = _model(proto)
+    passes.RemoveInitializersFromInputsPass()(model)
+    _write_out(model)
+    _in_order(model)
+    _check_nodes(model)
+    fix_shapes(model, shapes or {})
     return model
 
 

@@ -9,21 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnx_ir as ir
-import onnx_ir.passes.common as passes
 
 from vta.hw.errors import shown
-from vta.sw.relax.errors import NetworkError, one_line
-from vta.sw.relax.graph import shape_of, warn
-from vta.sw.relax.infer import OPSET
+from vta.sw.relax.errors import NetworkError
+from vta.sw.relax.graph import shape_of
+from vta.sw.relax.nodes import ELEMENTS
 from vta.sw.relax.tflite.builder import Builder
 from vta.sw.relax.tflite.operators import translate
-from vta.sw.relax.tflite.schema import ELEMENTS, RANK, TensorInfo, parse
+from vta.sw.relax.tflite.schema import RANK, TensorInfo, parse
 
 __all__ = ["model_of", "read"]
-
-IR_VERSION = 10  # of ONNX's files; the first that has opset 21
 
 
 def read(path: Path, *, shapes: Mapping[str, tuple[int, ...]]) -> ir.Model:
@@ -53,7 +49,9 @@ def model_of(data: bytes, *, shapes: Mapping[str, tuple[int, ...]] | None = None
         translate(builder)
         builder.end()
     _leave(builder)
-    return _model(builder)
+    model = builder.model(builder.inputs, builder.outputs, name=file.name, producer="tflite")
+    model.meta["nodes"] = [(operator.name, operator.kind) for operator in file.operators]
+    return model
 
 
 def _enter_inputs(b: Builder, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -119,24 +117,3 @@ def _leave(b: Builder) -> None:
             raise NetworkError(f"output {shown(info.name)} is there twice; the file is damaged")
         value.name = b.free(info.name) if index in b.file.inputs else info.name
         b.outputs.append(value)
-
-
-def _model(b: Builder) -> ir.Model:
-    graph = ir.Graph(
-        b.inputs,
-        b.outputs,
-        nodes=b.nodes,
-        initializers=list(b.initializers.values()),
-        opset_imports={"": OPSET},
-        name=b.file.name,
-    )
-    model = ir.Model(graph, ir_version=IR_VERSION, producer_name="tflite")
-    passes.RemoveUnusedNodesPass()(model)
-    try:
-        onnx.checker.check_model(ir.to_proto(model), full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise NetworkError(f"the TFLite file makes no valid network: {one_line(error)}") from error
-    model.meta["nodes"] = [(operator.name, operator.kind) for operator in b.file.operators]
-    for text in b.warnings:
-        warn(model, text)
-    return model

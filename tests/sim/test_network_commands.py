@@ -158,6 +158,56 @@ def test_what_is_of_a_model_is_not_of_an_operator(capsys: pytest.CaptureFixture[
     assert "--explain is of a model file, which matmul is not" in capsys.readouterr().err
 
 
+NETWORK = """
+import numpy as np
+from tvm.relax.frontend import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        self.conv = nn.Conv2D(16, 16, 1, bias=False)
+
+    def forward(self, x):
+        return self.conv(x)
+
+def build(config):
+    spec = {"forward": {"x": nn.spec.Tensor([1, 16, 4, WIDTH], "float32")}}
+    return Net().export_tvm(spec)[0], {"conv.weight": np.ones((16, 16, 1, 1), np.float32)}
+"""
+
+
+def test_a_python_file_of_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Compiled as a model file is, to a directory called after it."""
+    monkeypatch.chdir(tmp_path)
+    Path("net.py").write_text(NETWORK.replace("WIDTH", "5"))
+    assert _vta("compile", "net.py", "--scales", "power-of-two", "--explain") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("net.vta: 1 layer on VTA in 1 region")
+    assert "conv2d" in printed.partition("why")[2]
+    manifest = load(Path("net.vta")).manifest
+    assert manifest.model["file"] == "net.py" and manifest.inputs[0].shape == (1, 16, 4, 5)
+    assert _vta("run", "net.vta", "--device", "golden") == 0
+
+    Path("net.py").write_text(NETWORK.replace("WIDTH", '"width"'))
+    capsys.readouterr()
+    assert _vta("compile", "net.py", "--scales", "power-of-two") == 2
+    assert "input x has the open shape [1, 16, 4, width]" in capsys.readouterr().err
+    more = ("--shape", "x=1x16x4x6", "-o", "six.vta")
+    assert _vta("compile", "net.py", "--scales", "power-of-two", *more) == 0
+    assert load(Path("six.vta")).manifest.inputs[0].shape == (1, 16, 4, 6)
+    assert _vta("compile", "net.py", "width=3") == 2
+    assert "a file takes no parameters, but 'width=3' is given" in capsys.readouterr().err
+
+
+def test_a_schedule_file_takes_no_options_of_a_network(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "s.py").write_text("def build(config):\n    return 3\n")
+    assert _vta("compile", tmp_path / "s.py", "--explain") == 2
+    assert "--explain is of a model file, which" in capsys.readouterr().err
+
+
 # Running ------------------------------------------------------------------------------------------
 @pytest.mark.usefixtures("shared_rtl")
 def test_a_network_runs_on_the_core(

@@ -11,9 +11,10 @@ import numpy as np
 import onnx_ir as ir
 
 from vta.hw.errors import quoted, shown
-from vta.sw.relax.graph import SOURCE, shape_of
+from vta.sw.relax.graph import shape_of
+from vta.sw.relax.nodes import FOLDED
 from vta.sw.relax.tflite import axes
-from vta.sw.relax.tflite.nodes import FOLDED, Nodes
+from vta.sw.relax.tflite.nodes import FileNodes
 from vta.sw.relax.tflite.schema import File, Operator, Quantization, TensorInfo
 
 __all__ = ["Builder"]
@@ -22,7 +23,7 @@ QUANTIZED = ("INT8", "UINT8", "INT16", "INT32")
 ROOM = 64 << 20  # bytes of constants, beyond what a few readers of each make of the file
 
 
-class Builder(Nodes):
+class Builder(FileNodes):
     """Operands and results; `operator` is the one that is translated now.
 
     Arguments
@@ -284,11 +285,7 @@ class Builder(Nodes):
 
     def end(self) -> None:
         """One of the operator's nodes bears its name: the last if it named none."""
-        named = [node for node in self.made if SOURCE not in node.metadata_props]
-        if self.made and not named:
-            last = self.made[-1]
-            last.name = self.op.name
-            del last.metadata_props[SOURCE]
+        self.name_one(self.op.name)
         self.operator, self.where = None, ""
 
 

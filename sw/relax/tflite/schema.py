@@ -14,13 +14,13 @@ import tflite
 
 from vta.hw.errors import quoted
 from vta.sw.relax.errors import NetworkError
+from vta.sw.relax.nodes import ELEMENTS
 from vta.sw.relax.tflite.options import OPTIONS
 
 __all__ = ["File", "Operator", "Quantization", "TensorInfo", "parse"]
 
 SCHEMA: Any = tflite  # its names are made as it is imported: type checkers do not see them
 RANK = 8  # most axes of a tensor
-ELEMENTS = (1 << 31) - 1  # most elements of a tensor
 VERSION = 3
 
 DTYPES = {
