@@ -23,7 +23,7 @@ from vta.sw.relax.parts import Layer, Port, Region
 __all__ = ["Refused", "build_region"]
 
 
-class Refused(Exception):
+class Refused(VtaError):
     """A match that cannot be built: its node goes to the CPU."""
 
     def __init__(self, match: Match, reason: str) -> None:

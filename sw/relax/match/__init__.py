@@ -19,7 +19,7 @@ from vta.sw.relax.match.maps import concat, pad, pool, reshape, resize, slice_
 from vta.sw.relax.match.pointwise import one, two
 from vta.sw.relax.match.products import PRODUCTS, packed, product, with_residual
 from vta.sw.relax.match.sink import sink
-from vta.sw.relax.match.values import NotOnVta, Quantity
+from vta.sw.relax.match.values import Quantity
 from vta.sw.relax.match.views import settle
 
 __all__ = [
@@ -79,7 +79,7 @@ def match(model: ir.Model, config: Config) -> Matched:
                     reasons[node.name or ""] = unknown_reason(node)
                 continue
             made = rule(node, config)
-        except (NotOnVta, VtaError) as error:
+        except VtaError as error:
             if node.op_type not in EDGES:
                 reasons[node.name or ""] = str(error)
         else:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from vta.hw.errors import VtaError
 from vta.sw.operators.scales import Scale
 from vta.sw.relax.graph import attribute, constant, shape_of
 
@@ -15,7 +16,7 @@ BYTES = {ir.DataType.INT8: "int8", ir.DataType.UINT8: "uint8"}
 INT8 = (-128, 127)
 
 
-class NotOnVta(Exception):
+class NotOnVta(VtaError):
     """Why a node stays on the CPU: the attribute or value, the limit, and what would help."""
 
 

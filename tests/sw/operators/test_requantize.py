@@ -65,7 +65,7 @@ def test_ranges_do_not_clip_most_results(
         assert set(np.unique(out)) == {3, 4}
     else:
         assert clipped_share({"out": out}) <= CLIPPED
-    assert set(ranges) == {"data", "weight", "sum", *epilogue.operands}
+    assert set(ranges) == {"data", "weight", "residual", *epilogue.operands}
 
 
 def test_steps_say_what_they_are() -> None:

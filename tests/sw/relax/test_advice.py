@@ -152,11 +152,6 @@ CASES: dict[str, tuple[Make, str, Make]] = {
         "is float: quantise it",
         with_constant("Add", True),
     ),
-    "zero point": (
-        product("ConvTranspose", MAP, numbers(4, 8, 2, 2), 5, strides=[2, 2]),
-        "its data's zero point is 5; a transposed convolution on VTA needs one that stands for 0",
-        product("ConvTranspose", MAP, numbers(4, 8, 2, 2), 0, strides=[2, 2]),
-    ),
     "groups": (
         product("ConvTranspose", MAP, numbers(4, 4, 2, 2), group=2, strides=[2, 2]),
         "group is 2; a transposed convolution on VTA has one group: use Resize (nearest) and",
