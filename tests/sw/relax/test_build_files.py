@@ -1,6 +1,5 @@
 """Real files of VTA_MODELS from the file to a checked run; what is missing is skipped by name."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,8 @@ from vta.sw.relax.compile import compile_model
 from vta.sw.relax.read import read
 from vta.sw.relax.runtime import CompiledNetwork
 from vta.sw.relax.saving import load, save
+
+from .model_files import model_file
 
 SMALL = ("anomaly_autoencoder_int8.tflite", "mnist_cnn_float.onnx")
 LARGE = (
@@ -23,16 +24,6 @@ LARGE = (
 )
 
 
-def _path(name: str) -> Path:
-    directory = os.environ.get("VTA_MODELS")
-    if not directory:
-        pytest.skip(f"{name}: VTA_MODELS names no directory of models")
-    path = Path(directory) / name
-    if not path.is_file():
-        pytest.skip(f"{name} is not in VTA_MODELS")
-    return path
-
-
 def _compiled(path: Path, directory: Path) -> CompiledNetwork:
     """The network as it comes back from its directory."""
     save(compile_model(path), directory)
@@ -43,7 +34,7 @@ def _compiled(path: Path, directory: Path) -> CompiledNetwork:
     "name", [*SMALL, *(pytest.param(name, marks=pytest.mark.regress) for name in LARGE)]
 )
 def test_every_layer_that_multiplies_runs_on_vta_and_is_exact(name: str, tmp_path: Path) -> None:
-    network = _compiled(_path(name), tmp_path / "n")
+    network = _compiled(model_file(name), tmp_path / "n")
     operators = {node.operator for s in network.manifest.segments for node in s.nodes}
     assert not operators & {"Conv", "Gemm", "MatMul", "MaxPool", "Add", "Concat"}
     run = network(network.random_inputs(1))
@@ -55,8 +46,8 @@ def test_every_layer_that_multiplies_runs_on_vta_and_is_exact(name: str, tmp_pat
 @pytest.mark.parametrize("scales", ["multiplier", "power-of-two"])
 def test_mnist_gives_its_own_recorded_output(scales: str, tmp_path: Path) -> None:
     """The class, and scores within what quantising costs."""
-    recorded = np.load(_path("mnist_cnn_io.npz"))
-    path, samples = _path("mnist_cnn_float.onnx"), tmp_path / "samples.npz"
+    recorded = np.load(model_file("mnist_cnn_io.npz"))
+    path, samples = model_file("mnist_cnn_float.onnx"), tmp_path / "samples.npz"
     (name,) = (value.name or "" for value in read(path).graph.inputs)
     np.savez(samples, **{name: recorded["input_0"]})
     network = compile_model(path, samples=samples, scales=scales)

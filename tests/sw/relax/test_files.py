@@ -1,6 +1,5 @@
 """Real files: of VTA_MODELS, and the graphs of real architectures in the wheel of onnx."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,8 @@ from vta.sw.relax.inspect import inspect
 from vta.sw.relax.normalize import normalize
 from vta.sw.relax.read import read
 
+from .model_files import model_file
+
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 QUICK = ("squeezenet", "shufflenet", "inception_v1")
 LARGE = ("densenet121", "inception_v2", "resnet50", "bvlc_alexnet", "vgg19", "zfnet512")
@@ -26,16 +27,6 @@ EXPLICIT = {
     "AveragePool": {"kernel_shape", "strides", "pads", "ceil_mode", "count_include_pad"},
     "Gemm": {"alpha", "beta", "transA", "transB"},
 }  # fmt: skip
-
-
-def _model(name: str) -> Path:
-    directory = os.environ.get("VTA_MODELS")
-    if not directory:
-        pytest.skip(f"{name}.onnx: VTA_MODELS names no directory of models")
-    path = Path(directory) / f"{name}.onnx"
-    if not path.is_file():
-        pytest.skip(f"{path.name} is not in VTA_MODELS")
-    return path
 
 
 def assert_normal(model: ir.Model, names: set[str]) -> None:
@@ -64,7 +55,7 @@ FILES = ["mnist_cnn_float", "resnet8_cifar10_float", "espcn_float", "blazeface_1
 
 @pytest.mark.parametrize("name", FILES)
 def test_models(name: str) -> None:
-    path = _model(name)
+    path = model_file(f"{name}.onnx")
     read_model = read(path)
     names = {node.name or node.outputs[0].name for node in read_model.graph}
     model = normalize(read_model)
@@ -74,7 +65,7 @@ def test_models(name: str) -> None:
 
 def test_the_recorded_output_of_a_network() -> None:
     """mnist_cnn comes with an input and an output of its own."""
-    path = _model("mnist_cnn_float")
+    path = model_file("mnist_cnn_float.onnx")
     recorded = np.load(path.parent / "mnist_cnn_io.npz")
     given, expected = (recorded[name] for name in recorded.files)
     model = normalize(read(path))
@@ -92,7 +83,7 @@ MACS = {
 @pytest.mark.parametrize("name", MACS)
 def test_multiplications(name: str) -> None:
     """As they are known from elsewhere: 12.5 million of ResNet-8, 1,041 of ESPCN."""
-    path = _model(name)
+    path = model_file(f"{name}.onnx")
     found = inspect(read(path), path)
     assert (found.macs, found.form, found.refused) == (MACS[name], "float", None)
     assert found.macs == sum(node.macs for node in found.nodes)

@@ -3,7 +3,6 @@
 The small ones run on the RTL, too: tests/sim/test_networks.py; those of full size in the benchmark.
 """
 
-import os
 from pathlib import Path
 
 import onnx
@@ -16,6 +15,8 @@ from vta.sw.relax.errors import NetworkError
 from vta.sw.relax.quantize import FORMS
 from vta.sw.relax.read import read
 
+from .model_files import model_file
+
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 SMALL = {  # too long for a simulation in `make test`
     "resnet18": lambda: resnet18(size=64, classes=20),
@@ -27,17 +28,6 @@ FLOAT = ("mnist_cnn_float", "resnet8_cifar10_float", "blazeface_128_float", "esp
 LEAST = {"u8u8": 0, "qoperator": 1}
 """Layers on VTA: weights with zero points are the CPU's, and QOperator has no ConvTranspose."""
 INTEGERS = ("resnet8_cifar10_int8", "keyword_dscnn_int8", "anomaly_autoencoder_int8")
-
-
-def _file(name: str) -> Path:
-    """Of VTA_MODELS; the test is skipped without it."""
-    directory = os.environ.get("VTA_MODELS")
-    if not directory:
-        pytest.skip(f"{name}: VTA_MODELS names no directory of models")
-    path = Path(directory) / name
-    if not path.is_file():
-        pytest.skip(f"{name} is not in VTA_MODELS")
-    return path
 
 
 @pytest.mark.regress
@@ -53,13 +43,13 @@ def test_made_networks(name: str, form: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["power-of-two", *FORMS])
 @pytest.mark.parametrize("name", FLOAT)
 def test_float_files_in_every_form(name: str, form: str) -> None:
-    _check(_file(f"{name}.onnx"), form)
+    _check(model_file(f"{name}.onnx"), form)
 
 
 @pytest.mark.regress
 @pytest.mark.parametrize("name", [*INTEGERS, "keyword_dscnn_float", "resnet8_cifar10_float"])
 def test_tflite_files(name: str) -> None:
-    _check(_file(f"{name}.tflite"), "power-of-two")
+    _check(model_file(f"{name}.tflite"), "power-of-two")
 
 
 def _check(path: Path, form: str) -> None:

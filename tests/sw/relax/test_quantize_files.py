@@ -1,8 +1,5 @@
 """Files from elsewhere, quantised in every form."""
 
-import os
-from pathlib import Path
-
 import onnx
 import onnx_ir as ir
 import pytest
@@ -12,6 +9,8 @@ from vta.sw.relax.normalize import normalize
 from vta.sw.relax.quantize import FORMS, quantize
 from vta.sw.relax.read import read
 
+from .model_files import model_file
+
 FILES = ("mnist_cnn", "resnet8_cifar10", "blazeface_128", "espcn")
 LEAST = {"blazeface_128": 0.0}  # dB, of outputs; random images are none of faces
 
@@ -19,10 +18,7 @@ LEAST = {"blazeface_128": 0.0}  # dB, of outputs; random images are none of face
 @pytest.mark.parametrize("form", ["power-of-two", *FORMS])
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_is_quantised(name: str, form: str) -> None:
-    directory = os.environ.get("VTA_MODELS")
-    if directory is None:
-        pytest.skip(f"{name}_float.onnx: VTA_MODELS names no directory of models")
-    start = normalize(read(Path(directory) / f"{name}_float.onnx"))
+    start = normalize(read(model_file(f"{name}_float.onnx")))
     options = {"scales": form} if form == "power-of-two" else {"form": FORMS[form]}
     (own,) = start.graph.inputs
     made = quantize(start, normal(2, *own.shape.numpy()), **options)

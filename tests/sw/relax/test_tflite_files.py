@@ -1,8 +1,5 @@
 """Real TFLite files, those of VTA_MODELS, against TFLite's own kernels, tensor by tensor."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -16,24 +13,15 @@ from vta.sw.relax.tflite.integer import KERNELS
 from vta.sw.relax.tflite.rounding import roundings, roundings_of_run
 from vta.sw.relax.tflite.schema import parse
 
+from .model_files import model_file
+
 QUANTISED = ("anomaly_autoencoder_int8", "keyword_dscnn_int8", "resnet8_cifar10_int8")
-
-
-def path_of(name: str) -> Path:
-    """A file of VTA_MODELS; the test is skipped without it."""
-    directory = os.environ.get("VTA_MODELS")
-    if not directory:
-        pytest.skip(f"{name}.tflite: VTA_MODELS names no directory of models")
-    path = Path(directory) / f"{name}.tflite"
-    if not path.exists():
-        pytest.skip(f"{path.name} is not in VTA_MODELS")
-    return path
 
 
 @pytest.mark.parametrize("name", QUANTISED)
 def test_rounding_differs_by_one_at_most(name: str) -> None:
     """Layer by layer: what onnxruntime makes of our graph, and what TFLite makes of its inputs."""
-    path = path_of(name)
+    path = model_file(f"{name}.tflite")
     data = path.read_bytes()
     model = read(path)
     assert_names(data, model)
@@ -49,7 +37,7 @@ def test_rounding_differs_by_one_at_most(name: str) -> None:
 @pytest.mark.parametrize("name", QUANTISED)
 def test_rounding_is_tflites(name: str) -> None:
     """From TFLite's own tensors no operator differs."""
-    data = path_of(name).read_bytes()
+    data = model_file(f"{name}.tflite").read_bytes()
     file, inputs = parse(data), given(data)
     values = inputs | litert(data, inputs)
     edge = {file.tensors[index].name for index in (*file.inputs, *file.outputs)}
@@ -65,7 +53,7 @@ def test_rounding_is_tflites(name: str) -> None:
 @pytest.mark.parametrize("name", QUANTISED)
 def test_same_result(name: str) -> None:
     """The whole network: what differs by one in a layer stays small to the end."""
-    path = path_of(name)
+    path = model_file(f"{name}.tflite")
     data = path.read_bytes()
     inputs, file = given(data, seed=3), parse(data)
     last = file.operators[-1]
@@ -89,7 +77,7 @@ def test_vta_rounds_as_tflite_nearly(name: str) -> None:
     But an addition that is one layer with a convolution: nobody stores that one's result, and a
     step of it may be several of the sum.
     """
-    path = path_of(name)
+    path = model_file(f"{name}.tflite")
     network = compile_model(path)
     inputs = network.random_inputs(0)
     made = network(inputs)
@@ -107,7 +95,7 @@ def test_vta_rounds_as_tflite_nearly(name: str) -> None:
 
 
 def test_float() -> None:
-    path = path_of("resnet8_cifar10_float")
+    path = model_file("resnet8_cifar10_float.tflite")
     data = path.read_bytes()
     inputs = given(data)
     model = read(path)
@@ -119,7 +107,7 @@ def test_float() -> None:
 
 def test_weights_in_int8_stay_so() -> None:
     """A float network with int8 weights: TFLite quantises what meets them as it runs, we do not."""
-    path = path_of("keyword_dscnn_float")
+    path = model_file("keyword_dscnn_float.tflite")
     model = read(path)
     assert any(value.dtype == value.dtype.INT8 for value in model.graph.initializers.values())
     assert len(warnings(model)) == 5 and "its weights are int8 and its data" in warnings(model)[0]
@@ -133,7 +121,7 @@ def test_weights_in_int8_stay_so() -> None:
 @pytest.mark.parametrize("name", QUANTISED)
 def test_layers_are_compared_with_tflites_rounding(name: str) -> None:
     """Also those that were joined with an addition, whose operands nobody stored."""
-    path = path_of(name)
+    path = model_file(f"{name}.tflite")
     network = compile_model(path)
     inputs = network.random_inputs(0)
     meaning = Meaning(network.manifest, network.originals)
