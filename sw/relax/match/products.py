@@ -221,7 +221,9 @@ def _match(
         residual=residual is not None,
         residual_factor=made.residual_factor,
     )
-    placed = Placed(node.name or "", whole, tensors, {"weight": array, **made.operands})
+    fillers = whole.epilogue.filling(result.meaning.zero, residual.meaning.zero if residual else 0)
+    constants = {"weight": array, **made.operands}
+    placed = Placed(node.name or "", whole, tensors, constants, fillers)
     nodes = covered(node, node.inputs, result)
     if last is not node:
         nodes = (*nodes, *covered(last, last.inputs, result))
