@@ -113,8 +113,7 @@ class Conv2dTranspose(Window):
     def label(self) -> str:
         size = f"{self.height}x{self.width}x{self.channels}x{self.outputs}"
         further = f"_o{'x'.join(map(str, self.further))}" if any(self.further) else ""
-        added = "_r" if self.residual else ""
-        return f"conv2d_transpose_{size}_{self.places}{further}{added}"
+        return f"conv2d_transpose_{size}_{self.places}{further}{self.added}"
 
     def describe(self, config: Config) -> str:
         data = f"{self.all_images(config)} x {self.channels} x {self.height} x {self.width}"
@@ -192,7 +191,7 @@ class Conv2dTranspose(Window):
         found = super().tensors(config)
         found["weight"] = replace(
             found["weight"],
-            shape=(self.channels, self.outputs, *self.kernel_size),
+            shape=(self.channels, self.outputs, *self.term_axes, *self.kernel_size),
             layout=f"{arranged}:{found['weight'].layout}",
             nbytes=-1,
         )

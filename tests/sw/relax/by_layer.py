@@ -20,6 +20,7 @@ from vta.sw.relax.partition import partition
 from vta.sw.relax.parts import Partition
 from vta.sw.relax.quantize import is_quantized, quantize
 from vta.sw.relax.quantize.multiplier import Form
+from vta.sw.relax.quantize.weights import float_weights, has_weights_only
 from vta.sw.relax.read import read
 from vta.sw.relax.runtime import CompiledNetwork
 
@@ -46,6 +47,8 @@ def compiled(
 ) -> tuple[Partition, CompiledNetwork]:
     """What `compile_model` makes, and the partition on the way."""
     model = normalize(read(path))
+    if has_weights_only(model):
+        model = normalize(float_weights(model))
     if not is_quantized(model):
         options = {"scales": scales or "multiplier"} if form is None else {"form": form}
         model = quantize(model, **options).model
