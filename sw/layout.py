@@ -127,13 +127,12 @@ def packed_shape(shape: Sequence[int], layout: str) -> tuple[int, ...]:
 def padded_shape(shape: Sequence[int], layout: str) -> tuple[int, ...]:
     """`shape` with every axis filled up to a multiple of its parts.
 
-    Of what is arranged only the axis that it says (`Arrangement.filled`).
+    Of what is arranged only the axis that it says (`Arrangement.filled_up`).
     """
     parsed = _checked(layout, shape)
-    factors = [parsed.factor(axis) for axis in parsed.axes]
     if parsed.arrangement is not None:
-        factors = [1] * len(shape)
-        factors[parsed.arrangement.filled] = parsed.factor(parsed.axes[0])
+        return parsed.arrangement.filled_up(tuple(shape), parsed.factor(parsed.axes[0]))
+    factors = [parsed.factor(axis) for axis in parsed.axes]
     return tuple(-(-n // factor) * factor for n, factor in zip(shape, factors, strict=True))
 
 

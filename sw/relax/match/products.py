@@ -50,16 +50,14 @@ def _conv(node: ir.Node) -> tuple[Operands, Product]:
 
 
 def _conv_transpose(node: ir.Node) -> tuple[Operands, Product]:
-    """ConvTranspose of rank 4 without groups."""
+    """ConvTranspose of rank 4, by groups too."""
     data, given, bias = (*node.inputs, None)[:3]
     found = Operands(quantity(data), weights(given), bias)
     _check_rank(found.data, 4)
     _check_axis(found.weights, 1)
-    if attribute(node, "group", 1) != 1:
-        raise NotOnVta(
-            f"group is {attribute(node, 'group', 1)}; a transposed convolution on VTA has one "
-            "group: use Resize (nearest) and a Conv of groups"
-        )
+    groups, scales = attribute(node, "group", 1), found.weights.scales
+    if scales.size > 1:  # each group's outputs have the same ones
+        found = replace(found, weights=replace(found.weights, scales=np.tile(scales, groups)))
     images, channels, height, width = found.data.shape
     further = attribute(node, "output_padding", (0, 0))
     operator = Conv2dTranspose(
@@ -67,7 +65,8 @@ def _conv_transpose(node: ir.Node) -> tuple[Operands, Product]:
         height=height,
         width=width,
         channels=channels,
-        outputs=found.weights.array.shape[1],
+        outputs=found.weights.array.shape[1] * groups,
+        groups=groups,
         **{f"output_padding_{n}": value for n, value in zip(SPATIAL, further, strict=True)},
         **_window(node, found.weights.array.shape[2:]),
     )
@@ -195,7 +194,7 @@ def _match(
     array = found.weights.array
     by_output = array
     if isinstance(operator, Conv2dTranspose):
-        by_output = array.swapaxes(0, 1)
+        by_output = operator.by_output(array)
     terms = terms_of(array)
     inputs, tensors = [found.data], {"data": found.data.name, "out": result.quantity.name}
     if residual is not None:

@@ -28,6 +28,7 @@ CASES: dict[str, Product] = {
         height=9, width=9, channels=3, outputs=16, im2col=True, im2col_rows=2, terms=2, **SHIFT
     ),
     "transposed": Conv2dTranspose(**SMALL, stride=2, terms=2, **SHIFT),
+    "transposed groups": Conv2dTranspose(**SMALL, groups=20, stride=2, terms=2, **SHIFT),
 }
 
 

@@ -107,20 +107,24 @@ def dense(rng: Rng) -> Graph:
 
 def conv_transpose(rng: Rng) -> Graph:
     graph = Graph()
-    channels, outputs = (int(n) for n in rng.integers(1, 20, 2))
+    groups = int(rng.choice([1, 1, 2, 3]))
+    channels, outputs = (int(n) for n in rng.integers(1, 20, 2))  # of a group
+    if rng.integers(3) == 0:
+        groups, channels, outputs = channels, 1, int(rng.integers(1, 3))
     kernel = [int(n) for n in rng.integers(2, 5, 2)]
     size, own = scale(rng), scale(rng)
     dtype = str(rng.choice(DTYPES))
-    x = graph.input((1, channels, 4, 5), size, zero(rng, dtype), dtype)
-    shape = (channels, outputs, *kernel)
+    x = graph.input((1, channels * groups, 4, 5), size, zero(rng, dtype), dtype)
+    shape = (channels * groups, outputs, *kernel)
     scales = np.float32(own * rng.uniform(0.5, 2, outputs)) if rng.integers(2) else own
     strides = [int(rng.integers(1, k + 1)) for k in kernel]
     value = graph.node(
         "ConvTranspose",
         x,
         weights(graph, rng, shape, scales, 1),
-        graph.constant(np.float32(rng.uniform(-1, 1, outputs))),
+        graph.constant(np.float32(rng.uniform(-1, 1, outputs * groups))),
         kernel_shape=kernel,
+        group=groups,
         strides=strides,
         pads=[0, 1, 1, 0],
         output_padding=[s - 1 for s in strides],
