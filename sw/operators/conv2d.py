@@ -84,7 +84,7 @@ class Conv2d(Window):
     def label(self) -> str:
         size = f"{self.height}x{self.width}x{self.channels}x{self.outputs}"
         groups = f"_g{self.groups}" if self.groups > 1 else ""
-        added = f"{self._packed}{'_r' if self.residual else ''}"
+        added = f"{self._packed}{self.added}"
         return f"conv2d_{size}_{self.places}{groups}{added}"
 
     @property
@@ -177,7 +177,12 @@ class Conv2d(Window):
             arranged = {"weight": Diagonal(self.outputs // self.groups, merged)}
         shapes = {
             "data": (self.all_images(config), self.channels, *self.size),
-            "weight": (self.outputs, self.channels // self.groups, *self.kernel_size),
+            "weight": (
+                self.outputs,
+                self.channels // self.groups,
+                *self.term_axes,
+                *self.kernel_size,
+            ),
         }
         for name, shape in shapes.items():
             layout = found[name].layout

@@ -115,8 +115,7 @@ class Conv2dTranspose(Window):
         size = f"{self.height}x{self.width}x{self.channels}x{self.outputs}"
         further = f"_o{'x'.join(map(str, self.further))}" if any(self.further) else ""
         groups = f"_g{self.groups}" if self.groups > 1 else ""
-        added = f"{groups}_r" if self.residual else groups
-        return f"conv2d_transpose_{size}_{self.places}{further}{added}"
+        return f"conv2d_transpose_{size}_{self.places}{further}{groups}{self.added}"
 
     def describe(self, config: Config) -> str:
         data = f"{self.all_images(config)} x {self.channels} x {self.height} x {self.width}"
@@ -195,7 +194,7 @@ class Conv2dTranspose(Window):
         found = super().tensors(config)
         found["weight"] = replace(
             found["weight"],
-            shape=(self.channels, self._shared, *self.kernel_size),
+            shape=(self.channels, self._shared, *self.term_axes, *self.kernel_size),
             layout=f"{self._arranged(config)}:{found['weight'].layout}",
             nbytes=-1,
         )

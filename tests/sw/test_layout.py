@@ -143,7 +143,7 @@ def test_transposed_weights_of_groups_by_hand() -> None:
             (4, 2, 1, 1),
             r"\[4, 2, 1, 1\] has no such groups",
         ),
-        ("flat():OI4o", (1, 1), r"layout 'flat\(\):OI4o': flat\(\) is of tensors of 4 axes"),
+        ("flat():OI4o", (1, 1), r"layout 'flat\(\):OI4o': flat\(\) is of tensors of 4 or 5 axes"),
         ("windows(3,3,1,1,1,1):NCHW4n", (1, 1, 3, 2), r"\[1, 1, 3, 2\] is smaller than a window"),
     ],
 )

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from vta.hw.config import Config
 from vta.sw.operators import Conv2d, Conv2dTranspose, Matmul, OperatorError
-from vta.sw.operators.product import Product
+from vta.sw.operators.product import TERMS, Product, terms_of
 from vta.sw.operators.scales import requantization
 from vta.sw.relax.graph import attribute, only_use, shape_of
 from vta.sw.relax.match.cluster import Match, Placed, Result, covered, result_of
@@ -195,6 +195,7 @@ def _match(
     by_output = array
     if isinstance(operator, Conv2dTranspose):
         by_output = operator.by_output(array)
+    terms = terms_of(array)
     inputs, tensors = [found.data], {"data": found.data.name, "out": result.quantity.name}
     if residual is not None:
         if residual.shape != shape_of(last.outputs[0]):
@@ -219,10 +220,20 @@ def _match(
         steps=made.steps,
         residual=residual is not None,
         residual_factor=made.residual_factor,
+        terms=terms.shape[TERMS] if found.weights.wide else 1,
     )
-    placed = Placed(node.name or "", whole, tensors, {"weight": array, **made.operands})
+    placed = Placed(node.name or "", whole, tensors, {"weight": terms, **made.operands})
     nodes = covered(node, node.inputs, result)
     if last is not node:
         nodes = (*nodes, *covered(last, last.inputs, result))
     unique = tuple(dict.fromkeys(nodes))
-    return Match(node, unique, tuple(inputs), result.quantity, (placed,))
+    note = _note(found.weights, whole.terms) if found.weights.wide else ""
+    return Match(node, unique, tuple(inputs), result.quantity, (placed,), note=note)
+
+
+def _note(weights: Weights, terms: int) -> str:
+    least, most = weights.ends
+    return (
+        f"its weights reach from {least} to {most} without their zero point; VTA multiplies -128 "
+        f"to 127, so it does {terms} products: quantise the weights symmetrically to save them"
+    )

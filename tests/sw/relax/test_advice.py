@@ -72,18 +72,6 @@ def product(
     return make
 
 
-def weights(dtype: str, zero: int) -> Callable[[Graph], None]:
-    def make(graph: Graph) -> None:
-        array = numbers(8, 4, 3, 3)
-        array[0, 0, 0, :2] = -90, 89
-        array = (array.astype(int) + (128 if dtype == "uint8" else 0)).astype(dtype)
-        data = graph.input(MAP, S)
-        given = graph.dequantised(graph.constant(array), 0.01, np.array(zero, dtype))
-        graph.output(graph.node("Conv", data, given), 0.3)
-
-    return make
-
-
 def maxima(chain: bool) -> Callable[[Graph], None]:
     def make(graph: Graph) -> None:
         one, two, three = (graph.input(MAP, S) for _ in range(3))
@@ -153,7 +141,6 @@ CASES: dict[str, tuple[Make, str, Make]] = {
         "its data has 3 axes; VTA's has 4",
         product("Conv", (1, 4, 1, 12), numbers(8, 4, 1, 3)),
     ),
-    "weights": (weights("uint8", 3), "quantise the weights symmetrically", weights("int8", 0)),
     "three operands": (maxima(False), "VTA's has 2: write a chain of them", maxima(True)),
     "pad": (padded("reflect"), "mode is reflect; VTA pads with a constant", padded("constant")),
     "resize": (resized(1.5), "it makes 9 of 6 along axis 2 (mode nearest)", resized(2)),
@@ -177,11 +164,3 @@ def test_the_way_out_leads_to_vta(name: str, tmp_path: Path) -> None:
     taken(graph)
     differ, values, largest = compared(graph, tmp_path)  # nothing is left to the CPU
     assert largest <= 1 and differ <= values // 10
-
-
-def test_reasons_about_weights_name_the_initializer(tmp_path: Path) -> None:
-    graph = Graph()
-    weights("uint8", 3)(graph)
-    (segment,) = parted(graph, tmp_path).segments
-    named = graph.nodes[1].input[0]
-    assert f"its weights {named} reach from" in segment.reasons["conv2"]
