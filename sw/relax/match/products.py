@@ -12,7 +12,7 @@ from vta.sw.operators import Conv2d, Conv2dTranspose, Matmul, OperatorError
 from vta.sw.operators.product import TERMS, Product, terms_of
 from vta.sw.operators.scales import requantization
 from vta.sw.relax.graph import attribute, only_use, shape_of
-from vta.sw.relax.match.cluster import Match, Placed, Result, covered, result_of
+from vta.sw.relax.match.cluster import Match, Placed, Result, Viewed, covered, result_of
 from vta.sw.relax.match.values import NotOnVta, Quantity, Weights, bias_of, quantity, weights
 
 __all__ = ["PRODUCTS", "packed", "product", "with_residual"]
@@ -97,7 +97,7 @@ def _check_rank(data: Quantity, rank: int) -> None:
     if len(data.shape) != rank:
         raise NotOnVta(
             f"its data has {len(data.shape)} axes; VTA's has {rank}: (images, channels, rows, "
-            "columns); a row of pixels is a map of one row"
+            "columns): leave an axis of one place out"
         )
 
 
@@ -145,8 +145,13 @@ def packed(found: Mapping[str, Match], config: Config) -> dict[str, Match]:
 
 def _by_windows(match: Match, found: Mapping[str, Match], config: Config) -> Match:
     (part, *others) = match.parts
-    if others or not isinstance(part, Placed) or match.inputs[0].name in found:
+    if others or not isinstance(part, Placed):
         return match
+    data, views = match.inputs[0], ()
+    while (before := found.get(data.name)) is not None:
+        if not all(isinstance(each, Viewed) for each in before.parts):
+            return match
+        data, views = before.inputs[0], (*before.nodes, *views)
     operator = part.operator
     if type(operator) is not Conv2d or operator.groups > 1 or operator.residual:
         return match
@@ -156,8 +161,19 @@ def _by_windows(match: Match, found: Mapping[str, Match], config: Config) -> Mat
     for rows in range(1, operator.kernel_height + 1):
         with suppress(OperatorError):  # such windows end before the data does
             result = result_of(match.node)
-            tried.append(_match(match.node, result, None, match.node, im2col_rows=rows))
+            made = _match(match.node, result, None, match.node, im2col_rows=rows)
+            tried.append(_of(made, data, views))
     return min(tried, key=lambda each: _bound(each, config))
+
+
+def _of(match: Match, data: Quantity, views: tuple[ir.Node, ...]) -> Match:
+    """A match of other data: these numbers in another shape, by nodes that only give it."""
+    (placed,) = match.parts
+    assert isinstance(placed, Placed)
+    tensors = {**placed.tensors, "data": data.name}
+    nodes = tuple(dict.fromkeys((*views, *match.nodes)))
+    parts = (replace(placed, tensors=tensors),)
+    return replace(match, inputs=(data, *match.inputs[1:]), nodes=nodes, parts=parts)
 
 
 def _bound(match: Match, config: Config) -> tuple[int, int]:

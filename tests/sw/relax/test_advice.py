@@ -131,15 +131,15 @@ CASES: dict[str, tuple[Make, str, Make]] = {
         "is float: quantise it",
         with_constant("Add", True),
     ),
-    "one axis, transposed": (
-        product("ConvTranspose", (1, 4, 12), numbers(4, 4, 2), group=2, strides=[2]),
-        "a row of pixels is a map of one row",
-        product("ConvTranspose", (1, 4, 1, 12), numbers(4, 4, 1, 2), group=2, strides=[1, 2]),
+    "depth, transposed": (
+        product("ConvTranspose", (1, 4, 1, 3, 4), numbers(4, 4, 1, 2, 2), group=2),
+        "leave an axis of one place out",
+        product("ConvTranspose", (1, 4, 3, 4), numbers(4, 4, 2, 2), group=2),
     ),
-    "one axis": (
-        product("Conv", (1, 4, 12), numbers(8, 4, 3)),
-        "its data has 3 axes; VTA's has 4",
-        product("Conv", (1, 4, 1, 12), numbers(8, 4, 1, 3)),
+    "depth": (
+        product("Conv", (1, 4, 1, 6, 6), numbers(8, 4, 1, 3, 3)),
+        "its data has 5 axes; VTA's has 4",
+        product("Conv", (1, 4, 6, 6), numbers(8, 4, 3, 3)),
     ),
     "three operands": (maxima(False), "VTA's has 2: write a chain of them", maxima(True)),
     "pad": (padded("reflect"), "mode is reflect; VTA pads with a constant", padded("constant")),
