@@ -274,6 +274,18 @@ def test_what_requantises_need_not_fit_acc(kind: str, size: int, tmp_path: Path)
     assert_alike(kind, 5, tmp_path, Config(log_acc_buff_size=size))
 
 
+@pytest.mark.parametrize("size", [(31, 7), (19, 19), (23, 29)])
+@pytest.mark.parametrize("ratio", [1, 0.08])
+def test_averages_of_many_values(ratio: float, size: tuple[int, int], tmp_path: Path) -> None:
+    """With one scale they are the mean itself; then ties are half up here, to even there."""
+    graph = Graph()
+    x = graph.input((1, 20, *size), 0.03, 128, "uint8")
+    graph.output(graph.node("GlobalAveragePool", x), 0.03 * ratio, 128, "uint8")
+    count, number, most = compared(graph, tmp_path)
+    assert most <= (count > 0)
+    assert count <= 2 + RARELY * number
+
+
 @pytest.mark.regress
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(100, 160))
