@@ -33,8 +33,7 @@ class Matmul(Product):
 
     @property
     def label(self) -> str:
-        added = "_r" if self.residual else ""
-        return f"matmul_{self.rows}x{self.inner}x{self.columns}{added}"
+        return f"matmul_{self.rows}x{self.inner}x{self.columns}{self.added}"
 
     def describe(self, config: Config) -> str:
         return f"({self.rows}, {self.inner}) x ({self.columns}, {self.inner})^T, {self.words}"

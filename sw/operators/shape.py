@@ -19,7 +19,7 @@ class GemmShape:
     `inputs` are those of a sum; `shared`: outputs whose sums go over the same inputs (0: all).
     bias: elements of ACC that the epilogue's tensors have for each block of outputs.
     alu: passes of the epilogue. planes: bytes of a result.
-    apart: the residual has ACC entries of its own.
+    apart: the residual has ACC entries of its own. terms: of the weights.
     """
 
     images: int
@@ -36,6 +36,7 @@ class GemmShape:
     dilation: tuple[int, int] = (1, 1)
     shared: int = 0
     apart: bool = False
+    terms: int = 1
 
     @property
     def grouped(self) -> bool:
@@ -80,7 +81,8 @@ class GemmShape:
 
     @property
     def taps(self) -> int:
-        return self.kernel[0] * self.kernel[1]
+        """Elements of weights for an element of inputs."""
+        return self.terms * self.kernel[0] * self.kernel[1]
 
 
 @dataclass(frozen=True)

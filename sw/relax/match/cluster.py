@@ -91,6 +91,7 @@ class Match:
     node: the one that gives the name.
     nodes: all that are covered, it among them.
     otherwise: the match without a fusion, where the one with it does not compile.
+    note: of the layer (`vta.sw.relax.parts.Layer`).
     """
 
     node: ir.Node
@@ -99,6 +100,7 @@ class Match:
     output: Quantity
     parts: tuple[Placed | Joined | Viewed | Widened, ...]
     otherwise: "Match | None" = None
+    note: str = ""
 
     def macs(self, config: Config) -> int:
         return sum(p.operator.macs(config) for p in self.parts if isinstance(p, Placed))
