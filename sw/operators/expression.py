@@ -4,7 +4,7 @@ The copy of the data in INP is a stage of its own: where there is padding, its `
 becomes the padding fields of LOAD.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from tvm import ir, te, tirx
 
 from vta.hw.config import Config
 from vta.sw.operators.geometry import Geometry, Phase
-from vta.sw.operators.requantize import BORDER, Epilogue
+from vta.sw.operators.requantize import BORDER, DATA_SUMS, WEIGHT_SUMS, Epilogue
 from vta.sw.operators.steps import RESIDUAL
 
 __all__ = ["PLANES", "Expression", "expression"]
@@ -34,6 +34,7 @@ class Expression:
     parts: for each phase, the suffix of its blocks' names, and those to be inlined.
     staged: steps of `BORDER`, which are blocks of their own, as they run over rectangles.
     operands: names of the epilogue's tensors.
+    sums: names of the blocks that compute what zero points are worth.
     spatial: axes between the channel blocks and the element.
     """
 
@@ -43,6 +44,7 @@ class Expression:
     staged: tuple[str, ...]
     operands: tuple[str, ...]
     spatial: int
+    sums: tuple[str, ...] = ()
 
 
 def expression(
@@ -54,6 +56,7 @@ def expression(
     *,
     residual: bool,
     planes: bool = False,
+    zeros: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Expression:
     """The product with its epilogue, by phases, in elements.
 
@@ -64,6 +67,8 @@ def expression(
     ---------
     out, kernel: spatial axes of the whole result, and of the weights of all phases.
     planes: int32 results, as four planes of bytes; with one phase only.
+    zeros: by `DATA_SUMS` and `WEIGHT_SUMS`, into how many numbers their factor is parted; of matrix
+        products.
     """
     geometry, element = phases[0].geometry, (config.batch, config.block)
     names = [*AXES[: 2 + len(out)], "i", "j"]
@@ -82,6 +87,7 @@ def expression(
         extra.append(te.placeholder(sizes, "int8", "residual"))
         extra.append(te.placeholder((1, 1, *square), "int8", "identity"))
     given, shifts = tuple(operands), None
+    constants, sums = _zero_sums(data, weight, zeros or {})
     if planes:
         shifts = te.placeholder((4, *element), "int32", PLANES)
         given = (*given, PLANES)
@@ -90,16 +96,62 @@ def expression(
         suffix = str(n) if len(phases) > 1 else ""
         acc = _sums(phase, _copy(phase.geometry, data, names, suffix), weight, names, suffix)
         added = {RESIDUAL: _residual(phase, acc, extra, names, suffix)} if residual else {}
-        stored, steps = epilogue.stages(acc, operands | added, names, suffix, phase.classes, shifts)
+        added |= operands | sums
+        stored, steps = epilogue.stages(acc, added, names, suffix, phase.classes, shifts)
         made.append(stored)
         parts.append((suffix, tuple(steps)))
-    parameters = [data, weight, *operands.values(), *extra, *([shifts] if planes else []), *made]
+    parameters = [data, weight, *operands.values(), *constants, *extra]
+    parameters += [*([shifts] if planes else []), *made]
     if len(phases) == 1:
         function = te.create_prim_func(parameters)
     else:
         whole = te.placeholder(sizes, "int8", "out")
         function = _placed(te.create_prim_func([*parameters, whole]), phases)
-    return Expression(function, residual, tuple(parts), epilogue.staged, given, len(out))
+    staged = epilogue.staged
+    return Expression(function, residual, tuple(parts), staged, given, len(out), tuple(sums))
+
+
+def _zero_sums(
+    data: Any, weight: Any, zeros: Mapping[str, tuple[int, ...]]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Placeholders of constants, and what GEMM makes of them: elements by blocks of outputs, or by
+    groups of rows.
+    """
+    constants, found = [], {}
+    _, depth, *_, batch, block = data.shape
+    for name, parts in zeros.items():
+        if name == DATA_SUMS:
+            made = te.placeholder((len(parts), depth, block, block), "int8", "weight_zero")
+            found[name] = _sums_of_rows(data, made)
+        else:
+            made = te.placeholder((len(parts), batch, block), "int8", "data_zero")
+            found[name] = _sums_of_outputs(weight, made)
+        constants.append(made)
+    return constants, found
+
+
+def _sums_of_rows(data: Any, factor: Any) -> Any:
+    images, depth, batch, block = data.shape
+    co: Any = te.reduce_axis((0, depth), "co")
+    t, ci = te.reduce_axis((0, factor.shape[0]), "t"), te.reduce_axis((0, block), "ci")
+
+    def function(n: Any, i: Any, j: Any) -> Any:
+        product = data[n, co, i, ci].astype("int32") * factor[t, co, j, ci].astype("int32")
+        return te.sum(product, axis=[co, t, ci])
+
+    return te.compute((images, batch, block), function, name=DATA_SUMS)
+
+
+def _sums_of_outputs(weight: Any, factor: Any) -> Any:
+    (outputs, depth, *_), (parts, batch, block) = weight.shape, factor.shape
+    co: Any = te.reduce_axis((0, depth), "co")
+    t, ci = te.reduce_axis((0, parts), "t"), te.reduce_axis((0, block), "ci")
+
+    def function(o: Any, i: Any, j: Any) -> Any:
+        product = factor[t, i, ci].astype("int32") * weight[o, co, j, ci].astype("int32")
+        return te.sum(product, axis=[co, t, ci])
+
+    return te.compute((outputs, batch, block), function, name=WEIGHT_SUMS)
 
 
 def _classes(phases: Sequence[Phase]) -> list[int]:

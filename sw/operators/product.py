@@ -20,8 +20,9 @@ from vta.sw.operators.border import Edge
 from vta.sw.operators.cost import demand
 from vta.sw.operators.expression import PLANES, expression
 from vta.sw.operators.geometry import Geometry, Phase
-from vta.sw.operators.operator import Operator, Scheduled, named
-from vta.sw.operators.requantize import BORDER, Epilogue, check_depth
+from vta.sw.operators.operator import Scheduled, named
+from vta.sw.operators.requantize import BORDER, DATA_SUMS, WEIGHT_SUMS, ZEROS, Epilogue, check_depth
+from vta.sw.operators.requantized import Requantized
 from vta.sw.operators.residual import MOST_FACTOR, with_residual
 from vta.sw.operators.shape import GemmShape, Tiling
 from vta.sw.operators.space import Candidate
@@ -31,8 +32,6 @@ from vta.sw.operators.tiles import tilings
 from vta.sw.tensor import Tensor
 
 __all__ = ["Product", "joined", "planes_of"]
-
-NONE = (None, None)
 
 
 def planes_of(values: np.ndarray) -> np.ndarray:
@@ -46,21 +45,9 @@ def joined(planes: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Product(Operator):
+class Product(Requantized):
     """``out = epilogue(sum of data * weight + residual * residual_factor)``, int8."""
 
-    bias: bool = attribute("add an int32 bias for each output channel", False)
-    shift: int = attribute(
-        "shift the accumulator right (arithmetically)", 0, unit="bits", minimum=0
-    )
-    low: int | None = attribute("clip from below (none: no clip, the low 8 bits count)", None)
-    high: int | None = attribute("clip from above", None)
-    steps: str | None = attribute(
-        "instead of bias, shift, low and high: operations of the ALU (min, max, add, mul, shr), "
-        "each with a constant or the name of an int32 tensor that has a value for each output "
-        "channel, such as 'min high, max low, mul multiplier, add addend, shr 24'",
-        None,
-    )
     residual: bool = attribute(
         "add an int8 tensor of the result's shape: before the bias, or where steps say 'add "
         "residual'",
@@ -102,11 +89,15 @@ class Product(Operator):
 
     @cached_property
     def epilogue(self) -> Epilogue:
-        if self.steps is not None:
-            made = Epilogue.parse(self.steps)
-        else:
-            made = Epilogue.of(bias=self.bias, shift=self.shift, low=self.low, high=self.high)
-        return with_residual(made, self.residual_factor) if self.residual else made
+        made = self.requantization
+        made = with_residual(made, self.residual_factor) if self.residual else made
+        both = (ZEROS,) if len(self.zeros) == 2 else ()
+        return made.corrected((*self.zeros, *both))
+
+    @property
+    def zeros(self) -> dict[str, tuple[int, ...]]:
+        """By `WEIGHT_SUMS` and `DATA_SUMS`, int8 numbers whose sum they are multiplied by."""
+        return {}
 
     @property
     @abstractmethod
@@ -129,11 +120,7 @@ class Product(Operator):
             raise OperatorError(
                 f"{self.name}: steps add the residual, but there is none: add residual=true"
             )
-        if self.steps is not None and (self.bias or self.shift or (self.low, self.high) != NONE):
-            raise OperatorError(
-                f"{self.name}: steps is {self.steps!r}; bias, shift, low and high are steps of "
-                "their own: leave them out"
-            )
+        super().check()
         if BORDER in self.epilogue.operands and not self.edges:
             raise OperatorError(f"{self.name} has no padding: {BORDER} is no tensor of its steps")
         assert self.epilogue is not None  # its steps check their constants
@@ -172,7 +159,8 @@ class Product(Operator):
             kernel=kernel,
             stride=stride,
             dilation=dilation,
-            bias=sum(
+            bias=(WEIGHT_SUMS in self.zeros)
+            + sum(
                 prod(edge.classes for edge in self.edges) if name == BORDER else 1
                 for name in self.epilogue.operands
             ),
@@ -180,6 +168,7 @@ class Product(Operator):
             planes=4 if self.planes else 1,
             residual=self.residual,
             apart=self.epilogue.apart,
+            held=geometry.images if DATA_SUMS in self.zeros else 0,
         )
 
     def demand(self, config: Config) -> dict[str, int]:
@@ -221,6 +210,7 @@ class Product(Operator):
                 shape, layout = (geometry.outputs, *classes), f"CHW{vectors[1:]}"
                 channels = {"shape": shape, "layout": layout}
             found[name] = {"role": "bias", **channels, **int32}
+        found |= self._zero_tensors(config)
         if self.residual:
             found["residual"] = {"role": "input", **out, **int8}
             square = {"shape": (block, block), "layout": "OI" + weights}
@@ -231,9 +221,31 @@ class Product(Operator):
         found["out"] = {"role": "output", **out, **int8}
         return named(found)
 
+    def _zero_tensors(self, config: Config) -> dict[str, dict[str, Any]]:
+        """The constants that zero points are multiplied by, as GEMM takes them."""
+        batch, block = config.batch, config.block
+        found: dict[str, dict[str, Any]] = {}
+        for name, parts in self.zeros.items():
+            if name == DATA_SUMS:
+                shape, layout = (len(parts), self.depth), f"PI{block}o{block}i"
+                about = {"role": "weight", "shape": shape, "layout": layout}
+                found["weight_zero"] = {"dtype": "int8", **about}
+            else:
+                about = {"role": "input", "shape": (len(parts),), "layout": f"P{batch}n{block}c"}
+                found["data_zero"] = {"dtype": "int8", **about}
+        return found
+
     def constants(self, config: Config) -> dict[str, np.ndarray]:
         """The residual goes through GEMM, with what multiplies it on the diagonal as weights."""
         found: dict[str, np.ndarray] = {}
+        for name, parts in self.zeros.items():
+            numbers = np.array(parts, np.int8)
+            if name == DATA_SUMS:
+                found["weight_zero"] = np.tile(numbers[:, None], self.depth)
+            else:
+                found["data_zero"] = numbers
+        if ZEROS in self.epilogue.operands:
+            found[ZEROS] = self._both(self.geometry(config).outputs)
         if self.epilogue.residual:
             diagonal = np.int8(self.epilogue.residual.diagonal)
             found["identity"] = np.eye(config.block, dtype=np.int8) * diagonal
@@ -245,20 +257,40 @@ class Product(Operator):
         acc = self.sums(inputs["data"], inputs["weight"])
         channels = (-1, *(1 for _ in acc.shape[2:]))
         operands = {RESIDUAL: inputs[RESIDUAL]} if self.residual else {}
+        operands |= self._zero_sums(inputs)
         for name in self.epilogue.operands:
             if name == BORDER:
                 rows, columns = (edge.places for edge in self.edges)
                 operands[name] = inputs[name][:, rows][:, :, columns]
+            elif name == ZEROS:
+                operands[name] = self._both(acc.shape[1])
             else:
                 operands[name] = inputs[name].reshape(channels)
         if self.planes:
             return {"out": planes_of(self.epilogue.wide(acc, operands))}
         return {"out": self.epilogue.golden(acc, operands)}
 
+    def _zero_sums(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What the core adds for zero points: by column, and by row."""
+        found = {}
+        for name, parts in self.zeros.items():
+            by_row = name == DATA_SUMS
+            array = inputs["data" if by_row else "weight"][:, : self.depth].astype(np.int32)
+            sums = array.sum(axis=1, dtype=np.int32) * np.int32(sum(parts))
+            found[name] = sums[:, None] if by_row else sums
+        return found
+
+    def _both(self, outputs: int) -> np.ndarray:
+        """The product of both zero points, of all outputs; 0 for those that fill a block up."""
+        found = np.zeros(outputs, np.int32)
+        there = self.geometry(Config()).outputs
+        found[:there] = self.depth * prod(sum(parts) for parts in self.zeros.values())
+        return found
+
     def filler(self, of: Callable[[str], int | None]) -> int | None:
         """What the steps make of a sum of nothing, with operands of 0."""
         residual = of(RESIDUAL) if self.residual else 0
-        if residual is None or self.planes:
+        if residual is None or self.planes or self.zeros:
             return None
         operands = {name: np.zeros(1, np.int32) for name in self.epilogue.operands}
         operands[RESIDUAL] = np.array([residual], np.int8)
@@ -285,6 +317,7 @@ class Product(Operator):
             config,
             residual=self.residual,
             planes=self.planes,
+            zeros=self.zeros,
         )
         each = (tiling,) if isinstance(tiling, Tiling) else tiling
         return tiled(made, [(one, self.tile(one)) for one in each], config)

@@ -20,6 +20,7 @@ class GemmShape:
     bias: elements of ACC that the epilogue's tensors have for each block of outputs.
     alu: passes of the epilogue. planes: bytes of a result.
     apart: the residual has ACC entries of its own.
+    held: ACC entries that the sums of the data take all the time.
     """
 
     images: int
@@ -36,6 +37,7 @@ class GemmShape:
     dilation: tuple[int, int] = (1, 1)
     shared: int = 0
     apart: bool = False
+    held: int = 0
 
     @property
     def grouped(self) -> bool:

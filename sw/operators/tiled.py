@@ -10,6 +10,7 @@ from vta.sw.compiler import SLOTS, register, tensorize
 from vta.sw.operators.attribute import OperatorError
 from vta.sw.operators.expression import Expression
 from vta.sw.operators.operator import Scheduled
+from vta.sw.operators.requantize import DATA_SUMS
 from vta.sw.operators.shape import Tiling
 
 __all__ = ["block_of", "tiled"]
@@ -30,6 +31,7 @@ def tiled(
         block_of(sch, f"acc{suffix}")
         for name in inlined:
             sch.compute_inline(name)
+    products += [_zero_sums(sch, name) for name in made.sums]
     pairs = list(zip(made.parts, tilings, strict=True))
     _read_operands(sch, made, [suffix for (suffix, _), (tiling, _) in pairs if tiling.held])
     for (suffix, _), (tiling, tile) in pairs:
@@ -88,6 +90,22 @@ def _tile(
     for loop in (channels, planes[-1], step):
         sch.annotate(loop, SLOTS, tiling.slots if loop.same_as(outer[-1]) else 2)
     return products
+
+
+def _zero_sums(sch: s_tir.Schedule, name: str) -> tuple[str, Any]:
+    """Compute once what zero points are worth; the block, and the one that resets."""
+    sums = sch.get_sblock(name)
+    sch.set_scope(sums, 0, "local.acc")
+    copies = [
+        sch.cache_read(sums, n, f"local.{scope}", [sums]) for n, scope in enumerate(("inp", "wgt"))
+    ]
+    n, i, j, co, t, ci = sch.get_loops(sums)
+    sch.reorder(n, co, t, i, j, ci)
+    constant = copies[name == DATA_SUMS]  # loaded once
+    for copy in copies:
+        if copy is not constant:
+            sch.compute_at(copy, n, preserve_unit_loops=True)
+    return name, sch.decompose_reduction(sums, co)
 
 
 def _read_operands(sch: s_tir.Schedule, made: Expression, suffixes: Sequence[str]) -> list[Any]:

@@ -61,7 +61,7 @@ def needs(shape: GemmShape, tiling: Tiling) -> tuple[int, int, int]:
     if not tiling.held:
         slots = tiling.slots if tiling.keep == "inputs" else 2
         operands = tiling.outputs * min(slots, counts.channels)
-    return inp, wgt, acc + operands * shape.bias
+    return inp, wgt, acc + operands * shape.bias + shape.held
 
 
 def may_fit(shape: GemmShape, tiling: Tiling, config: Config) -> bool:
