@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ Make = Callable[[Operator], Kernel]
 @dataclass(frozen=True, kw_only=True)
 class Composite(Operator):
     """What it is made of may have tensors between: they are "temporary" among its own."""
+
+    ranks_by_cycles: ClassVar[bool] = False
 
     @abstractmethod
     def compose(self, network: Network, make: Make) -> None:

@@ -15,6 +15,8 @@ from vta.sw.operators.shape import Tiling
 
 __all__ = ["block_of", "tiled"]
 
+PART = 4  # of INP or WGT, at most one such part for the operand of sums: others load beside it
+
 
 def tiled(
     made: Expression, tilings: Sequence[tuple[Tiling, tuple[int, ...]]], config: Config
@@ -31,7 +33,7 @@ def tiled(
         block_of(sch, f"acc{suffix}")
         for name in inlined:
             sch.compute_inline(name)
-    products += [_zero_sums(sch, name) for name in made.sums]
+    products += [_zero_sums(sch, name, config) for name in made.sums]
     pairs = list(zip(made.parts, tilings, strict=True))
     _read_operands(sch, made, [suffix for (suffix, _), (tiling, _) in pairs if tiling.held])
     for (suffix, _), (tiling, tile) in pairs:
@@ -92,19 +94,22 @@ def _tile(
     return products
 
 
-def _zero_sums(sch: s_tir.Schedule, name: str) -> tuple[str, Any]:
+def _zero_sums(sch: s_tir.Schedule, name: str, config: Config) -> tuple[str, Any]:
     """Compute once what zero points are worth; the block, and the one that resets."""
     sums = sch.get_sblock(name)
     sch.set_scope(sums, 0, "local.acc")
-    copies = [
+    data, weight = (
         sch.cache_read(sums, n, f"local.{scope}", [sums]) for n, scope in enumerate(("inp", "wgt"))
-    ]
+    )
+    moving, depth = (data, config.inp_depth) if name == DATA_SUMS else (weight, config.wgt_depth)
     n, i, j, co, t, ci = sch.get_loops(sums)
-    sch.reorder(n, co, t, i, j, ci)
-    constant = copies[name == DATA_SUMS]  # loaded once
-    for copy in copies:
-        if copy is not constant:
-            sch.compute_at(copy, n, preserve_unit_loops=True)
+    loops: list[Any] = [sch.get(loop) for loop in (n, co)]
+    elements, each = (int(loop.extent) for loop in loops)
+    most = max(1, depth // PART // each)
+    part = next(size for size in range(min(elements, most), 0, -1) if elements % size == 0)
+    outer, n = sch.split(n, [None, part])
+    sch.reorder(outer, co, t, n, i, j, ci)
+    sch.compute_at(moving, outer, preserve_unit_loops=True)  # the other one is a constant
     return name, sch.decompose_reduction(sums, co)
 
 

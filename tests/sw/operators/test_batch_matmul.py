@@ -186,7 +186,7 @@ def test_what_is_refused() -> None:
         BatchMatmul(count=2, rows=3, inner=16, columns=8).bind(Config.preset("2x8"))
     with pytest.raises(OperatorError, match="40000 products of numbers without their zero points"):
         BatchMatmul(inner=40000, a_zero=-128, b_zero=127)
-    with pytest.raises(OperatorError, match="data_sums.*no name for a step's tensor"):
+    with pytest.raises(OperatorError, match=r"data_sums.*no name for a step's tensor"):
         BatchMatmul(steps="add data_sums")
     network = Network("parts", Config.preset("2x8"))
     with pytest.raises(OperatorError, match=r"parts of \[3, 3\] images: .* groups of 2"):
