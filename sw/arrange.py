@@ -24,6 +24,7 @@ __all__ = [
     "Transposed",
     "Windows",
     "phase_taps",
+    "turned",
 ]
 
 Shape = tuple[int, ...]
@@ -54,6 +55,12 @@ class Arrangement(ABC):
     @abstractmethod
     def shape(self, shape: Shape) -> Shape:
         """Of what `apply` makes of an array of this shape, of four axes."""
+
+    def filled_up(self, shape: Shape, factor: int) -> Shape:
+        """A shape with which the first axis of what `apply` makes is a multiple of `factor`."""
+        sizes = list(shape)
+        sizes[self.filled] += -sizes[self.filled] % factor
+        return tuple(sizes)
 
     @property
     def places(self) -> "Arrangement":
@@ -182,12 +189,23 @@ def phase_taps(places: int, stride: int, pad: int, dilation: int) -> list[list[i
     ]
 
 
+def turned(array: np.ndarray, groups: int) -> np.ndarray:
+    """Weights of a transposed convolution, (i, o of a group, kh, kw), as (o, i of a group, kh, kw):
+    the channels that a group makes, and those that it takes.
+    """
+    inputs, outputs, *kernel = array.shape
+    split = array.reshape(groups, inputs // groups, outputs, *kernel).swapaxes(1, 2)
+    return split.reshape(groups * outputs, inputs // groups, *kernel)
+
+
 @dataclass(frozen=True)
 class Transposed(Arrangement):
-    """Weights of a transposed convolution, (i, o, kh, kw), to (o, i, rows, columns), by phases.
+    """Weights of a transposed convolution, (i, o of a group, kh, kw), to (o, i of the groups that
+    are computed together, rows, columns), by phases.
 
     Each phase of the result, its rows and columns modulo the strides, has its part of the kernel
-    in one piece (`phase_taps`).
+    in one piece (`phase_taps`). `groups`, of `outputs` each, `merged` of which are computed
+    together, as `Diagonal` says; without groups the last three are left out.
     """
 
     filled: ClassVar[int] = 1
@@ -198,6 +216,13 @@ class Transposed(Arrangement):
     dilation_width: int
     pad_top: int = 0
     pad_left: int = 0
+    groups: int = 1
+    outputs: int = 0
+    merged: int = 1
+
+    def __str__(self) -> str:
+        numbers = astuple(self) if self.groups > 1 else astuple(self)[:6]
+        return f"transposed({','.join(map(str, numbers))})"
 
     def _taps(self, height: int, width: int) -> list[list[int]]:
         phases = (
@@ -206,15 +231,31 @@ class Transposed(Arrangement):
         )
         return [list(chain.from_iterable(taps)) for taps in phases]
 
+    def filled_up(self, shape: Shape, factor: int) -> Shape:
+        """Outputs of one more group: those of all are whole blocks then."""
+        inputs, outputs, *kernel = shape
+        return inputs, outputs + -outputs * self.groups % factor, *kernel
+
     def shape(self, shape: Shape) -> Shape:
         inputs, outputs, height, width = shape
+        beyond = 0 if self.groups == 1 else outputs - self.outputs
+        if inputs % self.groups or (self.groups > 1 and not 0 < self.outputs <= outputs):
+            raise ArrangementError(f"{self}: {list(shape)} has no such groups")
         rows, columns = self._taps(height, width)
-        return outputs, inputs, len(rows), len(columns)
+        made = self.groups * (outputs - beyond) + beyond
+        return made, inputs // self.groups * self.merged, len(rows), len(columns)
 
     def apply(self, array: np.ndarray) -> np.ndarray:
+        """Outputs beyond those of a group fill the last block up."""
+        shape = self.shape(array.shape)
         zeros = np.pad(array, ((0, 0), (0, 0), (0, 1), (0, 1)))  # what -1 means
         rows, columns = self._taps(*array.shape[2:])
-        return zeros[:, :, rows][..., columns].swapaxes(0, 1)
+        phases = zeros[:, :, rows][..., columns]
+        if self.groups == 1:
+            return turned(phases, 1)
+        found = turned(phases[:, : self.outputs], self.groups)
+        found = np.pad(found, ((0, shape[0] - len(found)), (0, 0), (0, 0), (0, 0)))
+        return Diagonal(self.outputs, self.merged).apply(found)
 
 
 ARRANGEMENTS: dict[str, type[Arrangement]] = {

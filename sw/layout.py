@@ -7,7 +7,7 @@ tensor lacks (the n of a bias, ``C1n16c``) repeats the data. Axes that their par
 are filled up with zeros.
 
 Before the axes there may stand an arrangement and a colon (`vta.sw.arrange`): the tensor becomes
-that first, and then blocks.
+that first, and then blocks. Of five axes the third, such as the terms of weights, stays as it is.
 """
 
 import re
@@ -34,6 +34,7 @@ __all__ = [
 
 
 ARRANGED = 4  # axes of a tensor that is arranged
+KEPT = 2  # the place of a fifth axis, which is not
 
 
 class LayoutError(VtaError, ValueError):
@@ -54,10 +55,20 @@ class _Layout:
         """The shape that is cut in blocks."""
         if self.arrangement is None or len(shape) != len(self.axes):
             return tuple(shape)
+        behind = KEPT + len(shape) - ARRANGED
         try:
-            return self.arrangement.shape(tuple(shape))
+            found = self.arrangement.shape((*shape[:KEPT], *shape[behind:]))
+            return (*found[:KEPT], *shape[KEPT:behind], *found[KEPT:])
         except ArrangementError as error:
             raise LayoutError(str(error)) from None
+
+    def apply(self, array: np.ndarray) -> np.ndarray:
+        """The array arranged; it must be."""
+        assert self.arrangement is not None
+        if array.ndim == ARRANGED:
+            return self.arrangement.apply(array)
+        each = [self.arrangement.apply(part) for part in np.moveaxis(array, KEPT, 0)]
+        return np.stack(each, axis=KEPT)
 
     def factor(self, axis: str) -> int:
         size = 1
@@ -75,8 +86,10 @@ def _parse(layout: str) -> _Layout:
         raise LayoutError(
             f"layout {layout!r}: write distinct upper-case axes, then parts such as 1n16c"
         )
-    if arrangement is not None and len(match[1]) != ARRANGED:
-        raise LayoutError(f"layout {layout!r}: {named} is of tensors of {ARRANGED} axes")
+    if arrangement is not None and len(match[1]) not in (ARRANGED, ARRANGED + 1):
+        raise LayoutError(
+            f"layout {layout!r}: {named} is of tensors of {ARRANGED} or {ARRANGED + 1} axes"
+        )
     parts = tuple((name.upper(), int(n)) for n, name in re.findall(r"([0-9]+)([a-z])", match[2]))
     return _Layout(tuple(match[1]), parts, arrangement)
 
@@ -115,13 +128,12 @@ def packed_shape(shape: Sequence[int], layout: str) -> tuple[int, ...]:
 def padded_shape(shape: Sequence[int], layout: str) -> tuple[int, ...]:
     """`shape` with every axis filled up to a multiple of its parts.
 
-    Of what is arranged only the axis that it says (`Arrangement.filled`).
+    Of what is arranged only the axis that it says (`Arrangement.filled_up`).
     """
     parsed = _checked(layout, shape)
-    factors = [parsed.factor(axis) for axis in parsed.axes]
     if parsed.arrangement is not None:
-        factors = [1] * len(shape)
-        factors[parsed.arrangement.filled] = parsed.factor(parsed.axes[0])
+        return parsed.arrangement.filled_up(tuple(shape), parsed.factor(parsed.axes[0]))
+    factors = [parsed.factor(axis) for axis in parsed.axes]
     return tuple(-(-n // factor) * factor for n, factor in zip(shape, factors, strict=True))
 
 
@@ -130,7 +142,7 @@ def pack(array: np.ndarray, layout: str) -> np.ndarray:
     parsed = _checked(layout, array.shape)
     if parsed.arrangement is not None:
         parsed.arranged(array.shape)
-        return pack(parsed.arrangement.apply(array), layout.rpartition(":")[2])
+        return pack(parsed.apply(array), layout.rpartition(":")[2])
     full = padded_shape(array.shape, layout)
     array = np.pad(array, [(0, n - m) for n, m in zip(full, array.shape, strict=True)])
     split: list[int] = []

@@ -280,7 +280,8 @@ def explanation(manifest: Manifest) -> list[dict[str, str]]:
             for name in layer.sources:
                 own = name in computing
                 operator = layer.operator if name == layer.name else ""
-                enter(name, operator, part.name, "" if own else f"in {layer.name}")
+                why = layer.note if own else f"in {layer.name}"
+                enter(name, operator, part.name, why)
     for node in edges:  # of a file's node that computes elsewhere, or nodes of their own
         if CPU not in where.get(node.source, {"where": ""})["where"]:
             own = node.source not in where

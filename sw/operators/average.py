@@ -18,7 +18,7 @@ from vta.hw.config import Config
 from vta.sw.operators.attribute import OperatorError, attribute
 from vta.sw.operators.averaged import BYTE, Averaged
 from vta.sw.operators.axis import Axis
-from vta.sw.operators.division import Division, Scaling, division, scaling
+from vta.sw.operators.division import Corrected, Division, Floor, Scaling, division, pieces, scaling
 from vta.sw.operators.maps import Here, MapTile, Work
 from vta.sw.operators.pool import Pool
 from vta.sw.operators.written import Range
@@ -26,6 +26,7 @@ from vta.sw.operators.written import Range
 __all__ = ["AveragePool"]
 
 MOST_PADDING = 15  # zeros that a LOAD writes on a side
+ESTIMATE = 6  # passes that a corrected estimate takes beyond its statements
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ class AveragePool(Averaged, Pool):
             made = part.division
             assert isinstance(made, Scaling)
             place = (..., slice(*part.rows), slice(*part.columns))
-            value = (total[place] + sum(made.firsts)) * made.multiplier + made.rest
+            value = (total[place] >> made.drop) + sum(made.firsts)
+            value = value * made.multiplier + made.rest
             found[place] = np.clip(value >> made.shift, self.low, self.high)
         return found
 
@@ -120,7 +122,7 @@ class AveragePool(Averaged, Pool):
         n, taps = tile.blocks, self.kernel_height * self.kernel_width
         return Work(
             inp=n * spans[0] * spans[1],
-            acc=n * out,
+            acc=n * out * (2 if self._corrected else 1),  # where the estimate is
             stored=n * out,
             gemm=n * out * taps,
             alu=n * -(-out * self._passes // prod(self.out)),
@@ -132,9 +134,13 @@ class AveragePool(Averaged, Pool):
         return sum(
             (part.rows[1] - part.rows[0])
             * (part.columns[1] - part.columns[0])
-            * len(self._statements(part.division))
+            * (len(self._statements(part.division)) + ESTIMATE * _corrections(part.division))
             for part in self.parts
         )
+
+    @cached_property
+    def _corrected(self) -> bool:
+        return any(_corrections(part.division) for part in self.parts)
 
     def write(self, here: Here) -> None:
         acc = here.writer.buffer("acc", "local.acc", *here.sizes)
@@ -199,7 +205,8 @@ class AveragePool(Averaged, Pool):
         """What is done to a sum, one after the other."""
         if isinstance(division, Division):
             return _divisions(division)
-        found: list[Any] = [lambda x, n=first: x + n for first in division.firsts]
+        found: list[Any] = [lambda x: x >> division.drop] if division.drop else []
+        found += [lambda x, n=first: x + n for first in division.firsts]
         found.append(lambda x: x * division.multiplier)
         found.append(lambda x: (x + division.rest if division.rest else x) >> division.shift)
         found.append(lambda x: te.max(x, tirx.const(self.low, "int32")))
@@ -207,14 +214,37 @@ class AveragePool(Averaged, Pool):
         return found
 
 
+def _corrections(division: Division | Scaling) -> int:
+    """Estimates that are corrected."""
+    floors = division.floors if isinstance(division, Division) else ()
+    return sum(isinstance(floor, Corrected) for floor in floors)
+
+
 def _divisions(division: Division) -> list[Any]:
-    found = []
-    shifts = [floor for floor in division.floors if floor.multiplier == 1]
-    first = division.first
+    found: list[Any] = []
+    *others, first = pieces(division.first) or (0,)
+    found += [lambda x, n=other: x + n for other in others]
+    shifts = [n for n in division.floors if isinstance(n, Floor) and n.multiplier == 1]
     if first or shifts:
         shift = shifts[0].shift if shifts else 0
         found.append(lambda x: (x + first if first else x) >> shift if shift else x + first)
     for floor in division.floors[len(shifts) :]:
-        found.append(lambda x, m=floor.multiplier: x * m)
-        found.append(lambda x, a=floor.addend, n=floor.shift: (x + a if a else x) >> n)
+        found += _floor(floor) if isinstance(floor, Floor) else _corrected(floor)
     return found
+
+
+def _floor(by: Floor) -> list[Any]:
+    return [lambda x: x * by.multiplier, lambda x: (x + by.addend if by.addend else x) >> by.shift]
+
+
+def _corrected(by: Corrected) -> list[Any]:
+    """The estimate takes accumulators of its own, as the compiler sees."""
+
+    def estimate(x: Any) -> Any:
+        scaled = x * by.multiplier >> by.drop if by.drop else x * by.multiplier
+        return (scaled + by.addend if by.addend else scaled) >> by.shift
+
+    return [
+        lambda x: x + estimate(x) * by.factor,
+        lambda x: (x + by.factor if by.factor else x) >> by.bits,
+    ]

@@ -33,12 +33,6 @@ class Conv2d(Window):
         "bias, shift and clip"
     )
 
-    groups: int = attribute(
-        "parts of the channels that are convolved each by itself; as many as channels: depthwise, "
-        "with outputs / channels as multiplier",
-        1,
-        minimum=1,
-    )
     im2col: bool = attribute(
         "pack the data by windows on the host: for few channels, whose blocks would be empty", False
     )
@@ -68,12 +62,6 @@ class Conv2d(Window):
                 f"conv2d: pad_value is {self.pad_value}; only im2col pads with other than zeros: "
                 "add im2col=true, or correct the border by steps (requantization's edges)"
             )
-        for name in ("channels", "outputs"):
-            if getattr(self, name) % self.groups:
-                raise OperatorError(
-                    f"conv2d: {name} is {getattr(self, name)}, which {self.groups} groups do not "
-                    "divide: each group has as many"
-                )
         if self.im2col and self.groups > 1:
             raise OperatorError(
                 f"conv2d: im2col packs one group, there are {self.groups}: leave out one of them"
@@ -96,7 +84,7 @@ class Conv2d(Window):
     def label(self) -> str:
         size = f"{self.height}x{self.width}x{self.channels}x{self.outputs}"
         groups = f"_g{self.groups}" if self.groups > 1 else ""
-        added = f"{self._packed}{'_r' if self.residual else ''}"
+        added = f"{self._packed}{self.added}"
         return f"conv2d_{size}_{self.places}{groups}{added}"
 
     @property
@@ -189,7 +177,12 @@ class Conv2d(Window):
             arranged = {"weight": Diagonal(self.outputs // self.groups, merged)}
         shapes = {
             "data": (self.all_images(config), self.channels, *self.size),
-            "weight": (self.outputs, self.channels // self.groups, *self.kernel_size),
+            "weight": (
+                self.outputs,
+                self.channels // self.groups,
+                *self.term_axes,
+                *self.kernel_size,
+            ),
         }
         for name, shape in shapes.items():
             layout = found[name].layout

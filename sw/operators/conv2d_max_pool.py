@@ -76,6 +76,7 @@ class Conv2dMaxPool(Conv2d):
             ("a residual", self.residual),
             ("groups", self.groups > 1),
             ("int32 results", self.planes),
+            ("weights of several terms", self.terms > 1),
             (f"steps with {BORDER}", BORDER in self.epilogue.operands),
             (
                 "a negative multiplier",

@@ -1,8 +1,8 @@
-"""Transposed 2-D convolution, by phases; tiles by search.
+"""Transposed 2-D convolution, by groups too, by phases; tiles by search.
 
-Data is (images, channels, height, width), weights are (channels, outputs, kernel height, kernel
-width), as in ONNX and PyTorch: data at row y and tap t add to row y * stride + t * dilation -
-pad_top of the result. Rows (and columns) of the result that are alike modulo the stride meet the
+Data is (images, channels, height, width), weights are (channels, outputs of a group, kernel height,
+kernel width), as in ONNX and PyTorch: data at row y and tap t add to row y * stride + t * dilation
+- pad_top of the result. Rows (and columns) of the result that are alike modulo the stride meet the
 same taps: each such phase is a convolution with stride 1 and a part of the kernel, whose result is
 stored with gaps, which the other phases fill. So nothing is multiplied by inserted zeros.
 """
@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from vta.hw.config import Config
-from vta.sw.arrange import Transposed, phase_taps
+from vta.sw.arrange import Transposed, phase_taps, turned
 from vta.sw.operators.attribute import OperatorError, attribute
 from vta.sw.operators.border import Edge
 from vta.sw.operators.geometry import Geometry, Phase
@@ -48,8 +48,8 @@ class Conv2dTranspose(Window):
 
     name: ClassVar[str] = "conv2d_transpose"
     help: ClassVar[str] = (
-        "transposed 2-D convolution with padding (cut off the result), output padding, stride, "
-        "dilation, residual, bias, shift and clip"
+        "transposed 2-D convolution, also depthwise and by groups, with padding (cut off the "
+        "result), output padding, stride, dilation, residual, bias, shift and clip"
     )
 
     output_padding: int = attribute(
@@ -74,7 +74,8 @@ class Conv2dTranspose(Window):
                 "are cut off the result)"
             )
         if BORDER in self.epilogue.operands:  # which adds what the taps without data stand for
-            check_depth(self.name, self.channels * prod(self.kernel_size) + self.residual)
+            whole = self.channels // self.groups * prod(self.kernel_size)
+            check_depth(self.name, whole + self.residual)
         super().check()
 
     @property
@@ -113,19 +114,20 @@ class Conv2dTranspose(Window):
     def label(self) -> str:
         size = f"{self.height}x{self.width}x{self.channels}x{self.outputs}"
         further = f"_o{'x'.join(map(str, self.further))}" if any(self.further) else ""
-        added = "_r" if self.residual else ""
-        return f"conv2d_transpose_{size}_{self.places}{further}{added}"
+        groups = f"_g{self.groups}" if self.groups > 1 else ""
+        return f"conv2d_transpose_{size}_{self.places}{further}{groups}{self.added}"
 
     def describe(self, config: Config) -> str:
         data = f"{self.all_images(config)} x {self.channels} x {self.height} x {self.width}"
         result = f"{self.outputs} x {self.out[0]} x {self.out[1]}"
-        return f"{data} -> {result} transposed, {self.described}, {self.words}"
+        groups = f"{self.groups} groups, " if self.groups > 1 else ""
+        return f"{data} -> {result} transposed, {groups}{self.described}, {self.words}"
 
     @property
     def depth(self) -> int:
         """Of the phase with most taps."""
         down, right = (max(line.taps for line in self.lines(axis)) for axis in (0, 1))
-        return self.channels * down * right
+        return self.channels // self.groups * down * right
 
     def result_size(self, config: Config) -> tuple[int, ...]:
         return self.out
@@ -181,43 +183,66 @@ class Conv2dTranspose(Window):
             images=self.all_images(config),
             inputs=self.channels,
             outputs=self.outputs,
+            depth=self.channels // self.groups,
+            shared=self.outputs // self.groups,
             size=self.size,
             kernel=tuple(taps),
         )
 
     # Data ---------------------------------------------------------------------------------------
     def tensors(self, config: Config) -> dict[str, Tensor]:
-        (top, _), (left, _) = self.pads
-        arranged = Transposed(*self.strides, *self.dilations, top, left)
         found = super().tensors(config)
         found["weight"] = replace(
             found["weight"],
-            shape=(self.channels, self.outputs, *self.kernel_size),
-            layout=f"{arranged}:{found['weight'].layout}",
+            shape=(self.channels, self._shared, *self.term_axes, *self.kernel_size),
+            layout=f"{self._arranged(config)}:{found['weight'].layout}",
             nbytes=-1,
         )
         return found
 
-    def sums(self, data: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """int64 (n, o, oh, ow) from int8 data (n, c, h, w) and weight (c, o, kh, kw).
+    def _arranged(self, config: Config) -> Transposed:
+        """What becomes of the weights."""
+        (top, _), (left, _) = self.pads
+        arranged = Transposed(*self.strides, *self.dilations, top, left)
+        if self.groups == 1:
+            return arranged
+        merged = self.geometry(config).merged(config)
+        return replace(arranged, groups=self.groups, outputs=self._shared, merged=merged)
 
-        What each tap adds to the whole result, which then is cut. Exact in float64.
+    @property
+    def _shared(self) -> int:
+        """Outputs of a group."""
+        return self.outputs // self.groups
+
+    def by_output(self, weight: np.ndarray) -> np.ndarray:
+        """The weights (outputs, channels of a group, kernel height, kernel width)."""
+        return turned(weight, self.groups)
+
+    def sums(self, data: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """int64 (n, o, oh, ow) from int8 data (n, c, h, w) and weight (c, o of a group, kh, kw).
+
+        What each tap adds to the whole result, which then is cut. Exact in float64. Outputs of a
+        group beyond its own stand for what fills the result's last block up.
         """
-        channels, outputs, *kernel = weight.shape
+        filled = self.outputs + weight.shape[1] - self._shared
+        taps = self.by_output(weight[:, : self._shared]).astype(np.float64)
+        taps = taps.reshape(self.groups, self._shared, -1, *self.kernel_size)
         images, (height, width) = len(data), self.size
-        values = data[:, :channels].astype(np.float64).reshape(images, channels, -1)
+        values = data[:, : self.channels].astype(np.float64)
+        values = values.reshape(images, self.groups, -1, height * width)
         sizes = zip(self.size, self.strides, self.spans, self.pads, self.out, strict=True)
         extents = [
             max((size - 1) * stride + span, before + out)
             for size, stride, span, (before, _), out in sizes
         ]
-        whole = np.zeros((images, outputs, *extents))
-        for y, x in np.ndindex(*kernel):
+        whole = np.zeros((images, filled, *extents))
+        for y, x in np.ndindex(*self.kernel_size):
             top, left = y * self.dilations[0], x * self.dilations[1]
-            added = weight[:, :, y, x].T.astype(np.float64) @ values
+            added = taps[..., y, x] @ values
             rows = slice(top, top + (height - 1) * self.strides[0] + 1, self.strides[0])
             columns = slice(left, left + (width - 1) * self.strides[1] + 1, self.strides[1])
-            whole[:, :, rows, columns] += added.reshape(images, outputs, height, width)
+            added = added.reshape(images, self.outputs, height, width)
+            whole[:, : self.outputs, rows, columns] += added
         (top, _), (left, _) = self.pads
         cut = whole[:, :, top : top + self.out[0], left : left + self.out[1]]
         return cut.astype(np.int64)
@@ -225,4 +250,4 @@ class Conv2dTranspose(Window):
     def macs(self, config: Config) -> int:
         """Multiply-accumulate operations, one for each value of the data and the weights' taps."""
         taps = prod(self.size) * prod(self.kernel_size)
-        return self.all_images(config) * taps * self.channels * self.outputs
+        return self.all_images(config) * taps * self.channels * self._shared

@@ -79,6 +79,7 @@ def run_length(shape: GemmShape, tiling: Tiling, limits: tuple[int, int]) -> int
     plane = shape.rows(tiling.height) * columns
     dims = [
         Dim.of(tiling.outputs, tiling.height * tiling.width, 0, tiling.inputs * shape.taps),
+        Dim.of(shape.terms, 0, 0, kernel_height * kernel_width),
         Dim.of(kernel_height, 0, down * columns, kernel_width),
         Dim.of(kernel_width, 0, right, 1),
         Dim.of(tiling.inputs, 0, plane, shape.taps),

@@ -36,6 +36,7 @@ class Expression:
     operands: names of the epilogue's tensors.
     sums: names of the blocks that compute what zero points are worth.
     spatial: axes between the channel blocks and the element.
+    terms: axes of the weights for their terms, 0 or 1.
     """
 
     function: Any
@@ -44,6 +45,7 @@ class Expression:
     staged: tuple[str, ...]
     operands: tuple[str, ...]
     spatial: int
+    terms: int
     sums: tuple[str, ...] = ()
 
 
@@ -57,6 +59,7 @@ def expression(
     residual: bool,
     planes: bool = False,
     zeros: Mapping[str, tuple[int, ...]] | None = None,
+    terms: int = 1,
 ) -> Expression:
     """The product with its epilogue, by phases, in elements.
 
@@ -69,6 +72,7 @@ def expression(
     planes: int32 results, as four planes of bytes; with one phase only.
     zeros: by `DATA_SUMS` and `WEIGHT_SUMS`, into how many numbers their factor is parted; of matrix
         products.
+    terms: of the weights.
     """
     geometry, element = phases[0].geometry, (config.batch, config.block)
     names = [*AXES[: 2 + len(out)], "i", "j"]
@@ -76,7 +80,8 @@ def expression(
     square = (config.block, config.block)
     shape = geometry.images, geometry.inputs, *geometry.size, *element
     data: Any = te.placeholder(shape, "int8", "data")
-    shape = geometry.outputs, geometry.depth, *kernel, *square
+    several = (terms,) if terms > 1 else ()
+    shape = geometry.outputs, geometry.depth, *several, *kernel, *square
     weight: Any = te.placeholder(shape, "int8", "weight")
     operands: dict[str, Any] = {}
     for name in epilogue.operands:
@@ -94,7 +99,8 @@ def expression(
     made, parts = [], []
     for n, phase in enumerate(phases):
         suffix = str(n) if len(phases) > 1 else ""
-        acc = _sums(phase, _copy(phase.geometry, data, names, suffix), weight, names, suffix)
+        copy = _copy(phase.geometry, data, names, suffix)
+        acc = _sums(phase, copy, weight, names, suffix, several)
         added = {RESIDUAL: _residual(phase, acc, extra, names, suffix)} if residual else {}
         added |= operands | sums
         stored, steps = epilogue.stages(acc, added, names, suffix, phase.classes, shifts)
@@ -107,8 +113,16 @@ def expression(
     else:
         whole = te.placeholder(sizes, "int8", "out")
         function = _placed(te.create_prim_func([*parameters, whole]), phases)
-    staged = epilogue.staged
-    return Expression(function, residual, tuple(parts), staged, given, len(out), tuple(sums))
+    return Expression(
+        function,
+        residual,
+        tuple(parts),
+        epilogue.staged,
+        given,
+        len(out),
+        len(several),
+        tuple(sums),
+    )
 
 
 def _zero_sums(
@@ -207,13 +221,16 @@ def _copy(geometry: Geometry, data: Any, names: list[str], suffix: str) -> Any:
     return te.compute(shape, function, name=f"inp{suffix}", varargs_names=[*names[2:-1], "k"])
 
 
-def _sums(phase: Phase, data: Any, weight: Any, names: list[str], suffix: str) -> Any:
-    """The products' sums, over input channels and the places of the kernel."""
+def _sums(
+    phase: Phase, data: Any, weight: Any, names: list[str], suffix: str, terms: tuple[int, ...]
+) -> Any:
+    """The products' sums, over input channels, the weights' terms and the kernel's places."""
     geometry, (*_, batch, block) = phase.geometry, data.shape
     sizes = geometry.images, geometry.outputs, *geometry.out, batch, block
     taps: list[Any] = [
         te.reduce_axis((0, n), name) for n, name in zip(geometry.kernel, TAPS, strict=False)
     ]
+    each: list[Any] = [te.reduce_axis((0, n), "term") for n in terms]
     co: Any = te.reduce_axis((0, geometry.depth), "co")
     ci = te.reduce_axis((0, sizes[-1]), "ci")
 
@@ -224,8 +241,8 @@ def _sums(phase: Phase, data: Any, weight: Any, names: list[str], suffix: str) -
         first = 0 if geometry.depth == geometry.inputs else o // geometry.shared * geometry.depth
         left = data[(n, first + co, *at, i, ci)].astype("int32")
         places = [begin + tap for begin, tap in zip(phase.first, taps, strict=True)]
-        right = weight[(o, co, *places, j, ci)].astype("int32")
-        return te.sum(left * right, axis=[co, *taps, ci])
+        right = weight[(o, co, *each, *places, j, ci)].astype("int32")
+        return te.sum(left * right, axis=[co, *each, *taps, ci])
 
     return te.compute(sizes, function, name=f"acc{suffix}", varargs_names=names[2:])
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from vta.hw.config import Config
-from vta.sw.operators.attribute import attribute
+from vta.sw.operators.attribute import OperatorError, attribute
 from vta.sw.operators.geometry import Geometry
 from vta.sw.operators.product import Product
 from vta.sw.operators.requantize import DATA_SUMS, WEIGHT_SUMS, check_zeros
@@ -50,8 +50,7 @@ class Matmul(Product):
 
     @property
     def label(self) -> str:
-        added = "_r" if self.residual else ""
-        return f"matmul_{self.rows}x{self.inner}x{self.columns}{added}"
+        return f"matmul_{self.rows}x{self.inner}x{self.columns}{self.added}"
 
     def describe(self, config: Config) -> str:
         return f"({self.rows}, {self.inner}) x ({self.columns}, {self.inner})^T, {self.words}"
@@ -63,6 +62,12 @@ class Matmul(Product):
     def check(self) -> None:
         super().check()
         check_zeros(self.name, self.inner, self.data_zero, self.weight_zero)
+        if self.zeros and self.terms > 1:
+            raise OperatorError(
+                f"{self.name}: terms is {self.terms}, and a zero point is {self.data_zero} or "
+                f"{self.weight_zero}: weights of several terms are constants: put the data's zero "
+                "point into the bias, the weights' one into the terms"
+            )
 
     def geometry(self, config: Config) -> Geometry:
         return Geometry(images=self.rows, inputs=self.inner, outputs=self.columns)

@@ -17,6 +17,7 @@ import numpy as np
 from vta.hw.config import Config
 from vta.sw.operators.attribute import OperatorError, attribute
 from vta.sw.operators.border import Edge
+from vta.sw.operators.channel import INT8
 from vta.sw.operators.cost import demand
 from vta.sw.operators.expression import PLANES, expression
 from vta.sw.operators.geometry import Geometry, Phase
@@ -31,7 +32,11 @@ from vta.sw.operators.tiled import tiled
 from vta.sw.operators.tiles import tilings
 from vta.sw.tensor import Tensor
 
-__all__ = ["Product", "joined", "planes_of"]
+__all__ = ["TERMS", "Product", "joined", "planes_of", "terms_of"]
+
+MOST_TERMS = 3
+TERMS = 2
+"""The axis of the weights' terms."""
 
 
 def planes_of(values: np.ndarray) -> np.ndarray:
@@ -42,6 +47,18 @@ def planes_of(values: np.ndarray) -> np.ndarray:
 def joined(planes: np.ndarray) -> np.ndarray:
     """int32 (...) from the int8 (4, ...) that a product with result=int32 gives."""
     return np.ascontiguousarray(np.moveaxis(planes, 0, -1)).view("<i4")[..., 0]
+
+
+def terms_of(weight: np.ndarray) -> np.ndarray:
+    """int8 (o, i, terms, ...) whose sum along the third axis is `weight`, (o, i, ...).
+
+    Where that fits int8 there is one term, and no axis for it.
+    """
+    found, rest = [], weight.astype(np.int64)
+    while not found or rest.any():
+        found.append(np.clip(rest, *INT8).astype(np.int8))
+        rest = rest - found[-1]
+    return np.stack(found, axis=TERMS) if len(found) > 1 else found[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +81,22 @@ class Product(Requantized):
         minimum=1,
         maximum=MOST_FACTOR,
     )
+    terms: int = attribute(
+        "int8 tensors of which the weights are the sum (`terms_of`): each is multiplied by itself",
+        1,
+        minimum=1,
+        maximum=MOST_TERMS,
+    )
 
     @property
     def planes(self) -> bool:
         """Do all four bytes of a result leave?"""
         return self.result == "int32"
+
+    @property
+    def added(self) -> str:
+        """The end of a label: a residual, several terms."""
+        return f"{'_r' if self.residual else ''}{f'_t{self.terms}' if self.terms > 1 else ''}"
 
     @abstractmethod
     def geometry(self, config: Config) -> Geometry:
@@ -102,7 +130,7 @@ class Product(Requantized):
     @property
     @abstractmethod
     def depth(self) -> int:
-        """Products in a sum."""
+        """Products in a sum, of each term."""
 
     @property
     def words(self) -> str:
@@ -110,7 +138,7 @@ class Product(Requantized):
         return str(self.epilogue)
 
     def check(self) -> None:
-        check_depth(self.name, self.depth + self.residual)
+        check_depth(self.name, self.depth * self.terms + self.residual)
         if self.residual_factor > 1 and not self.residual:
             raise OperatorError(
                 f"{self.name}: residual_factor is {self.residual_factor}, but there is no "
@@ -159,6 +187,7 @@ class Product(Requantized):
             kernel=kernel,
             stride=stride,
             dilation=dilation,
+            terms=self.terms,
             bias=(WEIGHT_SUMS in self.zeros)
             + sum(
                 prod(edge.classes for edge in self.edges) if name == BORDER else 1
@@ -187,7 +216,8 @@ class Product(Requantized):
         geometry, block = self.geometry(config), config.block
         rank = 2 + len(geometry.size)
         planes, vectors = f"{'NCHW'[:rank]}{config.batch}n{block}c", f"C{config.batch}n{block}c"
-        weights, kernel = f"{block}o{block}i", (geometry.outputs, geometry.inputs, *geometry.kernel)
+        weights, kernel = f"{block}o{block}i", (geometry.outputs, geometry.inputs)
+        kernel += (*self.term_axes, *geometry.kernel)
         out = {
             "shape": (geometry.images, geometry.outputs, *self.result_size(config)),
             "layout": planes,
@@ -199,7 +229,7 @@ class Product(Requantized):
             "weight": {
                 "role": "weight",
                 "shape": kernel,
-                "layout": "OIHW"[:rank] + weights,
+                "layout": "OI" + "T" * len(self.term_axes) + "HW"[: rank - 2] + weights,
                 **int8,
             },
         }
@@ -253,8 +283,16 @@ class Product(Requantized):
             found[PLANES] = np.array([0, 8, 16, 24], np.int32)
         return found
 
+    @property
+    def term_axes(self) -> tuple[int, ...]:
+        """What the weights' shape has behind its first two axes for the terms."""
+        return (self.terms,) if self.terms > 1 else ()
+
     def golden(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        acc = self.sums(inputs["data"], inputs["weight"])
+        weight = inputs["weight"]
+        if self.terms > 1:
+            weight = weight.sum(axis=TERMS, dtype=np.int16)
+        acc = self.sums(inputs["data"], weight)
         channels = (-1, *(1 for _ in acc.shape[2:]))
         operands = {RESIDUAL: inputs[RESIDUAL]} if self.residual else {}
         operands |= self._zero_sums(inputs)
@@ -297,7 +335,7 @@ class Product(Requantized):
         return int(self.epilogue.golden(np.zeros(1, np.int64), operands)[0])
 
     def ranges(self) -> dict[str, tuple[int, int]]:
-        found = self.epilogue.input_ranges(self.depth)
+        found = self.epilogue.input_ranges(self.depth * self.terms)
         low, high = (bound // self.residual_factor for bound in found.pop(RESIDUAL))
         mine = {RESIDUAL: (max(low, -128), min(max(high, 1), 127))}
         return found | (mine if self.residual else {})
@@ -317,6 +355,7 @@ class Product(Requantized):
             config,
             residual=self.residual,
             planes=self.planes,
+            terms=self.terms,
             zeros=self.zeros,
         )
         each = (tiling,) if isinstance(tiling, Tiling) else tiling

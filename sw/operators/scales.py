@@ -241,7 +241,7 @@ def requantization(
     Arguments
     ---------
     weight_scale: of all weights, or an array with one for each output channel.
-    weight: int8 (outputs, inputs, ...), whose zero point is 0.
+    weight: whole numbers (outputs, inputs, ...), whose zero point is 0.
     bias: int32 (outputs,), in units of data's scale times weight's; None: zeros.
     low, high: the ends of the result, in its own type, such as the zero point for a relu.
     edges: of a convolution (its `edges`): what is padded stands for the data's zero point. None

@@ -19,7 +19,7 @@ class GemmShape:
     `inputs` are those of a sum; `shared`: outputs whose sums go over the same inputs (0: all).
     bias: elements of ACC that the epilogue's tensors have for each block of outputs.
     alu: passes of the epilogue. planes: bytes of a result.
-    apart: the residual has ACC entries of its own.
+    apart: the residual has ACC entries of its own. terms: of the weights.
     held: ACC entries that the sums of the data take all the time.
     """
 
@@ -37,6 +37,7 @@ class GemmShape:
     dilation: tuple[int, int] = (1, 1)
     shared: int = 0
     apart: bool = False
+    terms: int = 1
     held: int = 0
 
     @property
@@ -82,7 +83,8 @@ class GemmShape:
 
     @property
     def taps(self) -> int:
-        return self.kernel[0] * self.kernel[1]
+        """Elements of weights for an element of inputs."""
+        return self.terms * self.kernel[0] * self.kernel[1]
 
 
 @dataclass(frozen=True)

@@ -78,13 +78,13 @@ def _tile(
     if not tiling.held:
         for copy in _read_operands(sch, made, [suffix]):
             sch.compute_at(copy, channels, preserve_unit_loops=True)
-    step = _steps(sch, acc, tiling.inputs, made.spatial)
+    step = _steps(sch, acc, tiling.inputs, made)
     kept = {"inputs": (planes[-1], step), "weights": (step, channels)}
     for copy, loop in zip((inp, weight), kept.get(tiling.keep, (step, step)), strict=True):
         sch.compute_at(copy, loop, preserve_unit_loops=True)
     if tiling.keep:
-        copy = inp if tiling.keep == "inputs" else weight
-        _split_copy(sch, copy, 4 + made.spatial, tiling.inputs)
+        copy, more = (inp, 0) if tiling.keep == "inputs" else (weight, made.terms)
+        _split_copy(sch, copy, 4 + made.spatial + more, tiling.inputs)
     products = [(f"acc{suffix}", sch.decompose_reduction(acc, step))]
     if made.residual:
         residual = _add_residual(sch, f"res{suffix}", outer[-1], made.spatial)
@@ -159,11 +159,11 @@ def _split(
     return planes, channels
 
 
-def _steps(sch: s_tir.Schedule, acc: Any, inputs: int, spatial: int) -> Any:
+def _steps(sch: s_tir.Schedule, acc: Any, inputs: int, made: Expression) -> Any:
     """Order a tile's loops: the outermost, over the steps, is returned."""
-    loops = sch.get_loops(acc)[-(6 + 2 * spatial) :]
-    n, o, *place, i, j = loops[: 4 + spatial]
-    co, *taps, ci = loops[4 + spatial :]
+    loops = sch.get_loops(acc)[-(6 + 2 * made.spatial + made.terms) :]
+    n, o, *place, i, j = loops[: 4 + made.spatial]
+    co, *taps, ci = loops[4 + made.spatial :]
     step, channels = sch.split(co, [None, inputs])
     sch.reorder(step, o, *taps, channels, n, *place, i, j, ci)
     return step

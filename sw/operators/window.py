@@ -1,12 +1,12 @@
-"""What convolutions of images share: data, kernel, strides, dilation and pads, each by direction.
+"""What convolutions of images share: data, groups, kernel, strides, dilation and pads by direction.
 
-Each has a short form for all directions; the long ones go before it.
+What goes by direction has a short form for all of them; the long ones go before it.
 """
 
 from dataclasses import dataclass
 
 from vta.hw.config import Config
-from vta.sw.operators.attribute import attribute
+from vta.sw.operators.attribute import OperatorError, attribute
 from vta.sw.operators.product import Product
 from vta.sw.operators.shape import Tiling
 
@@ -47,6 +47,21 @@ class Window(Product):
     dilation_width: int | None = attribute(
         "dilation right (none: dilation)", None, unit="pixels", minimum=1
     )
+    groups: int = attribute(
+        "parts of the channels that are convolved each by itself; as many as channels: depthwise, "
+        "with outputs / channels as multiplier",
+        1,
+        minimum=1,
+    )
+
+    def check(self) -> None:
+        for name in ("channels", "outputs"):
+            if getattr(self, name) % self.groups:
+                raise OperatorError(
+                    f"{self.name}: {name} is {getattr(self, name)}, which {self.groups} groups do "
+                    "not divide: each group has as many"
+                )
+        super().check()
 
     def all_images(self, config: Config) -> int:
         return config.batch if self.images is None else self.images

@@ -48,6 +48,7 @@ class Layer:
         nothing, as a view does.
     outputs: what it makes; they are compared in a run layer by layer.
     macs: multiply-accumulate operations.
+    note: what about the node costs cycles that another form of it would not; mostly "".
     """
 
     name: str
@@ -57,6 +58,7 @@ class Layer:
     kernels: tuple[str, ...]
     outputs: tuple[Port, ...]
     macs: int = 0
+    note: str = ""
 
 
 @dataclass

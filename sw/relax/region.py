@@ -105,6 +105,7 @@ class _Builder:
                 kernels=tuple(kernels),
                 outputs=(port,),
                 macs=match.macs(self.kernels.config),
+                note=match.note,
             )
         )
 

@@ -35,6 +35,12 @@ OPERATORS: dict[str, Operator] = {
     "transposed 4x4": Conv2dTranspose(
         channels=9, outputs=9, kernel_height=4, kernel_width=4, stride=2, **SMALL
     ),
+    "transposed depthwise": Conv2dTranspose(
+        channels=20, outputs=40, groups=20, stride=2, residual=True, **SMALL
+    ),
+    "transposed by groups": Conv2dTranspose(
+        channels=32, outputs=32, groups=2, kernel_width=4, stride_width=2, **SMALL
+    ),
     "transposed with a border": Conv2dTranspose(
         height=4,
         width=3,

@@ -12,6 +12,7 @@ from tests.sw.operators.test_join import joined
 from vta.hw.config import Config
 from vta.sim.device import RtlDevice
 from vta.sw.compiler import CompileError
+from vta.sw.operators import GlobalAveragePool
 
 Devices = Callable[[Config], RtlDevice]
 
@@ -39,6 +40,13 @@ def test_random_operators(rtl: Devices) -> None:
 @pytest.mark.regress
 def test_more_random_operators(rtl: Devices) -> None:
     run(rtl, range(3000, 3200))
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_an_average_whose_quotient_is_corrected(rtl: Devices, config: str) -> None:
+    made = GlobalAveragePool(height=31, width=7, channels=20)
+    program = made.bind(CONFIGS[config]).program(seed=1)
+    run_and_compare(rtl(CONFIGS[config]), program, random_options(1))
 
 
 def test_a_network_with_parts(rtl: Devices) -> None:

@@ -24,6 +24,7 @@ CASES: dict[str, tuple[Callable[[], onnx.ModelProto], str, set[str]]] = {
     "residuals, multiplier": (lambda: residuals(size=6, width=16), "per-channel", set()),
     "mobilenet": (lambda: mobilenet(size=32, relu6=True), "default", {"Softmax"}),
     "dcgan": (lambda: dcgan(width=4), "default", {"Tanh"}),
+    "u8u8": (lambda: residuals(size=6, width=16), "u8u8", set()),
     "detector": (lambda: detector(size=32, width=2, classes=3), "qoperator", set()),
 }
 QUANTISE = {"QuantizeLinear", "DequantizeLinear"}

@@ -61,6 +61,8 @@ ARRANGED = {
     "diagonal(2,3):OIHW4o4i": (12, 2, 1, 2),
     "transposed(2,3,1,1,1,2):OIHW4o4i": (3, 5, 4, 2),
     "transposed(2,3,2,1,0,1):OIHW4o4i": (5, 3, 3, 4),
+    "transposed(2,1,1,1,1,0,3,2,2):OIHW4o4i": (6, 2, 3, 2),
+    "transposed(1,2,1,1,0,0,2,4,1):OIHW4o4i": (8, 4, 2, 3),
 }
 
 
@@ -76,8 +78,10 @@ def test_arranged_round_trip_and_index(layout: str) -> None:
         assert value == (0 if index is None else array[index])
     filled = layout.startswith("transposed")
     wanted = list(shape)
-    wanted[filled] = packed.shape[0] * packed.shape[-2]
+    made = packed.shape[0] * packed.shape[-2]
+    wanted[filled] += made - packed_shape(shape, layout[: layout.index(":") + 5])[0]
     assert padded_shape(shape, layout) == tuple(wanted)
+    assert packed_shape(wanted, layout) == packed.shape
 
 
 def test_windows_padded_with_a_number_unpack() -> None:
@@ -109,6 +113,16 @@ def test_diagonal_weights_by_hand() -> None:
     np.testing.assert_array_equal(packed[1, 0, 0, 0, :2], [[9, 10, 0, 0], [11, 12, 0, 0]])
 
 
+def test_transposed_weights_of_groups_by_hand() -> None:
+    """Three groups of 2 x 2, a place of the kernel; two are computed together."""
+    array = np.arange(1, 1 + 6 * 2).reshape(6, 2, 1, 1)
+    packed = pack(array, "transposed(1,1,1,1,0,0,3,2,2):OIHW4o4i")
+    assert packed.shape == (2, 1, 1, 1, 4, 4)
+    wanted = [[1, 3, 0, 0], [2, 4, 0, 0], [0, 0, 5, 7], [0, 0, 6, 8]]
+    np.testing.assert_array_equal(packed[0, 0, 0, 0], wanted)
+    np.testing.assert_array_equal(packed[1, 0, 0, 0, :2], [[9, 11, 0, 0], [10, 12, 0, 0]])
+
+
 @pytest.mark.parametrize(
     ("layout", "shape", "text"),
     [
@@ -119,7 +133,17 @@ def test_diagonal_weights_by_hand() -> None:
         ),
         ("diagonal(1):OIHW4o", (1, 1, 1, 1), r"'diagonal\(1\)': not as many numbers as it takes"),
         ("diagonal(0,1):OIHW4o", (1, 1, 1, 1), r"diagonal\(0,1\): outputs must be 1 to 65536"),
-        ("flat():OI4o", (1, 1), r"layout 'flat\(\):OI4o': flat\(\) is of tensors of 4 axes"),
+        (
+            "transposed(1,1,1,1,0,0,2,3,1):OIHW4o",
+            (3, 3, 1, 1),
+            r"transposed\(1,1,1,1,0,0,2,3,1\): \[3, 3, 1, 1\] has no such groups",
+        ),
+        (
+            "transposed(1,1,1,1,0,0,2,3,1):OIHW4o",
+            (4, 2, 1, 1),
+            r"\[4, 2, 1, 1\] has no such groups",
+        ),
+        ("flat():OI4o", (1, 1), r"layout 'flat\(\):OI4o': flat\(\) is of tensors of 4 or 5 axes"),
         ("windows(3,3,1,1,1,1):NCHW4n", (1, 1, 3, 2), r"\[1, 1, 3, 2\] is smaller than a window"),
     ],
 )

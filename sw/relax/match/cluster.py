@@ -69,6 +69,7 @@ class Match:
     node: the one that gives the name.
     nodes: all that are covered, it among them.
     otherwise: the match without a fusion, where the one with it does not compile.
+    note: of the layer (`vta.sw.relax.parts.Layer`).
     """
 
     node: ir.Node
@@ -77,6 +78,7 @@ class Match:
     output: Quantity
     parts: tuple[Placed | Joined | Viewed, ...]
     otherwise: "Match | None" = None
+    note: str = ""
 
     def macs(self, config: Config) -> int:
         return sum(p.operator.macs(config) for p in self.parts if isinstance(p, Placed))

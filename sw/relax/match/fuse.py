@@ -76,7 +76,9 @@ def _with_addition(
     placed = replace(part, operator=operator, tensors=tensors, constants=constants)
     nodes = tuple(dict.fromkeys((*before.nodes, *match.nodes)))
     inputs = (*before.inputs, match.inputs[1 - own])
-    return Match(before.node, nodes, inputs, match.output, (placed,), otherwise=match)
+    return Match(
+        before.node, nodes, inputs, match.output, (placed,), otherwise=match, note=before.note
+    )
 
 
 def _pooled(pool: Match, found: Mapping[str, Match]) -> Match:

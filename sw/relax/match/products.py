@@ -9,10 +9,10 @@ import onnx_ir as ir
 
 from vta.hw.config import Config
 from vta.sw.operators import Conv2d, Conv2dTranspose, Matmul, OperatorError
-from vta.sw.operators.product import Product
+from vta.sw.operators.product import TERMS, Product, terms_of
 from vta.sw.operators.scales import requantization
 from vta.sw.relax.graph import attribute, only_use, shape_of
-from vta.sw.relax.match.cluster import Match, Placed, Result, covered, result_of
+from vta.sw.relax.match.cluster import Match, Placed, Result, Viewed, covered, result_of
 from vta.sw.relax.match.values import NotOnVta, Quantity, Weights, bias_of, quantity, weights
 
 __all__ = ["PRODUCTS", "packed", "product", "with_residual"]
@@ -50,16 +50,14 @@ def _conv(node: ir.Node) -> tuple[Operands, Product]:
 
 
 def _conv_transpose(node: ir.Node) -> tuple[Operands, Product]:
-    """ConvTranspose of rank 4 without groups."""
+    """ConvTranspose of rank 4, by groups too."""
     data, given, bias = (*node.inputs, None)[:3]
     found = Operands(quantity(data), weights(given), bias)
     _check_rank(found.data, 4)
     _check_axis(found.weights, 1)
-    if attribute(node, "group", 1) != 1:
-        raise NotOnVta(
-            f"group is {attribute(node, 'group', 1)}; a transposed convolution on VTA has one "
-            "group: use Resize (nearest) and a Conv of groups"
-        )
+    groups, scales = attribute(node, "group", 1), found.weights.scales
+    if scales.size > 1:  # each group's outputs have the same ones
+        found = replace(found, weights=replace(found.weights, scales=np.tile(scales, groups)))
     images, channels, height, width = found.data.shape
     further = attribute(node, "output_padding", (0, 0))
     operator = Conv2dTranspose(
@@ -67,7 +65,8 @@ def _conv_transpose(node: ir.Node) -> tuple[Operands, Product]:
         height=height,
         width=width,
         channels=channels,
-        outputs=found.weights.array.shape[1],
+        outputs=found.weights.array.shape[1] * groups,
+        groups=groups,
         **{f"output_padding_{n}": value for n, value in zip(SPATIAL, further, strict=True)},
         **_window(node, found.weights.array.shape[2:]),
     )
@@ -98,7 +97,7 @@ def _check_rank(data: Quantity, rank: int) -> None:
     if len(data.shape) != rank:
         raise NotOnVta(
             f"its data has {len(data.shape)} axes; VTA's has {rank}: (images, channels, rows, "
-            "columns); a row of pixels is a map of one row"
+            "columns): leave an axis of one place out"
         )
 
 
@@ -146,8 +145,13 @@ def packed(found: Mapping[str, Match], config: Config) -> dict[str, Match]:
 
 def _by_windows(match: Match, found: Mapping[str, Match], config: Config) -> Match:
     (part, *others) = match.parts
-    if others or not isinstance(part, Placed) or match.inputs[0].name in found:
+    if others or not isinstance(part, Placed):
         return match
+    data, views = match.inputs[0], ()
+    while (before := found.get(data.name)) is not None:
+        if not all(isinstance(each, Viewed) for each in before.parts):
+            return match
+        data, views = before.inputs[0], (*before.nodes, *views)
     operator = part.operator
     if type(operator) is not Conv2d or operator.groups > 1 or operator.residual:
         return match
@@ -157,8 +161,19 @@ def _by_windows(match: Match, found: Mapping[str, Match], config: Config) -> Mat
     for rows in range(1, operator.kernel_height + 1):
         with suppress(OperatorError):  # such windows end before the data does
             result = result_of(match.node)
-            tried.append(_match(match.node, result, None, match.node, im2col_rows=rows))
+            made = _match(match.node, result, None, match.node, im2col_rows=rows)
+            tried.append(_of(made, data, views))
     return min(tried, key=lambda each: _bound(each, config))
+
+
+def _of(match: Match, data: Quantity, views: tuple[ir.Node, ...]) -> Match:
+    """A match of other data: these numbers in another shape, by nodes that only give it."""
+    (placed,) = match.parts
+    assert isinstance(placed, Placed)
+    tensors = {**placed.tensors, "data": data.name}
+    nodes = tuple(dict.fromkeys((*views, *match.nodes)))
+    parts = (replace(placed, tensors=tensors),)
+    return replace(match, inputs=(data, *match.inputs[1:]), nodes=nodes, parts=parts)
 
 
 def _bound(match: Match, config: Config) -> tuple[int, int]:
@@ -195,7 +210,8 @@ def _match(
     array = found.weights.array
     by_output = array
     if isinstance(operator, Conv2dTranspose):
-        by_output = array.swapaxes(0, 1)
+        by_output = operator.by_output(array)
+    terms = terms_of(array)
     inputs, tensors = [found.data], {"data": found.data.name, "out": result.quantity.name}
     if residual is not None:
         if residual.shape != shape_of(last.outputs[0]):
@@ -220,10 +236,20 @@ def _match(
         steps=made.steps,
         residual=residual is not None,
         residual_factor=made.residual_factor,
+        terms=terms.shape[TERMS] if found.weights.wide else 1,
     )
-    placed = Placed(node.name or "", whole, tensors, {"weight": array, **made.operands})
+    placed = Placed(node.name or "", whole, tensors, {"weight": terms, **made.operands})
     nodes = covered(node, node.inputs, result)
     if last is not node:
         nodes = (*nodes, *covered(last, last.inputs, result))
     unique = tuple(dict.fromkeys(nodes))
-    return Match(node, unique, tuple(inputs), result.quantity, (placed,))
+    note = _note(found.weights, whole.terms) if found.weights.wide else ""
+    return Match(node, unique, tuple(inputs), result.quantity, (placed,), note=note)
+
+
+def _note(weights: Weights, terms: int) -> str:
+    least, most = weights.ends
+    return (
+        f"its weights reach from {least} to {most} without their zero point; VTA multiplies -128 "
+        f"to 127, so it does {terms} products: quantise the weights symmetrically to save them"
+    )

@@ -46,17 +46,27 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Weights:
-    """Constants in int8, without a zero point.
+    """Constants without their zero point.
 
     Members
     -------
-    array: int8.
+    array: int16, whole numbers from -255 to 255.
     scales: float64, of all, shape (), or of each place along `axis`.
     """
 
     array: np.ndarray
     scales: np.ndarray
     axis: int | None
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The least and the largest, or 0."""
+        return int(self.array.min(initial=0)), int(self.array.max(initial=0))
+
+    @property
+    def wide(self) -> bool:
+        """Are there some that int8 does not hold?"""
+        return self.ends[0] < INT8[0] or self.ends[1] > INT8[1]
 
 
 def scale_of(scale: Any, zero: np.ndarray | None, dtype: str) -> Scale:
@@ -97,12 +107,12 @@ def _one(zeros: np.ndarray | None) -> Any:
 
 
 def weights(value: ir.Value | None) -> Weights:
-    """The int8 constants behind a DequantizeLinear, their zero points taken off.
+    """The 8-bit constants behind a DequantizeLinear, their zero points taken off.
 
     Raises
     ------
     NotOnVta
-        where they are float, made at run time, or do not fit int8 without their zero point.
+        where they are float, or made at run time.
     """
     assert value is not None
     node = value.producer()
@@ -122,20 +132,14 @@ def weights(value: ir.Value | None) -> Weights:
     axis = None
     if scales.size > 1:
         axis = int(attribute(node, "axis", 1)) % array.ndim
-    moved = array.astype(np.int32)
+    moved = array.astype(np.int16)
     if zeros is not None and zeros.any():
         along = [1] * array.ndim
         if zeros.size > 1 and axis is not None:
             along[axis] = -1
-        moved = moved - zeros.astype(np.int32).reshape(along if zeros.size > 1 else ())
-    least, most = int(moved.min(initial=0)), int(moved.max(initial=0))
-    if least < INT8[0] or most > INT8[1]:
-        raise NotOnVta(
-            f"its weights {source.name} reach from {least} to {most} without their zero point; VTA "
-            f"multiplies {INT8[0]} to {INT8[1]}: quantise the weights symmetrically"
-        )
+        moved = moved - zeros.astype(np.int16).reshape(along if zeros.size > 1 else ())
     found = scales.astype(np.float64).reshape(-1) if axis is not None else scales.reshape(())
-    return Weights(moved.astype(np.int8), np.asarray(found, np.float64), axis)
+    return Weights(moved, np.asarray(found, np.float64), axis)
 
 
 def bias_of(value: ir.Value | None, units: np.ndarray, outputs: int) -> np.ndarray | None:

@@ -95,7 +95,7 @@ def _entered(match: Match, found: Mapping[str, Match], config: Config) -> Match:
     order = _order(shape, config)
     (part,) = match.parts
     assert isinstance(part, Placed)
-    weight = _taken(part.constants["weight"].T, order).T
+    weight = np.moveaxis(_taken(np.moveaxis(part.constants["weight"], 1, 0), order), 0, 1)
     name = f"{part.name}/data"
     view = Viewed(
         name, source.name, (operator.rows, len(order)), layout_of((1, len(order)), config)
@@ -137,4 +137,5 @@ def _left(product: Match, reshape: Match, config: Config) -> Match:
         product.inputs,
         reshape.output,
         (*product.parts[:-1], placed, view),
+        note=product.note,
     )

@@ -18,6 +18,7 @@ from vta.sw.relax.normalize.opset import upgrade
 from vta.sw.relax.normalize.pool import spell_pools
 from vta.sw.relax.normalize.qdq import canonical_quantizers
 from vta.sw.relax.normalize.qoperator import spell_quantized
+from vta.sw.relax.normalize.row import widen_rows
 from vta.sw.relax.normalize.sums import spell_sums
 from vta.sw.relax.normalize.trivial import drop_trivial
 
@@ -35,6 +36,7 @@ PASSES: tuple[Pass, ...] = (
     *PREPARED,
     ("trivial", drop_trivial),
     ("qdq", canonical_quantizers),
+    ("rows", widen_rows),
     ("weights", hoist_weights),
     ("axes", spell_axes),
     ("conv", spell_convolutions),

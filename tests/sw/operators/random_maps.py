@@ -66,7 +66,10 @@ def _pool(kind: str) -> Callable[[np.random.Generator], Operator]:
 
 def _global(rng: np.random.Generator) -> Operator:
     kind = ("global_average_pool", "global_max_pool")[rng.integers(2)]
-    return operator(kind).of(channels=int(rng.integers(1, 40)), **_sizes(rng))
+    found = _sizes(rng) | {"channels": int(rng.integers(1, 40))}
+    if rng.integers(3) == 0:  # of more values than one floor divides by
+        found |= {"height": int(rng.integers(13, 33)), "width": int(rng.integers(13, 33))}
+    return operator(kind).of(**found)
 
 
 def _upsample(rng: np.random.Generator) -> Operator:

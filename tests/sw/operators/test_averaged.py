@@ -5,6 +5,7 @@ import pytest
 
 from vta.hw.config import Config
 from vta.sw.operators import AveragePool, GlobalAveragePool, OperatorError
+from vta.sw.operators.division import Scaling
 from vta.sw.operators.scales import Scale
 
 from .support import assert_right
@@ -88,8 +89,41 @@ def test_equal_scales_divide_exactly() -> None:
     assert AveragePool().exact
 
 
+@pytest.mark.parametrize("size", [(7, 7), (19, 19), (56, 56), (112, 112), (224, 224), (512, 300)])
+@pytest.mark.parametrize("seed", range(3))
+def test_large_windows_are_as_rarely_off_as_small_ones(size: tuple[int, int], seed: int) -> None:
+    rng = np.random.default_rng([*size, seed])
+    a = Scale(float(rng.uniform(0.01, 0.2)), int(rng.integers(-50, 51)))
+    out = Scale(a.scale * float(2.0 ** rng.uniform(-3, 1)), int(rng.integers(-50, 51)))
+    pool = GlobalAveragePool.of_scales(a, out, height=size[0], width=size[1]).pool
+    (part,) = pool.parts
+    count = size[0] * size[1]
+    reach = int(count * 120 * min(1, out.scale / a.scale))
+    sums = a.zero * count + rng.integers(-reach, reach, 100_000)
+    sums = sums.clip(-128 * count, 127 * count)
+    made = part.division
+    assert isinstance(made, Scaling)
+    value = ((sums >> made.drop) + sum(made.firsts)) * made.multiplier
+    assert max(np.abs(value).max(), np.abs(value + made.rest).max()) < 1 << 31
+    found = np.clip(value + made.rest >> made.shift, -128, 127)
+    real = (sums - a.zero * count) * (a.scale / out.scale / count)
+    off = np.abs(found - np.clip(np.floor(real + out.zero + 0.5), -128, 127))
+    assert off.max() <= 1
+    assert np.count_nonzero(off) <= off.size / 60
+
+
+@pytest.mark.parametrize("size", [(19, 19), (112, 112)])
+def test_large_windows_with_scales(size: tuple[int, int]) -> None:
+    a, out = Scale(0.05, 3), Scale(0.005, -20)
+    operator = GlobalAveragePool.of_scales(a, out, height=size[0], width=size[1], channels=20)
+    (part,) = operator.pool.parts
+    assert isinstance(part.division, Scaling)
+    assert (part.division.drop > 0) == (size == (112, 112))
+    assert_right(operator.bind(CONFIG), SEED)
+
+
 def test_what_no_constants_can_do_is_refused() -> None:
     with pytest.raises(OperatorError, match="have no constants of 16 bits"):
-        AveragePool.of_scales(Scale(1e-9), Scale(1.0))
+        AveragePool.of_scales(Scale(1e-15), Scale(1.0))
     with pytest.raises(OperatorError, match="low must not exceed high"):
         AveragePool(low=4, high=3)

@@ -188,6 +188,8 @@ def test_what_is_refused() -> None:
         BatchMatmul(inner=40000, a_zero=-128, b_zero=127)
     with pytest.raises(OperatorError, match=r"data_sums.*no name for a step's tensor"):
         BatchMatmul(steps="add data_sums")
+    with pytest.raises(OperatorError, match=r"terms is 2, and a zero point .*into the terms"):
+        Matmul(terms=2, weight_zero=3)
     network = Network("parts", Config.preset("2x8"))
     with pytest.raises(OperatorError, match=r"parts of \[3, 3\] images: .* groups of 2"):
         network.join("y", (6, 8), {"a": 3, "b": 3}, axis=0)

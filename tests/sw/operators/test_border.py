@@ -38,6 +38,10 @@ PHASES: dict[str, dict[str, Any]] = {
     "output-padding": {"padding": 1, "stride_height": 3, "stride_width": 2, "output_padding": 2},
     "dilation": {"dilation_height": 2, "stride": 2, "pad_left": 3, "output_padding_width": 1},
     "residual": {"kernel_height": 4, "stride": 2, "residual": True},
+    "groups": {"kernel_height": 4, "stride": 2, "outputs": 18, "groups": 6},
+    "wide-groups": {"stride": 2, "channels": 32, "outputs": 64, "groups": 2},
+    "depthwise": {"kernel_height": 4, "kernel_width": 4, "padding": 1, "stride": 2}
+    | {"channels": 20, "groups": 20, "residual": True},
 }
 
 
@@ -107,7 +111,7 @@ def assert_phases(values: dict[str, Any], config: Config) -> None:
         data=Scale(1.0, ZERO),
         weight_scale=2.0**-SHIFT,
         out=Scale(1.0, 5),
-        weight=inputs["weight"].swapaxes(0, 1),
+        weight=conv.by_output(inputs["weight"]),
         edges=conv.edges,
         residual=Scale(1.0, 3) if conv.residual else None,
     )

@@ -1,5 +1,7 @@
 """Operators on maps: pooling, upsampling, concatenation, slice, pad; against NumPy."""
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 
@@ -22,7 +24,7 @@ from vta.sw.operators import (
     Upsample,
 )
 from vta.sw.operators.axis import Axis
-from vta.sw.operators.division import Division, division
+from vta.sw.operators.division import Corrected, Floor, division, pieces
 from vta.sw.operators.maps import MapTile, TiledMap
 
 AROUND = {"pad_top": 1, "pad_bottom": 1, "pad_left": 1, "pad_right": 1}
@@ -113,37 +115,92 @@ def test_a_window_without_data_is_refused() -> None:
 
 
 # Averages -----------------------------------------------------------------------------------------
-@pytest.mark.parametrize("count", [*range(1, 217), 225, 256, 400, 441, 784, 1024])
+@pytest.mark.parametrize("count", [*range(1, 224), 225, 256, 361, 400, 441, 529, 784, 1024, 2011])
 def test_divisions_are_exact_for_every_sum(count: int) -> None:
-    low, high = -128 * count, 127 * count
-    sums = np.arange(low, high + 1)
-    np.testing.assert_array_equal(
-        divided(division(count, low, high), sums), np.floor_divide(2 * sums + count, 2 * count)
-    )
+    sums = np.arange(-128 * count, 127 * count + 1)
+    np.testing.assert_array_equal(divided(count, sums), rounded(count, sums))
 
 
-def divided(by: Division, sums: np.ndarray) -> np.ndarray:
-    """As the ALU does it; nothing leaves int32, no constant its 16 bits."""
-    value = sums + by.first
-    assert -(1 << 15) <= by.first < 1 << 15
+@pytest.mark.parametrize("counts", [range(1, 4097), range(4097, 65537, 511), range(65500, 65537)])
+def test_divisions_are_exact_where_the_mean_changes(counts: range) -> None:
+    """Each step keeps the order, so that what lies between is right, too."""
+    means = np.arange(-128, 128)
+    for count in counts:
+        firsts = means * count - count // 2
+        sums = np.concatenate([firsts, firsts + count - 1]).clip(-128 * count, 127 * count)
+        np.testing.assert_array_equal(divided(count, sums), rounded(count, sums), f"{count} values")
+
+
+def rounded(count: int, sums: np.ndarray) -> np.ndarray:
+    return np.floor_divide(2 * sums + count, 2 * count)
+
+
+def divided(count: int, sums: np.ndarray) -> np.ndarray:
+    """As the ALU does it; nothing leaves int32, no constant its 16 bits, and each step is
+    monotone.
+    """
+    by = division(count, -128 * count, 127 * count)
+    value = fits(sums + by.first)
+    for piece in pieces(by.first):
+        assert -(1 << 15) <= piece < 1 << 15
     for floor in by.floors:
-        assert -(1 << 15) <= floor.multiplier < 1 << 15
-        assert -(1 << 15) <= floor.addend < 1 << 15
-        value = value * floor.multiplier
-        assert np.abs(value).max() < 1 << 31
-        value = value + floor.addend
-        assert np.abs(value).max() < 1 << 31
-        value = value >> floor.shift
+        assert all(-(1 << 15) <= n < 1 << 15 for n in astuple(floor))
+        assert floor.multiplier > 0
+        scaled = fits(value * floor.multiplier)
+        if isinstance(floor, Corrected):
+            assert floor.factor >= 0
+            estimate = fits((scaled >> floor.drop) + floor.addend) >> floor.shift
+            value = fits(value + fits(estimate * floor.factor))
+            value = fits(value + floor.factor) >> floor.bits
+        else:
+            value = fits(scaled + floor.addend) >> floor.shift
     return value
 
 
-def test_a_division_without_constants_is_refused() -> None:
-    with pytest.raises(OperatorError, match=r"the average of 251 values has no exact division in "):
-        GlobalAveragePool(height=251, width=1)
+def fits(values: np.ndarray) -> np.ndarray:
+    assert np.abs(values).max() < 1 << 31
+    return values
+
+
+@pytest.mark.parametrize(
+    ("count", "of"),
+    [(217, [Corrected]), (225, [Floor] * 2), (434, [Floor, Corrected]), (361, [Floor]), (1, [])],
+)
+def test_an_estimate_is_corrected_only_where_no_floor_does(count: int, of: list[type]) -> None:
+    assert [type(floor) for floor in division(count, -128 * count, 127 * count).floors] == of
+
+
+@pytest.mark.parametrize("count", [65591, 361 * 361, 1 << 25])
+def test_a_division_without_constants_is_refused(count: int) -> None:
+    with pytest.raises(OperatorError, match=f"the average of {count} values has no exact division"):
+        division(count, -128 * count, 127 * count)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+@pytest.mark.parametrize("size", [(31, 7), (19, 19), (23, 23), (29, 30), (251, 1)])
+def test_averages_of_many_values(size: tuple[int, int], config: Config) -> None:
+    made = GlobalAveragePool(height=size[0], width=size[1], channels=20)
+    assert_computes(made, config, 4, llvm=config == Config())
+
+
+@pytest.mark.parametrize("size", [(2011, 1), (89, 113), (181, 181), (251, 261)])
+def test_averages_of_very_many_values(size: tuple[int, int]) -> None:
+    assert_computes(GlobalAveragePool(height=size[0], width=size[1], channels=9), Config(), 4)
+
+
+def test_windows_whose_divisors_are_corrected_beside_others() -> None:
+    """Those that the edge cuts have fewer values."""
+    sizes = {"height": 36, "width": 9, "kernel_height": 31, "kernel_width": 7, "channels": 20}
+    strides = {"stride_height": 2, "stride_width": 1}
+    made = AveragePool(**sizes, **strides, **AROUND)
+    kinds = {type(part.division.floors[-1]) for part in made.parts}  # type: ignore[union-attr]
+    assert kinds == {Corrected, Floor}
+    assert_computes(made, Config(), 4, llvm=True)
+    assert_computes(made, Config(), 5, MapTile(2, 2, 1), llvm=True)
 
 
 @pytest.mark.parametrize("value", [-128, 127])
-@pytest.mark.parametrize("size", [(7, 7), (14, 14), (15, 15), (16, 16), (6, 5)])
+@pytest.mark.parametrize("size", [(7, 7), (14, 14), (15, 15), (16, 16), (6, 5), (31, 7), (107, 5)])
 def test_averages_of_extremes(size: tuple[int, int], value: int) -> None:
     kernel = GlobalAveragePool(height=size[0], width=size[1], channels=16).bind(Config())
     program = kernel.program({"data": np.full((1, 16, *size), value, np.int8)})

@@ -10,30 +10,34 @@ from vta.sw.operators import Conv2dTranspose
 
 def plain_sums(conv: Conv2dTranspose, data: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """The sums by loops over single values: each of the data is spread over the result."""
-    _, outputs, *kernel = weight.shape
+    depth, made, *kernel = conv.channels // conv.groups, *weight.shape[1:]
     (top, bottom), (left, right) = conv.pads
     spans = [(n - 1) * step + 1 for n, step in zip(kernel, conv.dilations, strict=True)]
     (down, along), (height, width) = conv.strides, data.shape[2:]
     rows = (height - 1) * down + spans[0] + conv.further[0] - top - bottom
     columns = (width - 1) * along + spans[1] + conv.further[1] - left - right
-    found = np.zeros((len(data), outputs, rows, columns), int)
+    found = np.zeros((len(data), made * conv.groups, rows, columns), int)
     for n, c, y, x in np.ndindex(data.shape):
+        first = c // depth * made
         for ky, kx in np.ndindex(*kernel):
             row = y * down + ky * conv.dilations[0] - top
             column = x * along + kx * conv.dilations[1] - left
             if 0 <= row < rows and 0 <= column < columns:
-                found[n, :, row, column] += int(data[n, c, y, x]) * weight[c, :, ky, kx].astype(int)
+                added = int(data[n, c, y, x]) * weight[c, :, ky, kx].astype(int)
+                found[n, first : first + made, row, column] += added
     return found
 
 
 @st.composite
 def attributes(draw: st.DrawFn) -> dict[str, Any]:
     """All but the images."""
+    groups = draw(st.one_of(st.just(1), st.integers(1, 36)))
     values: dict[str, Any] = {
         "height": draw(st.integers(1, 6)),
         "width": draw(st.integers(1, 6)),
-        "channels": draw(st.integers(1, 36)),
-        "outputs": draw(st.integers(1, 36)),
+        "groups": groups,
+        "channels": groups * draw(st.integers(1, 36 // groups)),
+        "outputs": groups * draw(st.integers(1, 36 // groups)),
         "padding": 0,
         "residual": draw(st.booleans()),
         "bias": draw(st.booleans()),

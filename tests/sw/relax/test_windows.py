@@ -55,8 +55,9 @@ def test_conv_in_groups(auto: str) -> None:
 
 def test_conv_of_a_row() -> None:
     made = node("Conv", "x w", "y", auto_pad="SAME_UPPER", strides=[2])
-    (conv,) = normal_and_same(make([made], {"x": (1, 2, 9)}, "y", {"w": _weights(3, 2, 4)})).graph
-    assert conv.attributes["pads"].value == (1, 2)
+    proto = make([made], {"x": (1, 2, 9)}, "y", {"w": _weights(3, 2, 4)})
+    _, conv, _ = normal_and_same(proto).graph
+    assert conv.attributes["pads"].value == (0, 1, 0, 2)
 
 
 @pytest.mark.parametrize("auto", AUTO)
