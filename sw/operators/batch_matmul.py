@@ -6,19 +6,21 @@ also transposed. The product is matmul's.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from vta.hw.config import Config
 from vta.sw.operators.attribute import OperatorError, attribute
+from vta.sw.operators.channel import INT8, Channel, fraction
 from vta.sw.operators.composite import Composite, Make
 from vta.sw.operators.matmul import Matmul
 from vta.sw.operators.network import Network
 from vta.sw.operators.requantize import check_depth, check_zeros
 from vta.sw.operators.requantized import Requantized
 from vta.sw.operators.run_time_weights import ToWeights, TransposeWeights
+from vta.sw.operators.scales import Scale, chosen
 
 __all__ = ["BatchMatmul"]
 
@@ -44,6 +46,45 @@ class BatchMatmul(Composite, Requantized):
     transpose_b: bool = attribute("b has (columns, inner); false: (inner, columns)", True)
     a_zero: int = attribute("zero point of a", 0, minimum=-128, maximum=127)
     b_zero: int = attribute("zero point of b", 0, minimum=-128, maximum=127)
+
+    @classmethod
+    def of_scales(
+        cls,
+        a: Scale,
+        b: Scale,
+        out: Scale,
+        *,
+        low: int | None = None,
+        high: int | None = None,
+        **shape: Any,
+    ) -> tuple[Self, dict[str, np.ndarray]]:
+        """The operator, and the tensors of its steps, from real scales.
+
+        Arguments
+        ---------
+        low, high: the ends in the result's type.
+        """
+        plain = cls(a_zero=a.zero, b_zero=b.zero, **shape)
+        most = plain.inner
+        for zero in (a.zero, b.zero):
+            most *= max(INT8[1] - zero, zero - INT8[0])
+        offset = out.zero_point - out.zero
+        ends = (
+            INT8[0] if low is None else max(INT8[0], low - offset),
+            INT8[1] if high is None else min(INT8[1], high - offset),
+        )
+        scale = fraction("scale", a.scale) * fraction("scale", b.scale)
+        channel = Channel(
+            ratio=scale / fraction("scale", out.scale),
+            bias=0,
+            zero=out.zero,
+            low=ends[0],
+            high=ends[1],
+            least=-most,
+            most=most,
+        )
+        made = chosen((channel,) * plain.columns, ends)
+        return replace(plain, steps=made.steps), dict(made.operands)
 
     def check(self) -> None:
         super().check()

@@ -105,6 +105,27 @@ def dense(rng: Rng) -> Graph:
     return finished(graph, rng, value, product_scale(size, float(np.mean(scales)), inner))
 
 
+def computed(rng: Rng) -> Graph:
+    """Two operands that are both computed, the second of them transposed or not."""
+    graph = Graph()
+    rows, inner, columns = (int(n) for n in rng.integers(1, 40, 3))
+    lead = [(), (1,), (3,), (1, 2)][rng.integers(4)]
+    x, size = operand(graph, rng, (*lead, rows, inner))
+    turned, alone = bool(rng.integers(2)), bool(rng.integers(2))
+    shape = (columns, inner) if turned else (inner, columns)
+    y, second = operand(graph, rng, shape if alone else (*lead, *shape))
+    kind = "MatMul"
+    if turned and not alone:
+        order = [*range(len(lead)), len(lead) + 1, len(lead)]
+        y = graph.node("Transpose", y, perm=order)
+    elif turned:
+        kind = "Gemm" if not lead else "MatMul"
+        y = y if not lead else graph.node("Transpose", y)
+    attributes = {"transB": 1} if kind == "Gemm" else {}
+    value = graph.node(kind, x, y, **attributes)
+    return finished(graph, rng, value, product_scale(size, second, inner))
+
+
 def conv_transpose(rng: Rng) -> Graph:
     graph = Graph()
     groups = int(rng.choice([1, 1, 2, 3]))
@@ -245,6 +266,7 @@ KINDS: dict[str, Callable[[Rng], Graph]] = {
     "conv": conv,
     "conv_transpose": conv_transpose,
     "dense": dense,
+    "computed": computed,
     "two": two,
     "one": one,
     "pool": pool,
