@@ -155,7 +155,10 @@ class Network:
             operator = node.kernel.operator
             return operator and operator.filler(lambda own: self.filler(node.tensors[own]))
         if name in self._joined:
-            return self.filler(self._joined[name][-1])
+            parts = self._joined[name]
+            by_rows = self.views[parts[0]].shape[0] < self.tensors[name].shape[0]
+            found = {self.filler(part) for part in (parts if by_rows else parts[-1:])}
+            return found.pop() if len(found) == 1 else None
         if name in self.views:
             base = self.base(name)
             own, of = self.views[name], self.tensors[base]
