@@ -17,7 +17,7 @@ from vta.sim.documents.claim import Claim
 from vta.sim.documents.constants import constants
 from vta.sim.documents.convolutions import convolutions
 from vta.sim.documents.estimated import estimated
-from vta.sim.documents.networks_page import networks
+from vta.sim.documents.whole_networks import networks
 
 if TYPE_CHECKING:
     from vta.sw.operators import Conv2d

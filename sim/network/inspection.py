@@ -24,7 +24,8 @@ def print_inspection(console: Console, found: Inspection) -> None:
     say = _Say(console)
     opset = f", opset {found.opset}" if found.format == "ONNX" else ""
     by = f", by {shown(found.producer)}" if found.producer and opset else ""
-    say(f"{found.file}: {found.format}, {_size(found.bytes)}{opset}{by}")
+    size = f", {_size(found.bytes)}" if found.format != "Relax" else ""
+    say(f"{found.file}: {found.format}{size}{opset}{by}")
     for kind, values in (("input", found.inputs), ("output", found.outputs)):
         for value in values:
             say(f"{kind:6} {shown(value.name)}: {_tensor(value)}{_scale(value, ', ')}")

@@ -147,16 +147,35 @@ class Network:
     def filler(self, name: str) -> int | None:
         """What a tensor has in channels that fill up its last block; None: that depends on data.
 
-        Where it is 0, a view with as many blocks is the tensor padded with channels of zeros.
+        A view with as many blocks is the tensor padded with channels of that number.
         """
-        if name in self.views:
-            return None
         makers = (n for n in self.nodes if name in (n.tensors[o] for o in n.kernel.outputs))
         node = next(makers, None)
-        if node is None:
-            return 0 if name in self.tensors else None
-        operator = node.kernel.operator
-        return operator and operator.filler(lambda own: self.filler(node.tensors[own]))
+        if node is not None:
+            operator = node.kernel.operator
+            return operator and operator.filler(lambda own: self.filler(node.tensors[own]))
+        if name in self._joined:
+            return self.filler(self._joined[name][-1])
+        if name in self.views:
+            base = self.base(name)
+            own, of = self.views[name], self.tensors[base]
+            wider = replace(of, shape=(*of.shape[:1], *own.shape[1:2], *of.shape[2:]))
+            same = (wider.shape, wider.layout, name in self._first) == (
+                own.shape,
+                own.layout,
+                False,
+            )
+            return self.filler(base) if same and own.shape[1] >= of.shape[1] else None
+        return self._given_filler(name)
+
+    def _given_filler(self, name: str) -> int | None:
+        """The same of a constant, or of a tensor from outside, which zeros fill up."""
+        tensor, array = self.tensors[name], self.constants.get(name)
+        if array is None or array.shape == tensor.shape:
+            return 0
+        filled = pack(np.ones(tensor.shape, np.int8), tensor.layout) == 0
+        numbers = set(array[filled].tolist())
+        return int(numbers.pop()) if len(numbers) == 1 else None if numbers else 0
 
     def join(self, name: str, shape: tuple[int, ...], parts: Mapping[str, int]) -> None:
         """A tensor that other operators make in parts: a concatenation along channels, not copied.

@@ -293,13 +293,12 @@ class Product(Operator):
         return {"out": self.epilogue.golden(acc, operands)}
 
     def filler(self, of: Callable[[str], int | None]) -> int | None:
-        """What the steps make of a sum of nothing, with operands of 0."""
-        residual = of(RESIDUAL) if self.residual else 0
-        if residual is None or self.planes:
+        """What the steps make of a sum of nothing, with what fills their operands up."""
+        names = (*self.epilogue.operands, *([RESIDUAL] if self.residual else []))
+        operands = {name: number for name in names if (number := of(name)) is not None}
+        if len(operands) < len(names) or self.planes:
             return None
-        operands = {name: np.zeros(1, np.int32) for name in self.epilogue.operands}
-        operands[RESIDUAL] = np.array([residual], np.int8)
-        return int(self.epilogue.golden(np.zeros(1, np.int64), operands)[0])
+        return self.epilogue.of_nothing(operands)
 
     def ranges(self) -> dict[str, tuple[int, int]]:
         found = self.epilogue.input_ranges(self.depth * self.terms)

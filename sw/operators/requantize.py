@@ -7,6 +7,7 @@ With power-of-two scales, folding 2^(shift-1) into the bias makes the shift an e
 (docs/operators.md). On the core each step is an ALU instruction or two, and all fold into one pass.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -157,6 +158,38 @@ class Epilogue:
         for step in self.steps:
             value = step.golden(value, operands.get(step.operand))
         return value
+
+    def filling(self, value: int, residual: int = 0) -> dict[str, int]:
+        """What the operands of a channel without products and bias are, whose result is `value`.
+
+        The tensor that is added last decides, by its name; the others are 0. Empty where zeros do,
+        and where no number of it gives that.
+
+        Arguments
+        ---------
+        residual: of that channel.
+        """
+        added = [
+            step.operand
+            for step in self.steps
+            if step.operations == ((AluOpcode.ADD, True),)
+            and step.operand not in (RESIDUAL, BORDER)
+        ]
+
+        def result(number: int) -> int:
+            return self.of_nothing({added[-1]: number, RESIDUAL: residual})
+
+        if not added or result(0) == value:
+            return {}
+        numbers = range(-MOST, MOST)
+        found = numbers[min(bisect_left(numbers, value, key=result), len(numbers) - 1)]
+        return {added[-1]: found} if result(found) == value else {}
+
+    def of_nothing(self, operands: Mapping[str, int]) -> int:
+        """The result for a sum of nothing; operands that are not given, the residual too, are 0."""
+        given = {**dict.fromkeys((*self.operands, RESIDUAL), 0), **operands}
+        arrays = {name: np.array([number], np.int32) for name, number in given.items()}
+        return int(self.golden(np.zeros(1, np.int64), arrays)[0])
 
     def stages(
         self,

@@ -134,9 +134,13 @@ def _of_relax(
             "one, with or without its parameters"
         )
     module, own = _pair(built)
-    name, found = chosen(module, function)
+    name, _ = chosen(module, function)
     weights = {**dict(own), **dict(params)}
-    return Given(name, lambda: model_of(found, weights, shapes=shapes), {"function": name})
+
+    def read_module() -> ir.Model:
+        return model_of(module, weights, function=function, shapes=shapes)
+
+    return Given(name, read_module, {"function": name})
 
 
 def _of_onnx(model: ir.Model | onnx.ModelProto, shapes: Shapes | None) -> Given:

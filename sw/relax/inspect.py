@@ -21,6 +21,7 @@ __all__ = ["Inspection", "NodeInfo", "ValueInfo", "inspect", "macs"]
 QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
 MOVES = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
 PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+PYTHON = ".py"
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Inspection:
 
 
 def inspect(model: ir.Model, path: Path) -> Inspection:
-    """What is in `model`, which was read from `path` and is left as it is.
+    """What is in `model`, which was read from `path`, or made by it, and is left as it is.
 
     Shapes and scales are those after shapes are inferred and constants computed.
     """
@@ -110,7 +111,7 @@ def inspect(model: ir.Model, path: Path) -> Inspection:
     producer = " ".join(filter(None, (model.producer_name, model.producer_version)))
     return Inspection(
         file=str(path),
-        format=file_format(path),
+        format="Relax" if path.suffix == PYTHON else file_format(path),
         bytes=path.stat().st_size,
         opset=model.opset_imports[""],
         producer=producer,

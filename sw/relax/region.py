@@ -5,20 +5,23 @@ where the network proves that both put the same numbers at the same places. What
 may be packed by windows for a first convolution.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 
+import numpy as np
 import onnx_ir as ir
 
 from vta.hw.errors import VtaError
+from vta.sw.layout import pack, padded_shape
 from vta.sw.operators import Conv2d, Kernel, OperatorError
 from vta.sw.operators.network import Network
 from vta.sw.progress import Progress
 from vta.sw.relax.graph import source
 from vta.sw.relax.kernels import Kernels
-from vta.sw.relax.match import Joined, Match, Placed, Quantity, Viewed
+from vta.sw.relax.match import Joined, Match, Placed, Quantity, Viewed, Widened
 from vta.sw.relax.match.views import layout_of
 from vta.sw.relax.parts import Layer, Port, Region
+from vta.sw.tensor import Tensor
 
 __all__ = ["Refused", "build_region"]
 
@@ -64,10 +67,11 @@ class _Builder:
         self.quantities = {q.name: q for m in matches for q in (*m.inputs, m.output)}
         self.outside = {name for name in self.quantities if name not in own}
         made = {
-            part.tensors["out"]
+            each.tensors["out"]
             for match in matches
             for part in match.parts
-            if isinstance(part, Placed)
+            for each in (part, *(part.made if isinstance(part, Joined) else ()))
+            if isinstance(each, Placed)
         }
         self.network = Network(name, kernels.config, outputs=None)
         self.layers: list[Layer] = []
@@ -89,12 +93,10 @@ class _Builder:
             if isinstance(part, Viewed):
                 self._enter(part.source)
                 self.network.view(part.output, part.source, part.shape, part.layout)
-            elif isinstance(part, Placed):
-                self._place(part)
-                kernels.append(part.name)
-            elif part.output not in self.joined:
-                self._place(part.otherwise)
-                kernels.append(part.otherwise.name)
+            else:
+                for placed in self._placed(part):
+                    self._place(placed)
+                    kernels.append(placed.name)
         port = self._port(match.output, match.output.name)
         self.layers.append(
             Layer(
@@ -108,6 +110,18 @@ class _Builder:
                 note=match.note,
             )
         )
+
+    def _placed(self, part: Placed | Joined | Widened) -> tuple[Placed, ...]:
+        """The operators that a part needs."""
+        if isinstance(part, Placed):
+            return (part,)
+        if isinstance(part, Joined):
+            return part.made if part.output in self.joined else (part.otherwise,)
+        self._enter(part.source)
+        if self.network.filler(part.source) != part.number:
+            return (part.otherwise,)
+        self.network.view(part.output, part.source, part.shape, part.layout)
+        return ()
 
     def _enter(self, value: str) -> None:
         """A value from outside, before something shows its bytes in another way."""
@@ -130,7 +144,8 @@ class _Builder:
         self._check(part, kernel)
         self.network.add(part.name, kernel, **tensors)
         for own, array in part.constants.items():
-            self.network.constant(f"{part.name}.{own}", array)
+            tensor = kernel.tensors[own]
+            self.network.constant(f"{part.name}.{own}", _filled(tensor, array, part.fillers))
 
     def _check(self, part: Placed, kernel: Kernel) -> None:
         """That operator and graph agree on how many numbers each value has."""
@@ -160,3 +175,12 @@ class _Builder:
         outputs = [ports[name] for name in self.wanted]
         network = self.network
         return Region(network.name, network, self.layers, list(self.inputs.values()), outputs)
+
+
+def _filled(tensor: Tensor, array: np.ndarray, fillers: Mapping[str, int]) -> np.ndarray:
+    """A constant, packed where its last block is filled up with something else than zeros."""
+    if not fillers.get(tensor.name):
+        return array
+    whole = padded_shape(array.shape, tensor.layout)
+    more = [(0, size - own) for size, own in zip(whole, array.shape, strict=True)]
+    return pack(np.pad(array, more, constant_values=fillers[tensor.name]), tensor.layout)

@@ -191,3 +191,48 @@ def test_any_name_is_printed_as_it_is(
     status, out, _ = _vta(capsys, _saved(tmp_path, proto))
     assert status == Exit.OK
     assert name.replace("\n", "\\n") in out
+
+
+NETWORK = """
+import numpy as np
+from tvm import relax
+
+def build(config):
+    x = relax.Var("x", relax.TensorType([1, SIZE, 8, 8], "float32"))
+    builder = relax.BlockBuilder()
+    with builder.function("main", [x]):
+        with builder.dataflow():
+            w = relax.const(np.ones((8, 3, 3, 3), np.float32))
+            y = builder.emit_output(builder.emit(relax.op.nn.conv2d(x, w), "conv"))
+        builder.emit_func_output(y)
+    return builder.finalize()
+"""
+
+
+def test_a_python_file_of_a_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, report = tmp_path / "net.py", tmp_path / "r.json"
+    path.write_text(NETWORK.replace("SIZE", "3"))
+    status, out, _ = _vta(capsys, path, "--json", report)
+    assert status == Exit.OK
+    assert out.startswith(f"{path}: Relax\n") and "--calibration" in out
+    found = json.loads(report.read_text())
+    (conv,) = found["nodes"]
+    assert (conv["name"], conv["operator"], conv["macs"]) == ("conv", "Conv", 8 * 36 * 27)
+    assert found["format"] == "Relax"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def build(config):\n    return 3\n", "is no network but int"),
+        ("x = 1\n", "build"),
+        (NETWORK.replace("SIZE", "2"), "net.py"),
+    ],
+)
+def test_a_python_file_of_none(
+    text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "net.py").write_text(text)
+    status, _, err = _vta(capsys, tmp_path / "net.py")
+    assert status == Exit.REFUSED and message in err
+    assert err.count("\n") == 1

@@ -13,7 +13,7 @@ import onnx_ir as ir
 from vta.hw.config import Config
 from vta.hw.errors import VtaError
 from vta.sw.relax.match.advice import edge_reason, unknown_reason
-from vta.sw.relax.match.cluster import Joined, Match, Placed, Viewed
+from vta.sw.relax.match.cluster import Joined, Match, Placed, Viewed, Widened
 from vta.sw.relax.match.fuse import fuse
 from vta.sw.relax.match.maps import concat, pad, pool, reshape, resize, slice_
 from vta.sw.relax.match.pointwise import one, two
@@ -31,6 +31,7 @@ __all__ = [
     "Placed",
     "Quantity",
     "Viewed",
+    "Widened",
     "edge_reason",
 ]
 __all__ += ["match", "sink"]

@@ -238,7 +238,9 @@ def _match(
         residual_factor=made.residual_factor,
         terms=terms.shape[TERMS] if found.weights.wide else 1,
     )
-    placed = Placed(node.name or "", whole, tensors, {"weight": terms, **made.operands})
+    fillers = whole.epilogue.filling(result.meaning.zero, residual.meaning.zero if residual else 0)
+    constants = {"weight": terms, **made.operands}
+    placed = Placed(node.name or "", whole, tensors, constants, fillers)
     nodes = covered(node, node.inputs, result)
     if last is not node:
         nodes = (*nodes, *covered(last, last.inputs, result))

@@ -5,6 +5,7 @@ table OPERATORS; anything else is refused by its variable and operator.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from vta.hw.errors import shown
 from vta.sw.relax.errors import NetworkError
 from vta.sw.relax.relax_module.bind import bound, chosen
 from vta.sw.relax.relax_module.builder import WAY_OUT, Builder, Held, Table, tensor_type
+from vta.sw.relax.relax_module.calls import Functions, functions_of, written_out
 from vta.sw.relax.relax_module.pointwise import POINTWISE
 from vta.sw.relax.relax_module.products import PRODUCTS
 from vta.sw.relax.relax_module.shaping import SHAPING
@@ -50,10 +52,11 @@ def model_of(
     """
     name, found = bound(*chosen(module, function), params, shapes or {})
     builder = Builder({var.name for var in _variables(found)})
+    translate = partial(_translate, functions_of(module, builder))
     inputs = [_enter(builder, var) for var in found.params]
     for block in found.body.blocks:
         for binding in block.bindings:
-            _translate(builder, binding)
+            translate(builder, binding)
     outputs = _leave(builder, found.body.body)
     model = builder.model(inputs, outputs, name=name, producer="relax")
     model.meta["nodes"] = builder.calls
@@ -76,7 +79,7 @@ def _enter(b: Builder, var: Any) -> ir.Value:
     return value
 
 
-def _translate(b: Builder, binding: Any) -> None:
+def _translate(functions: Functions, b: Builder, binding: Any) -> None:
     """Let the binding's variable be what its value computes."""
     value, var = binding.value, binding.var
     is_call = isinstance(value, relax.Call)
@@ -85,9 +88,13 @@ def _translate(b: Builder, binding: Any) -> None:
     if called in OPERATORS:
         result = OPERATORS[called](b)
         b.end(result, value.ty)
+    elif is_call and (function := functions(value.op)) is not None:
+        result = written_out(b, value, function, partial(_translate, functions))
+    elif isinstance(value, relax.Function):
+        result = value
     elif isinstance(value, relax.TupleGetItem):
         result = b.resolve(value.tuple_value, "tuple")[value.index]
-    elif is_call or isinstance(value, relax.If | relax.Function):
+    elif is_call or isinstance(value, relax.If):
         raise NetworkError(f"{_refused(value)} {shown(var.name)}: {_why(value)}")
     else:
         result = b.resolve(value, "value")
@@ -107,7 +114,7 @@ def _why(value: Any) -> str:
     if not isinstance(value, relax.Call):
         return "control flow and closures are not read: export the branch that is taken"
     if isinstance(value.op, tvm.ir.GlobalVar):
-        return "calls of functions are not read: inline it (relax.transform.InlinePrivateFunctions)"
+        return "it is no function of Relax in the module: give the module as it was before lowering"
     if str(getattr(value.op, "name", "")).startswith("relax.call_"):
         return "it is lowered already: give the module as it was before LegalizeOps"
     return f"the operator is not read: {WAY_OUT}"

@@ -11,7 +11,7 @@ from vta.hw.errors import shown
 from vta.sw.relax.errors import NetworkError, one_line
 from vta.sw.relax.relax_module.builder import sizes_text
 
-__all__ = ["bound", "chosen"]
+__all__ = ["bound", "chosen", "specialised"]
 
 MAIN = "main"
 BIND = "relax.transform.BindParams, or params="
@@ -61,6 +61,22 @@ def bound(
     if missing:
         more = f" and {len(missing) - 1} more" * (len(missing) > 1)
         raise NetworkError(f"parameter {shown(missing[0])}{more} has no value: bind it ({BIND})")
+    return name, specialised(name, function, shapes, arrays)
+
+
+def specialised(
+    name: str,
+    function: Any,
+    shapes: Mapping[str, tuple[int, ...]],
+    arrays: Mapping[str, np.ndarray] | None = None,
+) -> Any:
+    """The function for shapes and arrays of its parameters, every call a binding.
+
+    Raises
+    ------
+    NetworkError
+        where the shapes do not fit.
+    """
     sizes = _sizes(function, shapes)
     try:
         if sizes:
@@ -71,7 +87,7 @@ def bound(
         module = relax.transform.Normalize()(module)
     except Exception as error:  # TVM raises whatever it likes
         raise NetworkError(f"TVM does not take {shown(name)}: {one_line(error)}") from error
-    return name, module[name]
+    return module[name]
 
 
 def _array(name: str, value: Any) -> np.ndarray:

@@ -98,13 +98,15 @@ class Builder(Nodes):
         self.variables: dict[Any, Any] = {}
         self.call: Any = None
         self.calls: list[tuple[str, str]] = []  # name and operator of each binding that is one
+        self.prefix = ""  # of the names of what a function that is called binds
+        self.calling: tuple[Any, ...] = ()  # the functions that are, from the outermost on
         self._places: set[str] = set()
         self._constants: dict[Any, Held] = {}
         self._named: set[ir.Value] = set()
 
     def enter_name(self, name: str) -> str:
         """The name of an input or binding, which no other one has."""
-        found = self.free(name, self._places)
+        found = self.free(f"{self.prefix}{name}", self._places)
         self._taken.add(found)
         return found
 

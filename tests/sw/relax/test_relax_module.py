@@ -12,6 +12,9 @@ import pytest
 import tvm
 from tvm import relax
 from tvm.relax.frontend.onnx import from_onnx
+from tvm.script import ir as I
+from tvm.script import relax as R
+from tvm.script import tirx as T
 
 from tests.sw.relax.compare import random_inputs, run
 from tests.sw.relax.relax_modules import Made, by_llvm, const, random_module
@@ -288,3 +291,73 @@ def test_what_does_not_fit_a_function_is_refused(
 ) -> None:
     with pytest.raises(NetworkError, match=message):
         model_of(symbolic(), params, shapes=shapes, function=function)
+
+
+# Calls --------------------------------------------------------------------------------------------
+@I.ir_module(check_well_formed=False)
+class Calls:
+    """main calls a function of open shapes twice, and one that returns two tensors."""
+
+    @R.function
+    def block(x: R.Tensor((1, "n"), "float32"), w: R.Tensor(("n", "m"), "float32")):
+        m = T.int64()
+        with R.dataflow():
+            a = R.matmul(x, w)
+            b = R.nn.relu(a)
+            c = R.reshape(b, (1, m))
+            R.output(c)
+        return c
+
+    @R.function(private=True)
+    def two(x: R.Tensor((1, 8), "float32")):
+        with R.dataflow():
+            a = R.add(x, x)
+            b = R.multiply(a, x)
+            R.output(a, b)
+        return (a, b)
+
+    @R.function
+    def main(
+        x: R.Tensor((1, 4), "float32"),
+        w1: R.Tensor((4, 8), "float32"),
+        w2: R.Tensor((8, 3), "float32"),
+    ):
+        cls = Calls
+        with R.dataflow():
+            first = cls.block(x, w1)
+            pair = cls.two(first)
+            one = pair[1]
+            second = cls.block(one, w2)
+            R.output(second)
+        return second
+
+    @R.function
+    def endless(x: R.Tensor((1, 4), "float32")) -> R.Tensor((1, 4), "float32"):
+        cls = Calls
+        again = cls.endless(x)
+        return again
+
+
+def test_calls_are_written_out_under_their_names() -> None:
+    made = assert_as_llvm(Calls)
+    names = ["first/a", "first/b", "first/c", "pair/a", "pair/b", "second/a", "second/b"]
+    assert [source(node) for node in made.graph] == [*names, "second/c"]
+    assert [name for name, _ in made.meta["nodes"]] == [*names, "second/c"]
+    assert [value.name for value in made.graph.outputs] == ["second"]
+
+
+def test_functions_in_functions_and_variables() -> None:
+    """As FuseOpsByPattern makes them: a function is bound to a variable, which is called."""
+    tensor = relax.TensorType(list(PICTURE), "float32")
+    y, inside = relax.Var("y", tensor), relax.Var("inside", tensor)
+    body = relax.SeqExpr([relax.BindingBlock([relax.VarBinding(inside, op.nn.relu(y))])], inside)
+    m = Made(0, x=PICTURE)
+    held = m.emit(relax.Function([y], body, tensor), "held")
+    module = m.module(m.emit(relax.Call(held, [m.inputs[0]]), "outside"))
+    made = model_of(module)
+    assert [source(node) for node in made.graph] == ["outside/inside"]
+
+
+def test_a_function_that_calls_itself_is_refused() -> None:
+    with pytest.raises(NetworkError, match=r"again/again: it calls itself"):
+        model_of(Calls, function="endless")
