@@ -202,13 +202,17 @@ def _placed(function: Any, phases: Sequence[Phase]) -> Any:
 
 
 def _copy(geometry: Geometry, data: Any, names: list[str], suffix: str) -> Any:
-    """What a tile needs of the data, in INP."""
+    """What a tile needs of the data, in INP; by places of the kernel where these have copies."""
     zero = tirx.const(0, "int8")
+    by_tap = [n for n, own in enumerate(geometry.by_tap) if own]
 
     def function(n: Any, c: Any, *rest: Any) -> Any:
         *place, i, k = rest
+        taps, place = place[: len(by_tap)], place[len(by_tap) :]
         sizes = zip(place, geometry.skips, geometry.pads, strict=True)
         at = [p * skip - before for p, skip, (before, _) in sizes]
+        for axis, tap in zip(by_tap, taps, strict=True):
+            at[axis] += tap * geometry.dilation[axis]
         value = data[(n, c, *at, i, k)]
         inside: list[Any] = []
         for p, size, (before, behind) in zip(at, geometry.size, geometry.pads, strict=True):
@@ -218,7 +222,8 @@ def _copy(geometry: Geometry, data: Any, names: list[str], suffix: str) -> Any:
 
     *_, batch, block = data.shape
     shape = (geometry.images, geometry.inputs, *geometry.copied, batch, block)
-    return te.compute(shape, function, name=f"inp{suffix}", varargs_names=[*names[2:-1], "k"])
+    axes = [*(TAPS[axis] for axis in by_tap), *names[2:-1], "k"]
+    return te.compute(shape, function, name=f"inp{suffix}", varargs_names=axes)
 
 
 def _sums(
@@ -236,10 +241,15 @@ def _sums(
 
     def function(n: Any, o: Any, *rest: Any) -> Any:
         *place, i, j = rest
-        sizes = zip(place, geometry.steps, taps, geometry.dilation, strict=True)
-        at = [p * step + tap * dilation for p, step, tap, dilation in sizes]
+        at = [p * step for p, step in zip(place, geometry.steps, strict=True)]
+        own: list[Any] = []
+        for axis, (tap, by_tap) in enumerate(zip(taps, geometry.by_tap, strict=True)):
+            if by_tap:
+                own.append(tap)
+            else:
+                at[axis] += tap * geometry.dilation[axis]
         first = 0 if geometry.depth == geometry.inputs else o // geometry.shared * geometry.depth
-        left = data[(n, first + co, *at, i, ci)].astype("int32")
+        left = data[(n, first + co, *own, *at, i, ci)].astype("int32")
         places = [begin + tap for begin, tap in zip(phase.first, taps, strict=True)]
         right = weight[(o, co, *each, *places, j, ci)].astype("int32")
         return te.sum(left * right, axis=[co, *each, *taps, ci])

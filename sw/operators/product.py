@@ -346,8 +346,10 @@ class Product(Requantized):
         return tilings(shapes[0], config) if len(shapes) == 1 else _together(shapes, config)
 
     def schedule(self, config: Config, tiling: Tiling | tuple[Tiling, ...]) -> Scheduled:
+        each = (tiling,) if isinstance(tiling, Tiling) else tiling
+        pairs = zip(self.phases(config), each, strict=True)
         made = expression(
-            self.phases(config),
+            [phase.by_tap(one.by_tap) for phase, one in pairs],
             self.result_size(config),
             self.geometry(config).kernel,
             self.epilogue,
@@ -357,7 +359,6 @@ class Product(Requantized):
             terms=self.terms,
             zeros=self.zeros,
         )
-        each = (tiling,) if isinstance(tiling, Tiling) else tiling
         return tiled(made, [(one, self.tile(one)) for one in each], config)
 
 

@@ -83,7 +83,9 @@ def _tile(
     for copy, loop in zip((inp, weight), kept.get(tiling.keep, (step, step)), strict=True):
         sch.compute_at(copy, loop, preserve_unit_loops=True)
     if tiling.keep:
-        copy, more = (inp, 0) if tiling.keep == "inputs" else (weight, made.terms)
+        copy, more = weight, made.terms
+        if tiling.keep == "inputs":
+            copy, more = inp, sum(tiling.by_tap)
         _split_copy(sch, copy, 4 + made.spatial + more, tiling.inputs)
     products = [(f"acc{suffix}", sch.decompose_reduction(acc, step))]
     if made.residual:

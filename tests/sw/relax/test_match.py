@@ -296,6 +296,20 @@ def test_what_requantises_need_not_fit_acc(kind: str, size: int, tmp_path: Path)
     assert_alike(kind, 5, tmp_path, Config(log_acc_buff_size=size))
 
 
+@pytest.mark.parametrize("kind", ["Conv", "ConvTranspose"])
+def test_taps_that_are_far_apart(kind: str, tmp_path: Path) -> None:
+    """As in DeepLab; on VTA whatever lies between them."""
+    graph, rng = Graph(), np.random.default_rng(4)
+    x = graph.input((1, 20, 33, 33) if kind == "Conv" else (1, 20, 9, 9), 0.03, 128, "uint8")
+    weight = graph.weights(rng.integers(-127, 128, (20, 20, 3, 3)).astype(np.int8), 0.01)
+    attributes = {"dilations": [24, 24], "pads": [24] * 4}
+    value = graph.node(kind, x, weight, **attributes)
+    graph.output(value, product_scale(0.03, 0.01, 40), 128, "uint8")
+    count, number, most = compared(graph, tmp_path)
+    assert most <= 1
+    assert count <= 2 + RARELY * number
+
+
 @pytest.mark.parametrize("size", [(31, 7), (19, 19), (23, 29)])
 @pytest.mark.parametrize("ratio", [1, 0.08])
 def test_averages_of_many_values(ratio: float, size: tuple[int, int], tmp_path: Path) -> None:
