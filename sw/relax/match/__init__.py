@@ -14,6 +14,7 @@ from vta.hw.config import Config
 from vta.hw.errors import VtaError
 from vta.sw.relax.match.advice import edge_reason, unknown_reason
 from vta.sw.relax.match.cluster import Joined, Match, Placed, Viewed, Widened
+from vta.sw.relax.match.computed import computed
 from vta.sw.relax.match.fuse import fuse
 from vta.sw.relax.match.maps import concat, pad, pool, reshape, resize, slice_
 from vta.sw.relax.match.pointwise import one, two
@@ -40,6 +41,9 @@ Rule = Callable[[ir.Node, Config], Match]
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(PRODUCTS, product),
+    **dict.fromkeys(
+        ("MatMul", "Gemm"), lambda node, config: computed(node, config) or product(node, config)
+    ),
     "Add": lambda node, config: with_residual(node, config) or two(node, config),
     **dict.fromkeys(("Sub", "Mul", "Min", "Max"), two),
     **dict.fromkeys(("Relu", "Clip", "LeakyRelu", "PRelu", "HardSwish", "HardSigmoid"), one),

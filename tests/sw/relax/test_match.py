@@ -106,6 +106,27 @@ def dense(rng: Rng) -> Graph:
     return finished(graph, rng, value, product_scale(size, float(np.mean(scales)), inner))
 
 
+def computed(rng: Rng) -> Graph:
+    """Two operands that are both computed, the second of them transposed or not."""
+    graph = Graph()
+    rows, inner, columns = (int(n) for n in rng.integers(1, 40, 3))
+    lead = [(), (1,), (3,), (1, 2)][rng.integers(4)]
+    x, size = operand(graph, rng, (*lead, rows, inner))
+    turned, alone = bool(rng.integers(2)), bool(rng.integers(2))
+    shape = (columns, inner) if turned else (inner, columns)
+    y, second = operand(graph, rng, shape if alone else (*lead, *shape))
+    kind = "MatMul"
+    if turned and not alone:
+        order = [*range(len(lead)), len(lead) + 1, len(lead)]
+        y = graph.node("Transpose", y, perm=order)
+    elif turned:
+        kind = "Gemm" if not lead else "MatMul"
+        y = y if not lead else graph.node("Transpose", y)
+    attributes = {"transB": 1} if kind == "Gemm" else {}
+    value = graph.node(kind, x, y, **attributes)
+    return finished(graph, rng, value, product_scale(size, second, inner))
+
+
 def conv_transpose(rng: Rng) -> Graph:
     graph = Graph()
     groups = int(rng.choice([1, 1, 2, 3]))
@@ -246,6 +267,7 @@ KINDS: dict[str, Callable[[Rng], Graph]] = {
     "conv": conv,
     "conv_transpose": conv_transpose,
     "dense": dense,
+    "computed": computed,
     "two": two,
     "one": one,
     "pool": pool,
@@ -273,6 +295,20 @@ def test_a_random_node_is_onnxruntimes(kind: str, seed: int, tmp_path: Path) -> 
 def test_what_requantises_need_not_fit_acc(kind: str, size: int, tmp_path: Path) -> None:
     """All of it is much of the few entries; it comes with the tiles where it must."""
     assert_alike(kind, 5, tmp_path, Config(log_acc_buff_size=size))
+
+
+@pytest.mark.parametrize("kind", ["Conv", "ConvTranspose"])
+def test_taps_that_are_far_apart(kind: str, tmp_path: Path) -> None:
+    """As in DeepLab; on VTA whatever lies between them."""
+    graph, rng = Graph(), np.random.default_rng(4)
+    x = graph.input((1, 20, 33, 33) if kind == "Conv" else (1, 20, 9, 9), 0.03, 128, "uint8")
+    weight = graph.weights(rng.integers(-127, 128, (20, 20, 3, 3)).astype(np.int8), 0.01)
+    attributes = {"dilations": [24, 24], "pads": [24] * 4}
+    value = graph.node(kind, x, weight, **attributes)
+    graph.output(value, product_scale(0.03, 0.01, 40), 128, "uint8")
+    count, number, most = compared(graph, tmp_path)
+    assert most <= 1
+    assert count <= 2 + RARELY * number
 
 
 @pytest.mark.parametrize("size", [(31, 7), (19, 19), (23, 29)])
