@@ -7,6 +7,7 @@ behind one nothing where their rows are. Other reshapes are views where no numbe
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
@@ -41,8 +42,10 @@ def settle(found: Mapping[str, Match], config: Config) -> tuple[dict[str, Match]
         if _view(match) is None or _same(match.inputs[0], match.output, config):
             continue
         before = settled.get(match.inputs[0].name)
-        if before is not None and isinstance(_product(before), Matmul):
-            if match.output.shape[0] == before.output.shape[0] and len(match.output.shape) > 2:
+        operator = _product(before) if before is not None else None
+        if before is not None and operator is not None:
+            rows, *more = match.output.shape
+            if len(more) > 1 and (rows, prod(more)) == (operator.rows, operator.columns):
                 settled[name] = _left(before, match, config)
                 continue
         del settled[name]
@@ -89,7 +92,7 @@ def _entered(match: Match, found: Mapping[str, Match], config: Config) -> Match:
     while (before := found.get(source.name)) is not None and _view(before):
         source = before.inputs[0]
     shape = source.shape
-    flat = len(shape) > 2 and shape[0] == operator.rows
+    flat = 2 < len(shape) <= max(AXES) and shape[0] == operator.rows
     if source == match.inputs[0] or not flat or _same(source, match.inputs[0], config):
         return match
     order = _order(shape, config)
