@@ -11,6 +11,7 @@ from math import prod
 import onnx_ir as ir
 
 from vta.hw.errors import VtaError
+from vta.sw.layout import same_places
 from vta.sw.operators import Conv2d, Kernel, OperatorError
 from vta.sw.operators.network import Network
 from vta.sw.progress import Progress
@@ -88,6 +89,7 @@ class _Builder:
         for part in match.parts:
             if isinstance(part, Viewed):
                 self._enter(part.source)
+                self._prove(part.source)
                 self.network.view(part.output, part.source, part.shape, part.layout)
             elif isinstance(part, Placed):
                 self._place(part)
@@ -117,6 +119,19 @@ class _Builder:
         layout = layout_of(quantity.shape, self.kernels.config)
         self.network.input(value, quantity.shape, layout)
         self.inputs[value] = self._port(quantity, value)
+
+    def _prove(self, value: str) -> None:
+        """That a value of the graph lies as one of its shape does, which views of it assume."""
+        quantity = self.quantities.get(value)
+        if quantity is None:  # of a match's own, which knows
+            return
+        tensor = self.network.tensors.get(value) or self.network.views[value]
+        layout = layout_of(quantity.shape, self.kernels.config)
+        if not same_places(tensor.shape, tensor.layout, quantity.shape, layout):
+            raise OperatorError(
+                f"{value} lies as {list(tensor.shape)} in {tensor.layout} for others, and would be "
+                f"another shape of {list(quantity.shape)} in {layout}: its numbers would move"
+            )
 
     def _place(self, part: Placed) -> None:
         operator, tensors = part.operator, dict(part.tensors)
