@@ -27,6 +27,7 @@ __all__ = [
     "index_at",
     "pack",
     "packed_shape",
+    "padded_shape",
     "same_places",
     "unpack",
 ]

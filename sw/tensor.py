@@ -12,7 +12,7 @@ import numpy as np
 
 from vta.hw.errors import shown
 from vta.sw.bundle import BundleError, check_number, check_text
-from vta.sw.layout import pack, packed_shape, unpack
+from vta.sw.layout import pack, packed_shape, padded_shape, unpack
 
 __all__ = ["DTYPES", "Tensor"]
 
@@ -68,6 +68,11 @@ class Tensor:
     def packed_shape(self) -> tuple[int, ...]:
         """The shape in DRAM."""
         return packed_shape(self.shape, self.layout) if self.layout else self.shape
+
+    @property
+    def filled(self) -> "Tensor":
+        """The same with every axis filled up to whole blocks."""
+        return replace(self, shape=padded_shape(self.shape, self.layout)) if self.layout else self
 
     @property
     def start(self) -> int:

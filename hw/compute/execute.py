@@ -21,7 +21,8 @@ class Execute(wiring.Component):
 
     GEMM reads through port s, the ALU through port d and, for a tensor operand, s when GEMM does
     not read. Both write five cycles after issue, so the write port is allotted at issue: GEMM
-    goes first where both want to write, but the ALU waits one cycle at the most.
+    goes first where both want to write, but the ALU waits one cycle at the most; ALU steps with a
+    tensor operand go before GEMM steps that do not add to the one before.
 
     Members
     -------
@@ -120,8 +121,9 @@ class Execute(wiring.Component):
             Signal(name=name) for name in ("denied", "bubble", "keep_free", "waits")
         )
         paused = Signal(3)  # the GEMM steps of 1, 2 and 3 cycles ago; the last would read now
-        # Zero flags are few, and GEMM steps wait behind them.
-        gemm_first = gemm.held | gemm.zeroes | ~(denied | alu.needs_s)
+        # Zero flags are few, and GEMM steps wait behind them. A step that adds to the one before
+        # does not read if it comes at once, and if it came late, what follows it will not write.
+        gemm_first = gemm.step.adds | gemm.zeroes | ~(denied | alu.needs_s)
         able = alu.wants & ~(alu.needs_s & gemm.s_en)
         taken = (gemm.wants_write & gemm.slot) | (alu.wants & alu.slot)
         made = waits & (bubble | ~taken)  # a free cycle, for the LOAD that waits

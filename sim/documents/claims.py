@@ -14,10 +14,11 @@ from vta.sim.bench.network import EPILOGUE
 from vta.sim.bench.pages import DIGITS, SEED
 from vta.sim.bench.targets import LAYERS, RESNET18, SPEED, STREAMS, NetworkLayer
 from vta.sim.documents.claim import Claim
+from vta.sim.documents.computed import computed
 from vta.sim.documents.constants import constants
 from vta.sim.documents.convolutions import convolutions
 from vta.sim.documents.estimated import estimated
-from vta.sim.documents.networks_page import networks
+from vta.sim.documents.whole_networks import networks
 
 if TYPE_CHECKING:
     from vta.sw.operators import Conv2d
@@ -70,6 +71,7 @@ def claims() -> list[Claim]:
         *_operators(),
         *convolutions(),
         *estimated(),
+        *computed(),
         *networks(),
         *_seed(),
         *_digits(),

@@ -82,9 +82,17 @@ class VTAModule:
 
     def output(self, name: str, memory: np.ndarray) -> np.ndarray:
         """The logical tensor `name` in a device's memory after a run."""
+        return self._tensor(name).unpacked(self._bytes(name, memory))
+
+    def stored(self, name: str, memory: np.ndarray) -> np.ndarray:
+        """The same packed, with what fills its blocks up."""
+        tensor = self._tensor(name)
+        return self._bytes(name, memory).view(tensor.dtype).reshape(tensor.packed_shape)
+
+    def _bytes(self, name: str, memory: np.ndarray) -> np.ndarray:
         tensor = self._tensor(name)
         start = tensor.start - self.template.memory_base
-        return tensor.unpacked(memory[start : start + tensor.nbytes])
+        return memory[start : start + tensor.nbytes]
 
     def save(self, path: str | Path) -> None:
         """Write the module as a stream bundle; `load` of it gives an equal one."""

@@ -41,10 +41,6 @@ class Footprint:
     many: bool
     foldable: bool
 
-    def meets(self, other: "Footprint") -> bool:
-        """This writes an entry between those that the other writes or reads."""
-        return other.touches(self.low, self.high)
-
     def touches(self, low: int, high: int) -> bool:
         """This writes or reads an entry from `low` to `high`."""
         ranges = [(self.low, self.high)] + ([self.source] if self.source else [])

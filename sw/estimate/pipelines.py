@@ -69,7 +69,7 @@ class Pipelines:
         first, last: earliest cycles of its first and last step.
         """
         begin = max(sent + SEQUENCER, self.gemm_last + 1, self._settled, first)
-        if self.alu is not None and area.meets(self.alu.area):
+        if self.alu is not None and self.near_alu(area):
             begin = max(begin, self.alu.end + HULL)
         looped = sent + area.steps + peeks
         end = max(begin + self._beside(begin, area) - 1, last, looped + SEQUENCER - 1)

@@ -6,6 +6,7 @@
 
 from vta.sw.operators.attribute import Attribute, OperatorError, attribute
 from vta.sw.operators.average import AveragePool
+from vta.sw.operators.batch_matmul import BatchMatmul
 from vta.sw.operators.concat import Concat
 from vta.sw.operators.conv2d import Conv2d
 from vta.sw.operators.conv2d_max_pool import Conv2dMaxPool
@@ -19,6 +20,7 @@ from vta.sw.operators.max_pool import MaxPool
 from vta.sw.operators.operator import Operator, Scheduled
 from vta.sw.operators.pad import Pad
 from vta.sw.operators.quantized import QUANTIZED
+from vta.sw.operators.run_time_weights import ToWeights, TransposeWeights
 from vta.sw.operators.simple_matmul import SimpleMatmul
 from vta.sw.operators.slice import Slice
 from vta.sw.operators.upsample import Upsample
@@ -27,6 +29,7 @@ from vta.sw.tensor import Tensor
 __all__ = [
     "OPERATORS",
     "Attribute",
+    "BatchMatmul",
     "Conv2d",
     "Conv2dMaxPool",
     "Conv2dTranspose",
@@ -46,6 +49,8 @@ __all__ = [
     "ScheduleFileError",
     "SimpleMatmul",
     "Tensor",
+    "ToWeights",
+    "TransposeWeights",
     "attribute",
     "compile_file",
     "operator",
@@ -65,12 +70,15 @@ OPERATORS: dict[str, type[Operator]] = {
     entry.name: entry
     for entry in (
         Matmul,
+        BatchMatmul,
         Conv2d,
         Conv2dMaxPool,
         Conv2dTranspose,
         *MAPS,
         *ELEMENTWISE,
         *QUANTIZED,
+        ToWeights,
+        TransposeWeights,
         SimpleMatmul,
     )
 }

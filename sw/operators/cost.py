@@ -50,9 +50,10 @@ def _beats(nbytes: int, config: Config) -> int:
 def _costs(shape: GemmShape, tiling: Tiling, config: Config, pitch: Tiling) -> _Costs:
     """Of a tile whose sizes are `tiling`'s in a slot for those of `pitch`."""
     acc = tiling.outputs * tiling.height * tiling.width
-    rows = tiling.inputs * shape.rows(tiling.height)
-    row = 1 if shape.sparse else shape.columns(tiling.width)
-    bursts = rows * (shape.columns(tiling.width) if shape.sparse else 1)
+    rows, columns = shape.copied(tiling)
+    rows *= tiling.inputs * shape.copies(tiling)
+    row = 1 if shape.sparse(tiling) else columns
+    bursts = rows * (columns if shape.sparse(tiling) else 1)
     full_rows = tiling.width == pitch.width or tiling.outputs * tiling.height == 1
     dense = full_rows and (tiling.height == pitch.height or tiling.outputs == 1)
     return _Costs(
@@ -74,17 +75,21 @@ def run_length(shape: GemmShape, tiling: Tiling, limits: tuple[int, int]) -> int
 
     The planner's answer (`vta.sw.compiler.passes.nest`) for the nest of one step of a tile.
     """
-    columns, (kernel_height, kernel_width) = shape.columns(tiling.width), shape.kernel
-    down, right = shape.dilation
-    plane = shape.rows(tiling.height) * columns
+    (rows, columns), (kernel_height, kernel_width) = shape.copied(tiling), shape.kernel
+    (down, right), steps = shape.dilation, shape.steps(tiling.by_tap)
+    down, plane = down * columns, rows * columns
+    if tiling.by_tap[1]:
+        right, plane = plane, plane * kernel_width
+    if tiling.by_tap[0]:
+        down, plane = plane, plane * kernel_height
     dims = [
         Dim.of(tiling.outputs, tiling.height * tiling.width, 0, tiling.inputs * shape.taps),
         Dim.of(shape.terms, 0, 0, kernel_height * kernel_width),
-        Dim.of(kernel_height, 0, down * columns, kernel_width),
+        Dim.of(kernel_height, 0, down, kernel_width),
         Dim.of(kernel_width, 0, right, 1),
         Dim.of(tiling.inputs, 0, plane, shape.taps),
-        Dim.of(tiling.height, tiling.width, shape.steps[0] * columns, 0),
-        Dim.of(tiling.width, 1, shape.steps[1], 0),
+        Dim.of(tiling.height, tiling.width, steps[0] * columns, 0),
+        Dim.of(tiling.width, 1, steps[1], 0),
     ]
     max_iter, max_uops = limits
     pieces = plan(dims, (0, 0, 0), max_iter=max_iter, max_uops=max_uops, adds=True)
@@ -108,7 +113,8 @@ def _start(shape: GemmShape, tiling: Tiling, config: Config) -> int:
 
 def _fetch(shape: GemmShape, tiling: Tiling, config: Config) -> int:
     """Beats of a step's instructions."""
-    loads = tiling.inputs * (shape.rows(tiling.height) if shape.sparse else 1) + 1
+    loads = tiling.inputs * shape.copies(tiling)
+    loads = loads * (shape.copied(tiling)[0] if shape.sparse(tiling) else 1) + 1
     return _beats((loads + 1) * INSTRUCTION_BYTES, config)
 
 
@@ -123,7 +129,7 @@ def lower_bound(shape: GemmShape, tiling: Tiling, config: Config) -> int:
         _edges(getattr(shape, name), getattr(tiling, name))[-1]
         for name in ("outputs", "height", "width")
     )
-    last = _costs(shape, Tiling(outputs, height, width, tiling.inputs), config, tiling)
+    last = _costs(shape, tiling.part(outputs, height, width), config, tiling)
     fetch, steps = _fetch(shape, tiling, config), counts.tiles * counts.steps
     vectors, alone = shape.vectors, shape.alu and tiling.inputs * shape.taps <= 2
     compute = fetch + cost.inputs + cost.weights + steps * ISSUE
@@ -214,7 +220,7 @@ def _tiles(shape: GemmShape, tiling: Tiling, config: Config) -> Iterator[tuple[b
     def costs(outputs: int, plane: tuple[int, int]) -> tuple[_Costs, int]:
         key = (outputs, *plane)
         if key not in known:
-            tile = Tiling(*key, tiling.inputs)
+            tile = tiling.part(*key)
             run = run_length(shape, tile, limits(config))
             known[key] = _costs(shape, tile, config, tiling), run
         return known[key]

@@ -81,7 +81,11 @@ def _join(network: Network, name: str, entry: Entry) -> None:
     parts = get(entry, "parts", dict)
     for part in parts:
         check_text("the name of a part", part, empty=False)
-    network.join(name, _shape(entry), {part: get(parts, part, int) for part in parts})
+    counts = {part: get(parts, part, int) for part in parts}
+    axis = get(entry, "axis", int)
+    if axis not in (0, 1):
+        raise BundleError(f"axis is {axis}; it must be 0 or 1")
+    network.join(name, _shape(entry), counts, axis=axis)
 
 
 def _input(network: Network, name: str, entry: Entry) -> None:

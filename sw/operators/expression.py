@@ -4,7 +4,7 @@ The copy of the data in INP is a stage of its own: where there is padding, its `
 becomes the padding fields of LOAD.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from tvm import ir, te, tirx
 
 from vta.hw.config import Config
 from vta.sw.operators.geometry import Geometry, Phase
-from vta.sw.operators.requantize import BORDER, Epilogue
+from vta.sw.operators.requantize import BORDER, DATA_SUMS, WEIGHT_SUMS, Epilogue
 from vta.sw.operators.steps import RESIDUAL
 
 __all__ = ["PLANES", "Expression", "expression"]
@@ -34,6 +34,7 @@ class Expression:
     parts: for each phase, the suffix of its blocks' names, and those to be inlined.
     staged: steps of `BORDER`, which are blocks of their own, as they run over rectangles.
     operands: names of the epilogue's tensors.
+    sums: names of the blocks that compute what zero points are worth.
     spatial: axes between the channel blocks and the element.
     terms: axes of the weights for their terms, 0 or 1.
     """
@@ -45,6 +46,7 @@ class Expression:
     operands: tuple[str, ...]
     spatial: int
     terms: int
+    sums: tuple[str, ...] = ()
 
 
 def expression(
@@ -56,6 +58,7 @@ def expression(
     *,
     residual: bool,
     planes: bool = False,
+    zeros: Mapping[str, tuple[int, ...]] | None = None,
     terms: int = 1,
 ) -> Expression:
     """The product with its epilogue, by phases, in elements.
@@ -67,6 +70,8 @@ def expression(
     ---------
     out, kernel: spatial axes of the whole result, and of the weights of all phases.
     planes: int32 results, as four planes of bytes; with one phase only.
+    zeros: by `DATA_SUMS` and `WEIGHT_SUMS`, into how many numbers their factor is parted; of matrix
+        products.
     terms: of the weights.
     """
     geometry, element = phases[0].geometry, (config.batch, config.block)
@@ -87,6 +92,7 @@ def expression(
         extra.append(te.placeholder(sizes, "int8", "residual"))
         extra.append(te.placeholder((1, 1, *square), "int8", "identity"))
     given, shifts = tuple(operands), None
+    constants, sums = _zero_sums(data, weight, zeros or {})
     if planes:
         shifts = te.placeholder((4, *element), "int32", PLANES)
         given = (*given, PLANES)
@@ -96,18 +102,70 @@ def expression(
         copy = _copy(phase.geometry, data, names, suffix)
         acc = _sums(phase, copy, weight, names, suffix, several)
         added = {RESIDUAL: _residual(phase, acc, extra, names, suffix)} if residual else {}
-        stored, steps = epilogue.stages(acc, operands | added, names, suffix, phase.classes, shifts)
+        added |= operands | sums
+        stored, steps = epilogue.stages(acc, added, names, suffix, phase.classes, shifts)
         made.append(stored)
         parts.append((suffix, tuple(steps)))
-    parameters = [data, weight, *operands.values(), *extra, *([shifts] if planes else []), *made]
+    parameters = [data, weight, *operands.values(), *constants, *extra]
+    parameters += [*([shifts] if planes else []), *made]
     if len(phases) == 1:
         function = te.create_prim_func(parameters)
     else:
         whole = te.placeholder(sizes, "int8", "out")
         function = _placed(te.create_prim_func([*parameters, whole]), phases)
     return Expression(
-        function, residual, tuple(parts), epilogue.staged, given, len(out), len(several)
+        function,
+        residual,
+        tuple(parts),
+        epilogue.staged,
+        given,
+        len(out),
+        len(several),
+        tuple(sums),
     )
+
+
+def _zero_sums(
+    data: Any, weight: Any, zeros: Mapping[str, tuple[int, ...]]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Placeholders of constants, and what GEMM makes of them: elements by blocks of outputs, or by
+    groups of rows.
+    """
+    constants, found = [], {}
+    _, depth, *_, batch, block = data.shape
+    for name, parts in zeros.items():
+        if name == DATA_SUMS:
+            made = te.placeholder((len(parts), depth, block, block), "int8", "weight_zero")
+            found[name] = _sums_of_rows(data, made)
+        else:
+            made = te.placeholder((len(parts), batch, block), "int8", "data_zero")
+            found[name] = _sums_of_outputs(weight, made)
+        constants.append(made)
+    return constants, found
+
+
+def _sums_of_rows(data: Any, factor: Any) -> Any:
+    images, depth, batch, block = data.shape
+    co: Any = te.reduce_axis((0, depth), "co")
+    t, ci = te.reduce_axis((0, factor.shape[0]), "t"), te.reduce_axis((0, block), "ci")
+
+    def function(n: Any, i: Any, j: Any) -> Any:
+        product = data[n, co, i, ci].astype("int32") * factor[t, co, j, ci].astype("int32")
+        return te.sum(product, axis=[co, t, ci])
+
+    return te.compute((images, batch, block), function, name=DATA_SUMS)
+
+
+def _sums_of_outputs(weight: Any, factor: Any) -> Any:
+    (outputs, depth, *_), (parts, batch, block) = weight.shape, factor.shape
+    co: Any = te.reduce_axis((0, depth), "co")
+    t, ci = te.reduce_axis((0, parts), "t"), te.reduce_axis((0, block), "ci")
+
+    def function(o: Any, i: Any, j: Any) -> Any:
+        product = factor[t, i, ci].astype("int32") * weight[o, co, j, ci].astype("int32")
+        return te.sum(product, axis=[co, t, ci])
+
+    return te.compute((outputs, batch, block), function, name=WEIGHT_SUMS)
 
 
 def _classes(phases: Sequence[Phase]) -> list[int]:
@@ -144,13 +202,17 @@ def _placed(function: Any, phases: Sequence[Phase]) -> Any:
 
 
 def _copy(geometry: Geometry, data: Any, names: list[str], suffix: str) -> Any:
-    """What a tile needs of the data, in INP."""
+    """What a tile needs of the data, in INP; by places of the kernel where these have copies."""
     zero = tirx.const(0, "int8")
+    by_tap = [n for n, own in enumerate(geometry.by_tap) if own]
 
     def function(n: Any, c: Any, *rest: Any) -> Any:
         *place, i, k = rest
+        taps, place = place[: len(by_tap)], place[len(by_tap) :]
         sizes = zip(place, geometry.skips, geometry.pads, strict=True)
         at = [p * skip - before for p, skip, (before, _) in sizes]
+        for axis, tap in zip(by_tap, taps, strict=True):
+            at[axis] += tap * geometry.dilation[axis]
         value = data[(n, c, *at, i, k)]
         inside: list[Any] = []
         for p, size, (before, behind) in zip(at, geometry.size, geometry.pads, strict=True):
@@ -160,7 +222,8 @@ def _copy(geometry: Geometry, data: Any, names: list[str], suffix: str) -> Any:
 
     *_, batch, block = data.shape
     shape = (geometry.images, geometry.inputs, *geometry.copied, batch, block)
-    return te.compute(shape, function, name=f"inp{suffix}", varargs_names=[*names[2:-1], "k"])
+    axes = [*(TAPS[axis] for axis in by_tap), *names[2:-1], "k"]
+    return te.compute(shape, function, name=f"inp{suffix}", varargs_names=axes)
 
 
 def _sums(
@@ -178,10 +241,15 @@ def _sums(
 
     def function(n: Any, o: Any, *rest: Any) -> Any:
         *place, i, j = rest
-        sizes = zip(place, geometry.steps, taps, geometry.dilation, strict=True)
-        at = [p * step + tap * dilation for p, step, tap, dilation in sizes]
+        at = [p * step for p, step in zip(place, geometry.steps, strict=True)]
+        own: list[Any] = []
+        for axis, (tap, by_tap) in enumerate(zip(taps, geometry.by_tap, strict=True)):
+            if by_tap:
+                own.append(tap)
+            else:
+                at[axis] += tap * geometry.dilation[axis]
         first = 0 if geometry.depth == geometry.inputs else o // geometry.shared * geometry.depth
-        left = data[(n, first + co, *at, i, ci)].astype("int32")
+        left = data[(n, first + co, *own, *at, i, ci)].astype("int32")
         places = [begin + tap for begin, tap in zip(phase.first, taps, strict=True)]
         right = weight[(o, co, *each, *places, j, ci)].astype("int32")
         return te.sum(left * right, axis=[co, *each, *taps, ci])

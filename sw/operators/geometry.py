@@ -25,6 +25,8 @@ class Geometry:
     inputs: channels of the data.
     depth: those that a sum goes over, all by default.
     shared: channels of the result whose sums go over the same ones, one after the other.
+    by_tap: along which axes each place of the kernel has a copy of its own of what it meets; none
+        by default.
     """
 
     images: int
@@ -37,10 +39,12 @@ class Geometry:
     stride: tuple[int, ...] = ()
     dilation: tuple[int, ...] = ()
     pads: tuple[tuple[int, int], ...] = ()
+    by_tap: tuple[bool, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "depth", self.depth or self.inputs)
         object.__setattr__(self, "shared", self.shared or self.outputs)
+        object.__setattr__(self, "by_tap", self.by_tap or tuple(False for _ in self.size))
 
     @property
     def padded(self) -> tuple[int, ...]:
@@ -61,15 +65,27 @@ class Geometry:
 
     @property
     def skips(self) -> tuple[int, ...]:
-        """Where the kernel is one row high or one column wide, only each of so many is copied."""
-        pairs = zip(self.kernel, self.stride, strict=True)
-        return tuple(stride if taps == 1 else 1 for taps, stride in pairs)
+        """Distance of neighbouring rows (and columns) in what is copied, in the data.
+
+        Where the kernel is one row high or one column wide, or each of its places has a copy, only
+        those that the stride meets are copied.
+        """
+        return tuple(
+            n if single else 1 for n, single in zip(self.stride, self._single, strict=True)
+        )
 
     @property
     def steps(self) -> tuple[int, ...]:
         """Distance of neighbouring windows in what is copied."""
-        pairs = zip(self.kernel, self.stride, strict=True)
-        return tuple(1 if taps == 1 else stride for taps, stride in pairs)
+        return tuple(
+            1 if single else n for n, single in zip(self.stride, self._single, strict=True)
+        )
+
+    @property
+    def _single(self) -> tuple[bool, ...]:
+        """Along which axes a copy has a row (or column) for each window and no others."""
+        pairs = zip(self.kernel, self.by_tap, strict=True)
+        return tuple(taps == 1 or by_tap for taps, by_tap in pairs)
 
     @property
     def edges(self) -> tuple[Edge, ...]:
@@ -86,9 +102,11 @@ class Geometry:
 
     @property
     def copied(self) -> tuple[int, ...]:
-        """Of what is copied, the spatial axes."""
-        sizes = zip(self.out, self.steps, self.spans, strict=True)
-        return tuple((out - 1) * step + span for out, step, span in sizes)
+        """Of what is copied: the places of the kernel that have copies, and the spatial axes."""
+        axes = zip(self.out, self.steps, self.spans, self.by_tap, strict=True)
+        sizes = ((out - 1) * step + (1 if by_tap else span) for out, step, span, by_tap in axes)
+        taps = (n for n, by_tap in zip(self.kernel, self.by_tap, strict=True) if by_tap)
+        return (*taps, *sizes)
 
     def blocked(self, config: Config) -> "Geometry":
         """The same in elements: images in groups of BATCH, channels in blocks.
@@ -138,6 +156,11 @@ class Phase:
         none = tuple(0 for _ in geometry.size)
         classes = tuple(edge.phases[0] for edge in edges)
         return cls(geometry, tuple(1 for _ in none), none, none, classes)
+
+    def by_tap(self, axes: Sequence[bool]) -> "Phase":
+        """The same with copies for each place of the kernel along some of the axes."""
+        own = tuple(axes[: len(self.geometry.size)])
+        return replace(self, geometry=replace(self.geometry, by_tap=own))
 
     def place(self, index: Sequence[Any]) -> list[Any]:
         """Where in the result, of an index of images, channels, spatial axes and element."""

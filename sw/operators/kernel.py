@@ -114,7 +114,7 @@ class Kernel:
             name=operator.label,
             config=config,
             tensors=tensors,
-            golden=operator.golden,
+            golden=operator.golden_on(config),
             function=None,
             schedule=None,
             macs=operator.macs(config),
@@ -211,7 +211,7 @@ class Kernel:
         return [
             name
             for name, tensor in self.tensors.items()
-            if tensor.role != "output" and name not in self.constants
+            if tensor.role not in ("output", "temporary") and name not in self.constants
         ]
 
     @property

@@ -7,7 +7,7 @@ last tile still computes (ACC_8BIT would hold the compute stage, and keep the or
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -241,8 +241,13 @@ class MapOperator(TiledMap):
         return {"data": self.channels}
 
     def filler(self, of: Callable[[str], int | None]) -> int | None:
-        """0 where the data has that: maxima and averages of it are the same."""
-        return 0 if of("data") == 0 else None
+        """What becomes of a map of the data's; None where that is not one number."""
+        number = of("data")
+        if number is None:
+            return None
+        data = np.full((1, 1, self.height, self.width), number, np.int8)
+        found = np.unique(replace(self, images=1, channels=1).golden({"data": data})["out"])
+        return int(found[0]) if len(found) == 1 else None
 
 
 def _parts(extent: int) -> list[int]:

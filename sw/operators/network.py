@@ -6,7 +6,7 @@
 >>> program = net.program({"x": x, "conv1.weight": w1, ...})             # doctest: +SKIP
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from vta.hw.config import Config
 from vta.sw.compiler import Call, Instruments, Stream, VTAModule, finish, link
-from vta.sw.layout import pack, padded_shape, same_places
+from vta.sw.layout import pack, same_places
 from vta.sw.operators.attribute import OperatorError
 from vta.sw.operators.kernel import Kernel
 from vta.sw.program import Program
@@ -147,19 +147,43 @@ class Network:
     def filler(self, name: str) -> int | None:
         """What a tensor has in channels that fill up its last block; None: that depends on data.
 
-        Where it is 0, a view with as many blocks is the tensor padded with channels of zeros.
+        A view with as many blocks is the tensor padded with channels of that number.
         """
-        if name in self.views:
-            return None
         makers = (n for n in self.nodes if name in (n.tensors[o] for o in n.kernel.outputs))
         node = next(makers, None)
-        if node is None:
-            return 0 if name in self.tensors else None
-        operator = node.kernel.operator
-        return operator and operator.filler(lambda own: self.filler(node.tensors[own]))
+        if node is not None:
+            operator = node.kernel.operator
+            return operator and operator.filler(lambda own: self.filler(node.tensors[own]))
+        if name in self._joined:
+            parts = self._joined[name]
+            by_rows = self.views[parts[0]].shape[0] < self.tensors[name].shape[0]
+            found = {self.filler(part) for part in (parts if by_rows else parts[-1:])}
+            return found.pop() if len(found) == 1 else None
+        if name in self.views:
+            base = self.base(name)
+            own, of = self.views[name], self.tensors[base]
+            wider = replace(of, shape=(*of.shape[:1], *own.shape[1:2], *of.shape[2:]))
+            same = (wider.shape, wider.layout, name in self._first) == (
+                own.shape,
+                own.layout,
+                False,
+            )
+            return self.filler(base) if same and own.shape[1] >= of.shape[1] else None
+        return self._given_filler(name)
 
-    def join(self, name: str, shape: tuple[int, ...], parts: Mapping[str, int]) -> None:
-        """A tensor that other operators make in parts: a concatenation along channels, not copied.
+    def _given_filler(self, name: str) -> int | None:
+        """The same of a constant, or of a tensor from outside, which zeros fill up."""
+        tensor, array = self.tensors[name], self.constants.get(name)
+        if array is None or array.shape == tensor.shape:
+            return 0
+        filled = pack(np.ones(tensor.shape, np.int8), tensor.layout) == 0
+        numbers = set(array[filled].tolist())
+        return int(numbers.pop()) if len(numbers) == 1 else None if numbers else 0
+
+    def join(
+        self, name: str, shape: tuple[int, ...], parts: Mapping[str, int], *, axis: int = 1
+    ) -> None:
+        """A tensor that other operators make in parts: a concatenation, not copied.
 
         To be called before the operators are added whose results the parts are.
 
@@ -167,20 +191,27 @@ class Network:
         ---------
         shape: (images, channels, ...) of int8.
         parts: the tensors that are made, in order, and how many of the channels each has.
+        axis: 0: of the images, the rows of a matrix.
 
         Raises
         ------
         OperatorError
-            where a part ends within a block, or images are not one group of BATCH: the operator
-            concat copies then.
+            where a part ends within a block, or a group of BATCH; and along channels, where images
+            are not one group of BATCH: the operator concat copies then.
         """
         batch, block = self.config.batch, self.config.block
         *before, _ = parts.values()
-        if sum(parts.values()) != shape[1]:
+        what, unit = ("channels", block) if axis else ("images", batch)
+        if sum(parts.values()) != shape[axis]:
             raise OperatorError(
-                f"{name} has {shape[1]} channels, its parts have {sum(parts.values())}"
+                f"{name} has {shape[axis]} {what}, its parts have {sum(parts.values())}"
             )
-        if shape[0] > batch or any(channels % block for channels in before):
+        if any(count % unit for count in before) and not axis:
+            raise OperatorError(
+                f"{name} cannot be made in parts of {list(parts.values())} images: all but the "
+                f"last must be groups of {batch} (BATCH)"
+            )
+        if axis and (shape[0] > batch or any(count % unit for count in before)):
             raise OperatorError(
                 f"{name} of {list(shape)} cannot be made in parts of {list(parts.values())} "
                 f"channels: all but the last must fill blocks of {block}, images one group of "
@@ -191,11 +222,13 @@ class Network:
             name=name, role="output", dtype="int8", shape=shape, layout=layout
         )
         first = 0
-        for part, channels in parts.items():
-            self._view(part, name, (shape[0], channels, *shape[2:]), layout, first)
+        for part, count in parts.items():
+            own = (*shape[:axis], count, *shape[axis + 1 :])
+            self._view(part, name, own, layout, first)
             first += self.views[part].nbytes
         self._joined[name] = tuple(parts)
-        self.calls.append(("join", {"name": name, "shape": shape, "parts": dict(parts)}))
+        about = {"name": name, "shape": shape, "parts": dict(parts), "axis": axis}
+        self.calls.append(("join", about))
 
     def base(self, name: str) -> str:
         """The tensor that has the bytes of a tensor, a view or a part."""
@@ -262,6 +295,22 @@ class Network:
         `inputs` are logical, or packed; constants need not be given. What fills blocks up is kept
         as the core computes it.
         """
+
+        def golden(kernel: Kernel, operands: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            made = kernel.golden(operands)
+            return {own: pack(array, kernel.tensors[own].layout) for own, array in made.items()}
+
+        return self._computed(inputs, golden)
+
+    def llvm(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The same by the operators' schedules before tensorization, run by TVM on the host."""
+        return self._computed(inputs, Kernel.llvm)
+
+    def _computed(
+        self,
+        inputs: Mapping[str, np.ndarray],
+        compute: Callable[[Kernel, dict[str, np.ndarray]], dict[str, np.ndarray]],
+    ) -> dict[str, np.ndarray]:
         given = {**self.constants, **inputs}
         found = {name: self.tensors[name].packed(array) for name, array in given.items()}
         for node in self.nodes:
@@ -271,9 +320,8 @@ class Network:
                 name = node.tensors[own]
                 first = self.first(name)
                 data = found[self.base(name)][first : first + tensors[own].nbytes]
-                operands[own] = replace(tensors[own], shape=_full(tensors[own])).unpacked(data)
-            for own, array in node.kernel.golden(operands).items():
-                packed = pack(array, tensors[own].layout)
+                operands[own] = tensors[own].filled.unpacked(data)
+            for own, packed in compute(node.kernel, operands).items():
                 name, data = node.tensors[own], np.ascontiguousarray(packed).view(np.uint8).ravel()
                 base, first = self.base(name), self.first(name)
                 found.setdefault(base, np.zeros(self.tensors[base].nbytes, np.uint8))
@@ -298,8 +346,3 @@ def _alike(known: Tensor, tensor: Tensor) -> bool:
     return known.nbytes == tensor.nbytes and same_places(
         known.shape, known.layout, tensor.shape, tensor.layout
     )
-
-
-def _full(tensor: Tensor) -> tuple[int, ...]:
-    """The shape with every axis filled up to whole blocks."""
-    return padded_shape(tensor.shape, tensor.layout)

@@ -108,6 +108,12 @@ class Operator(ABC):
     def golden(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Logical outputs from logical inputs, whose axes may be filled up to whole elements."""
 
+    def golden_on(
+        self, config: Config
+    ) -> Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]:
+        """`golden`, whose outputs may be filled up in another way in a configuration."""
+        return self.golden
+
     def constants(self, config: Config) -> dict[str, np.ndarray]:
         """The logical values of tensors that are always the same."""
         return {}

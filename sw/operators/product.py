@@ -21,8 +21,9 @@ from vta.sw.operators.channel import INT8
 from vta.sw.operators.cost import demand
 from vta.sw.operators.expression import PLANES, expression
 from vta.sw.operators.geometry import Geometry, Phase
-from vta.sw.operators.operator import Operator, Scheduled, named
-from vta.sw.operators.requantize import BORDER, Epilogue, check_depth
+from vta.sw.operators.operator import Scheduled, named
+from vta.sw.operators.requantize import BORDER, DATA_SUMS, WEIGHT_SUMS, ZEROS, Epilogue, check_depth
+from vta.sw.operators.requantized import Requantized
 from vta.sw.operators.residual import MOST_FACTOR, with_residual
 from vta.sw.operators.shape import GemmShape, Tiling
 from vta.sw.operators.space import Candidate
@@ -33,7 +34,6 @@ from vta.sw.tensor import Tensor
 
 __all__ = ["TERMS", "Product", "joined", "planes_of", "terms_of"]
 
-NONE = (None, None)
 MOST_TERMS = 3
 TERMS = 2
 """The axis of the weights' terms."""
@@ -62,21 +62,9 @@ def terms_of(weight: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Product(Operator):
+class Product(Requantized):
     """``out = epilogue(sum of data * weight + residual * residual_factor)``, int8."""
 
-    bias: bool = attribute("add an int32 bias for each output channel", False)
-    shift: int = attribute(
-        "shift the accumulator right (arithmetically)", 0, unit="bits", minimum=0
-    )
-    low: int | None = attribute("clip from below (none: no clip, the low 8 bits count)", None)
-    high: int | None = attribute("clip from above", None)
-    steps: str | None = attribute(
-        "instead of bias, shift, low and high: operations of the ALU (min, max, add, mul, shr), "
-        "each with a constant or the name of an int32 tensor that has a value for each output "
-        "channel, such as 'min high, max low, mul multiplier, add addend, shr 24'",
-        None,
-    )
     residual: bool = attribute(
         "add an int8 tensor of the result's shape: before the bias, or where steps say 'add "
         "residual'",
@@ -129,11 +117,15 @@ class Product(Operator):
 
     @cached_property
     def epilogue(self) -> Epilogue:
-        if self.steps is not None:
-            made = Epilogue.parse(self.steps)
-        else:
-            made = Epilogue.of(bias=self.bias, shift=self.shift, low=self.low, high=self.high)
-        return with_residual(made, self.residual_factor) if self.residual else made
+        made = self.requantization
+        made = with_residual(made, self.residual_factor) if self.residual else made
+        both = (ZEROS,) if len(self.zeros) == 2 else ()
+        return made.corrected((*self.zeros, *both))
+
+    @property
+    def zeros(self) -> dict[str, tuple[int, ...]]:
+        """By `WEIGHT_SUMS` and `DATA_SUMS`, int8 numbers whose sum they are multiplied by."""
+        return {}
 
     @property
     @abstractmethod
@@ -156,11 +148,7 @@ class Product(Operator):
             raise OperatorError(
                 f"{self.name}: steps add the residual, but there is none: add residual=true"
             )
-        if self.steps is not None and (self.bias or self.shift or (self.low, self.high) != NONE):
-            raise OperatorError(
-                f"{self.name}: steps is {self.steps!r}; bias, shift, low and high are steps of "
-                "their own: leave them out"
-            )
+        super().check()
         if BORDER in self.epilogue.operands and not self.edges:
             raise OperatorError(f"{self.name} has no padding: {BORDER} is no tensor of its steps")
         assert self.epilogue is not None  # its steps check their constants
@@ -200,7 +188,8 @@ class Product(Operator):
             stride=stride,
             dilation=dilation,
             terms=self.terms,
-            bias=sum(
+            bias=(WEIGHT_SUMS in self.zeros)
+            + sum(
                 prod(edge.classes for edge in self.edges) if name == BORDER else 1
                 for name in self.epilogue.operands
             ),
@@ -208,6 +197,7 @@ class Product(Operator):
             planes=4 if self.planes else 1,
             residual=self.residual,
             apart=self.epilogue.apart,
+            held=geometry.images if DATA_SUMS in self.zeros else 0,
         )
 
     def demand(self, config: Config) -> dict[str, int]:
@@ -250,6 +240,7 @@ class Product(Operator):
                 shape, layout = (geometry.outputs, *classes), f"CHW{vectors[1:]}"
                 channels = {"shape": shape, "layout": layout}
             found[name] = {"role": "bias", **channels, **int32}
+        found |= self._zero_tensors(config)
         if self.residual:
             found["residual"] = {"role": "input", **out, **int8}
             square = {"shape": (block, block), "layout": "OI" + weights}
@@ -260,9 +251,31 @@ class Product(Operator):
         found["out"] = {"role": "output", **out, **int8}
         return named(found)
 
+    def _zero_tensors(self, config: Config) -> dict[str, dict[str, Any]]:
+        """The constants that zero points are multiplied by, as GEMM takes them."""
+        batch, block = config.batch, config.block
+        found: dict[str, dict[str, Any]] = {}
+        for name, parts in self.zeros.items():
+            if name == DATA_SUMS:
+                shape, layout = (len(parts), self.depth), f"PI{block}o{block}i"
+                about = {"role": "weight", "shape": shape, "layout": layout}
+                found["weight_zero"] = {"dtype": "int8", **about}
+            else:
+                about = {"role": "input", "shape": (len(parts),), "layout": f"P{batch}n{block}c"}
+                found["data_zero"] = {"dtype": "int8", **about}
+        return found
+
     def constants(self, config: Config) -> dict[str, np.ndarray]:
         """The residual goes through GEMM, with what multiplies it on the diagonal as weights."""
         found: dict[str, np.ndarray] = {}
+        for name, parts in self.zeros.items():
+            numbers = np.array(parts, np.int8)
+            if name == DATA_SUMS:
+                found["weight_zero"] = np.tile(numbers[:, None], self.depth)
+            else:
+                found["data_zero"] = numbers
+        if ZEROS in self.epilogue.operands:
+            found[ZEROS] = self._both(self.geometry(config).outputs)
         if self.epilogue.residual:
             diagonal = np.int8(self.epilogue.residual.diagonal)
             found["identity"] = np.eye(config.block, dtype=np.int8) * diagonal
@@ -282,24 +295,43 @@ class Product(Operator):
         acc = self.sums(inputs["data"], weight)
         channels = (-1, *(1 for _ in acc.shape[2:]))
         operands = {RESIDUAL: inputs[RESIDUAL]} if self.residual else {}
+        operands |= self._zero_sums(inputs)
         for name in self.epilogue.operands:
             if name == BORDER:
                 rows, columns = (edge.places for edge in self.edges)
                 operands[name] = inputs[name][:, rows][:, :, columns]
+            elif name == ZEROS:
+                operands[name] = self._both(acc.shape[1])
             else:
                 operands[name] = inputs[name].reshape(channels)
         if self.planes:
             return {"out": planes_of(self.epilogue.wide(acc, operands))}
         return {"out": self.epilogue.golden(acc, operands)}
 
+    def _zero_sums(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What the core adds for zero points: by column, and by row."""
+        found = {}
+        for name, parts in self.zeros.items():
+            by_row = name == DATA_SUMS
+            array = inputs["data" if by_row else "weight"][:, : self.depth].astype(np.int32)
+            sums = array.sum(axis=1, dtype=np.int32) * np.int32(sum(parts))
+            found[name] = sums[:, None] if by_row else sums
+        return found
+
+    def _both(self, outputs: int) -> np.ndarray:
+        """The product of both zero points, of all outputs; 0 for those that fill a block up."""
+        found = np.zeros(outputs, np.int32)
+        there = self.geometry(Config()).outputs
+        found[:there] = self.depth * prod(sum(parts) for parts in self.zeros.values())
+        return found
+
     def filler(self, of: Callable[[str], int | None]) -> int | None:
-        """What the steps make of a sum of nothing, with operands of 0."""
-        residual = of(RESIDUAL) if self.residual else 0
-        if residual is None or self.planes:
+        """What the steps make of a sum of nothing, with what fills their operands up."""
+        names = (*self.epilogue.operands, *([RESIDUAL] if self.residual else []))
+        operands = {name: number for name in names if (number := of(name)) is not None}
+        if len(operands) < len(names) or self.planes or self.zeros:
             return None
-        operands = {name: np.zeros(1, np.int32) for name in self.epilogue.operands}
-        operands[RESIDUAL] = np.array([residual], np.int8)
-        return int(self.epilogue.golden(np.zeros(1, np.int64), operands)[0])
+        return self.epilogue.of_nothing(operands)
 
     def ranges(self) -> dict[str, tuple[int, int]]:
         found = self.epilogue.input_ranges(self.depth * self.terms)
@@ -314,8 +346,10 @@ class Product(Operator):
         return tilings(shapes[0], config) if len(shapes) == 1 else _together(shapes, config)
 
     def schedule(self, config: Config, tiling: Tiling | tuple[Tiling, ...]) -> Scheduled:
+        each = (tiling,) if isinstance(tiling, Tiling) else tiling
+        pairs = zip(self.phases(config), each, strict=True)
         made = expression(
-            self.phases(config),
+            [phase.by_tap(one.by_tap) for phase, one in pairs],
             self.result_size(config),
             self.geometry(config).kernel,
             self.epilogue,
@@ -323,8 +357,8 @@ class Product(Operator):
             residual=self.residual,
             planes=self.planes,
             terms=self.terms,
+            zeros=self.zeros,
         )
-        each = (tiling,) if isinstance(tiling, Tiling) else tiling
         return tiled(made, [(one, self.tile(one)) for one in each], config)
 
 

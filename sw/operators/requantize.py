@@ -7,6 +7,7 @@ With power-of-two scales, folding 2^(shift-1) into the bias makes the shift an e
 (docs/operators.md). On the core each step is an ALU instruction or two, and all fold into one pass.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,12 +35,22 @@ from vta.sw.operators.steps import (
     Step,
 )
 
-__all__ = ["BORDER", "Epilogue", "check_depth"]
+__all__ = ["BORDER", "DATA_SUMS", "WEIGHT_SUMS", "ZEROS", "Epilogue"]
+__all__ += ["check_depth", "check_zeros"]
 
 BORDER = "border"
 """An operand of this name has a value for each channel and place at the border of the result."""
 
+WEIGHT_SUMS = "weight_sums"
+DATA_SUMS = "data_sums"
+"""What the zero points of data and weights are worth: computed on the core, not loaded."""
+
+ZEROS = "zeros"
+"""The product of both zero points, for each of the sum's terms."""
+
+COMPUTED = (WEIGHT_SUMS, DATA_SUMS)
 TAKEN = ("data", "weight", "residual", "identity", "planes", "out")  # names of other tensors
+TAKEN += ("data_zero", "weight_zero", ZEROS, *COMPUTED)
 FULL = 127  # largest int8
 MOST = 1 << 30  # largest random bias
 FREE_BIAS = 1 << 16  # the same where nothing bounds the results
@@ -53,6 +64,19 @@ def check_depth(operator: str, depth: int) -> None:
         raise OperatorError(
             f"{operator}: {depth} products a value; fewer than {MAX_DEPTH} surely fit an int32 "
             "accumulator: split the sum"
+        )
+
+
+def check_zeros(operator: str, depth: int, *zeros: int) -> None:
+    """Refuse sums that could overflow an accumulator once the zero points are taken off."""
+    largest = depth
+    for zero in zeros:
+        largest *= max(FULL - zero, FULL + 1 + zero)
+    if any(zeros) and largest > INT32:
+        raise OperatorError(
+            f"{operator}: {depth} products of numbers without their zero points "
+            f"({', '.join(map(str, zeros))}) may be {largest:,}; an accumulator has 32 bits: split "
+            "the sum, or quantise with zero points of 0"
         )
 
 
@@ -100,7 +124,9 @@ class Epilogue:
                 if isinstance(error, OperatorError):
                     raise
                 steps.append(Alu(name, by))
-        for name in cls(tuple(steps)).operands:
+        for name in dict.fromkeys(step.operand for step in steps):
+            if name in ("", RESIDUAL):
+                continue
             if not name.isidentifier() or name in TAKEN:
                 raise OperatorError(
                     f"{name!r} is no name for a step's tensor: take a word other than "
@@ -110,9 +136,15 @@ class Epilogue:
 
     @property
     def operands(self) -> tuple[str, ...]:
-        """The names of the steps' tensors, each once, without the residual."""
+        """The names of the steps' tensors, each once, without the residual and what is computed."""
         names = dict.fromkeys(step.operand for step in self.steps)
-        return tuple(name for name in names if name not in ("", RESIDUAL))
+        return tuple(name for name in names if name not in ("", RESIDUAL, *COMPUTED))
+
+    def corrected(self, names: tuple[str, ...]) -> "Epilogue":
+        """The same behind steps that add these tensors; a residual that GEMM adds stays first."""
+        first = 1 if self.residual is not None and not self.apart else 0
+        added = tuple(Alu("add", name) for name in names)
+        return Epilogue((*self.steps[:first], *added, *self.steps[first:]))
 
     @property
     def residual(self) -> Residual | None:
@@ -158,6 +190,38 @@ class Epilogue:
             value = step.golden(value, operands.get(step.operand))
         return value
 
+    def filling(self, value: int, residual: int = 0) -> dict[str, int]:
+        """What the operands of a channel without products and bias are, whose result is `value`.
+
+        The tensor that is added last decides, by its name; the others are 0. Empty where zeros do,
+        and where no number of it gives that.
+
+        Arguments
+        ---------
+        residual: of that channel.
+        """
+        added = [
+            step.operand
+            for step in self.steps
+            if step.operations == ((AluOpcode.ADD, True),)
+            and step.operand not in (RESIDUAL, BORDER)
+        ]
+
+        def result(number: int) -> int:
+            return self.of_nothing({added[-1]: number, RESIDUAL: residual})
+
+        if not added or result(0) == value:
+            return {}
+        numbers = range(-MOST, MOST)
+        found = numbers[min(bisect_left(numbers, value, key=result), len(numbers) - 1)]
+        return {added[-1]: found} if result(found) == value else {}
+
+    def of_nothing(self, operands: Mapping[str, int]) -> int:
+        """The result for a sum of nothing; operands that are not given, the residual too, are 0."""
+        given = {**dict.fromkeys((*self.operands, RESIDUAL), 0), **operands}
+        arrays = {name: np.array([number], np.int32) for name, number in given.items()}
+        return int(self.golden(np.zeros(1, np.int64), arrays)[0])
+
     def stages(
         self,
         acc: Any,
@@ -173,7 +237,8 @@ class Epilogue:
         ---------
         acc: (images, channel blocks, ..., BATCH, BLOCK).
         operands: by name, (channel blocks, BATCH, BLOCK); `BORDER` has its classes in between, the
-            residual, which GEMM has multiplied, is like `acc`.
+            residual, which GEMM has multiplied, is like `acc`; `DATA_SUMS` is (images, BATCH,
+            BLOCK).
         names: of the axes.
         suffix: of the blocks' names.
         border: along each spatial axis, the classes of `BORDER`.
@@ -213,6 +278,7 @@ class Epilogue:
             pairs = zip(border, i[2:-2], strict=bool(border))
             places = [classes.expression(p) for classes, p in pairs]
             at = i if isinstance(step, Residual) else (i[1], *places, i[-2], i[-1])
+            at = (i[0], i[-2], i[-1]) if step.operand == DATA_SUMS else at
             return step.expression(value[i], None if operand is None else operand[at])
 
         return te.compute(value.shape, function, name=name, varargs_names=names)

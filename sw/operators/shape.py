@@ -1,7 +1,7 @@
 """The shape of a convolution or matrix product in elements, and its tilings."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from math import prod
 
 __all__ = ["Counts", "GemmShape", "Tiling"]
 
@@ -20,6 +20,7 @@ class GemmShape:
     bias: elements of ACC that the epilogue's tensors have for each block of outputs.
     alu: passes of the epilogue. planes: bytes of a result.
     apart: the residual has ACC entries of its own. terms: of the weights.
+    held: ACC entries that the sums of the data take all the time.
     """
 
     images: int
@@ -37,6 +38,7 @@ class GemmShape:
     shared: int = 0
     apart: bool = False
     terms: int = 1
+    held: int = 0
 
     @property
     def grouped(self) -> bool:
@@ -53,19 +55,36 @@ class GemmShape:
         """Elements of the result."""
         return self.images * self.outputs * self.height * self.width
 
-    @cached_property
-    def steps(self) -> tuple[int, int]:
+    def steps(self, by_tap: tuple[bool, bool]) -> tuple[int, int]:
         """Distance of neighbouring windows in the copied rows, and columns."""
-        pairs = zip(self.kernel, self.stride, strict=True)
-        height, width = (1 if kernel == 1 else stride for kernel, stride in pairs)
+        axes = zip(self.kernel, self.stride, by_tap, strict=True)
+        height, width = (1 if kernel == 1 or own else stride for kernel, stride, own in axes)
         return height, width
 
-    def rows(self, height: int) -> int:
-        """Rows of a copy that `height` output rows need."""
-        return (height - 1) * self.steps[0] + (self.kernel[0] - 1) * self.dilation[0] + 1
+    def copied(self, tiling: "Tiling") -> tuple[int, int]:
+        """Rows and columns of a copy that a tile needs: of each of its taps, where these have some
+        of their own.
+        """
+        axes = zip(
+            *((tiling.height, tiling.width), self.steps(tiling.by_tap)),
+            *(self.kernel, self.dilation, tiling.by_tap),
+            strict=True,
+        )
+        rows, columns = (
+            (out - 1) * step + 1 + (0 if own else (taps - 1) * dilation)
+            for out, step, taps, dilation, own in axes
+        )
+        return rows, columns
 
-    def columns(self, width: int) -> int:
-        return (width - 1) * self.steps[1] + (self.kernel[1] - 1) * self.dilation[1] + 1
+    def copies(self, tiling: "Tiling") -> int:
+        """Places of the kernel that have a copy of their own."""
+        return prod(n for n, own in zip(self.kernel, tiling.by_tap, strict=True) if own)
+
+    @property
+    def dilated(self) -> bool:
+        """Is there data between a kernel's taps that they do not meet?"""
+        pairs = zip(self.kernel, self.dilation, strict=True)
+        return any(taps > 1 and dilation > 1 for taps, dilation in pairs)
 
     @property
     def eager(self) -> bool:
@@ -74,10 +93,9 @@ class GemmShape:
         """
         return self.inputs * self.taps < FEW * self.alu
 
-    @property
-    def sparse(self) -> bool:
+    def sparse(self, tiling: "Tiling") -> bool:
         """Single columns are copied: each is a burst of its own, each row a LOAD."""
-        return self.kernel[1] == 1 and self.stride[1] > 1
+        return self.stride[1] > 1 and (self.kernel[1] == 1 or tiling.by_tap[1])
 
     @property
     def taps(self) -> int:
@@ -93,6 +111,8 @@ class Tiling:
     of a plane stay for all its output channels), or "" (both are loaded for every tile).
     `slots` are those that results take turns in. `held`: the epilogue's tensors are loaded once and
     stay in ACC; those of many channels do not fit, and come with each tile of output channels.
+    `by_tap`: whether the kernel's rows, and its columns, load what they meet each for itself, and
+    not all from the first to the last one together.
     """
 
     outputs: int
@@ -102,6 +122,11 @@ class Tiling:
     keep: str = ""
     slots: int = 2
     held: bool = True
+    by_tap: tuple[bool, bool] = (False, False)
+
+    def part(self, outputs: int, height: int, width: int) -> "Tiling":
+        """A tile of other sizes, with no more than what its own cycles depend on."""
+        return Tiling(outputs, height, width, self.inputs, by_tap=self.by_tap)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,12 @@ from vta.sw.compiler import SLOTS, register, tensorize
 from vta.sw.operators.attribute import OperatorError
 from vta.sw.operators.expression import Expression
 from vta.sw.operators.operator import Scheduled
+from vta.sw.operators.requantize import DATA_SUMS
 from vta.sw.operators.shape import Tiling
 
 __all__ = ["block_of", "tiled"]
+
+PART = 4  # of INP or WGT, at most one such part for the operand of sums: others load beside it
 
 
 def tiled(
@@ -30,6 +33,7 @@ def tiled(
         block_of(sch, f"acc{suffix}")
         for name in inlined:
             sch.compute_inline(name)
+    products += [_zero_sums(sch, name, config) for name in made.sums]
     pairs = list(zip(made.parts, tilings, strict=True))
     _read_operands(sch, made, [suffix for (suffix, _), (tiling, _) in pairs if tiling.held])
     for (suffix, _), (tiling, tile) in pairs:
@@ -79,7 +83,9 @@ def _tile(
     for copy, loop in zip((inp, weight), kept.get(tiling.keep, (step, step)), strict=True):
         sch.compute_at(copy, loop, preserve_unit_loops=True)
     if tiling.keep:
-        copy, more = (inp, 0) if tiling.keep == "inputs" else (weight, made.terms)
+        copy, more = weight, made.terms
+        if tiling.keep == "inputs":
+            copy, more = inp, sum(tiling.by_tap)
         _split_copy(sch, copy, 4 + made.spatial + more, tiling.inputs)
     products = [(f"acc{suffix}", sch.decompose_reduction(acc, step))]
     if made.residual:
@@ -88,6 +94,25 @@ def _tile(
     for loop in (channels, planes[-1], step):
         sch.annotate(loop, SLOTS, tiling.slots if loop.same_as(outer[-1]) else 2)
     return products
+
+
+def _zero_sums(sch: s_tir.Schedule, name: str, config: Config) -> tuple[str, Any]:
+    """Compute once what zero points are worth; the block, and the one that resets."""
+    sums = sch.get_sblock(name)
+    sch.set_scope(sums, 0, "local.acc")
+    data, weight = (
+        sch.cache_read(sums, n, f"local.{scope}", [sums]) for n, scope in enumerate(("inp", "wgt"))
+    )
+    moving, depth = (data, config.inp_depth) if name == DATA_SUMS else (weight, config.wgt_depth)
+    n, i, j, co, t, ci = sch.get_loops(sums)
+    loops: list[Any] = [sch.get(loop) for loop in (n, co)]
+    elements, each = (int(loop.extent) for loop in loops)
+    most = max(1, depth // PART // each)
+    part = next(size for size in range(min(elements, most), 0, -1) if elements % size == 0)
+    outer, n = sch.split(n, [None, part])
+    sch.reorder(outer, co, t, n, i, j, ci)
+    sch.compute_at(moving, outer, preserve_unit_loops=True)  # the other one is a constant
+    return name, sch.decompose_reduction(sums, co)
 
 
 def _read_operands(sch: s_tir.Schedule, made: Expression, suffixes: Sequence[str]) -> list[Any]:

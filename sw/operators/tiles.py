@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from heapq import heapify, heappop, heappush
 from itertools import product
+from math import prod
 from typing import NamedTuple
 
 from vta.hw.config import Config
@@ -21,6 +22,10 @@ __all__ = ["KEEP", "NARROW_GAIN", "may_fit", "needs", "tilings"]
 KEEP = ("", "weights", "inputs")
 NARROW_BEYOND = 1.05  # times the compute cycles: narrow tiles are tried only beyond it
 NARROW_GAIN = 1.01  # a tile of full width leaves in longer bursts: narrower ones must earn it
+BY_TAP = ((False, False), (True, False), (True, True))
+"""Along rows and columns; each is tried where no tile fits with the ones before, and where the rows
+between the taps of a dilated kernel leave small tiles only.
+"""
 NARROW = 4  # widths that are tried, the full one included, as long as one of them fits
 
 
@@ -49,7 +54,7 @@ def needs(shape: GemmShape, tiling: Tiling) -> tuple[int, int, int]:
         inputs, input_slots = shape.inputs, min(2, counts.planes)
     if tiling.keep == "weights":
         weights, weight_slots = shape.inputs, min(2, counts.channels)
-    inp = inputs * shape.rows(tiling.height) * shape.columns(tiling.width) * input_slots
+    inp = inputs * prod(shape.copied(tiling)) * shape.copies(tiling) * input_slots
     wgt = tiling.outputs * shape.taps * weights * weight_slots
     tile = tiling.outputs * tiling.height * tiling.width
     acc = tile * min(tiling.slots, counts.tiles)
@@ -61,7 +66,7 @@ def needs(shape: GemmShape, tiling: Tiling) -> tuple[int, int, int]:
     if not tiling.held:
         slots = tiling.slots if tiling.keep == "inputs" else 2
         operands = tiling.outputs * min(slots, counts.channels)
-    return inp, wgt, acc + operands * shape.bias
+    return inp, wgt, acc + operands * shape.bias + shape.held
 
 
 def may_fit(shape: GemmShape, tiling: Tiling, config: Config) -> bool:
@@ -84,7 +89,9 @@ def _divisors(extent: int) -> list[int]:
     return [n for n in range(extent, 0, -1) if extent % n == 0]
 
 
-def _every(shape: GemmShape, widths: Sequence[int], config: Config) -> Iterator[Tiling]:
+def _every(
+    shape: GemmShape, widths: Sequence[int], config: Config, by_tap: tuple[bool, bool]
+) -> Iterator[Tiling]:
     """Every tiling of these widths that may fit."""
     outputs, kept = _sizes(shape.outputs), KEEP
     if shape.grouped:  # a tile has outputs that need the same inputs; none other does
@@ -94,17 +101,21 @@ def _every(shape: GemmShape, widths: Sequence[int], config: Config) -> Iterator[
     held = (True,) if few else (True, False)
     for width, outputs, height, inputs, keep, hold in product(widths, *sizes, held):
         for slots in (3, 2) if shape.eager else (2,):
-            tiling = Tiling(outputs, height, width, inputs, keep, slots, hold)
+            tiling = Tiling(outputs, height, width, inputs, keep, slots, hold, by_tap)
             if may_fit(shape, tiling, config):
                 yield tiling
                 break
 
 
 def _bounded(
-    shape: GemmShape, widths: Sequence[int], config: Config, factor: float = 1
+    shape: GemmShape,
+    widths: Sequence[int],
+    config: Config,
+    by_tap: tuple[bool, bool],
+    factor: float = 1,
 ) -> list[Entry]:
     """The tilings of these widths, their costs times `factor` bounded from below."""
-    bounds = ((lower_bound(shape, t, config), t) for t in _every(shape, widths, config))
+    bounds = ((lower_bound(shape, t, config), t) for t in _every(shape, widths, config, by_tap))
     return [Entry(bound * factor, bound, n, t, factor) for n, (bound, t) in enumerate(bounds)]
 
 
@@ -120,10 +131,10 @@ def _cheapest(heap: list[Entry], shape: GemmShape, config: Config) -> Iterator[E
             heappush(heap, entry._replace(rank=cycles * entry.factor, cycles=cycles))
 
 
-def _all(shape: GemmShape, config: Config) -> Iterator[Entry]:
+def _all(shape: GemmShape, config: Config, by_tap: tuple[bool, bool]) -> Iterator[Entry]:
     """The tilings by cost; narrow ones where they gain 1%, the narrowest at the end."""
     widths = _splits(shape.width)
-    heap = _bounded(shape, widths[:1], config)
+    heap = _bounded(shape, widths[:1], config, by_tap)
     wide = _cheapest(heap, shape, config)
     first = next(wide, None)
     if first is not None and first.rank <= shape.gemm * NARROW_BEYOND:
@@ -131,9 +142,9 @@ def _all(shape: GemmShape, config: Config) -> Iterator[Entry]:
         yield from wide
         first = None
     known = [] if first is None else [first]
-    narrow = _bounded(shape, widths[1:NARROW], config, NARROW_GAIN)
+    narrow = _bounded(shape, widths[1:NARROW], config, by_tap, NARROW_GAIN)
     yield from _cheapest([*known, *heap, *narrow], shape, config)
-    yield from _cheapest(_bounded(shape, widths[NARROW:], config), shape, config)
+    yield from _cheapest(_bounded(shape, widths[NARROW:], config, by_tap), shape, config)
 
 
 @lru_cache(maxsize=32)
@@ -145,12 +156,20 @@ def tilings(shape: GemmShape, config: Config) -> Remembered:
     CompileError
         where not even the smallest tiles can fit the scratchpads.
     """
-    entries = _all(shape, config)
-    found = Remembered(Candidate(e.tiling, e.cycles or 0, needs(shape, e.tiling)) for e in entries)
-    if next(iter(found), None) is None:
+    found: list[tuple[float, Remembered]] = []
+    for by_tap in BY_TAP:
+        entries = _all(shape, config, by_tap)
+        these = Remembered(
+            Candidate(e.tiling, e.cycles or 0, needs(shape, e.tiling)) for e in entries
+        )
+        best = next(iter(these), None)
+        found += [] if best is None else [(best.cost, these)]
+        close = found and found[0][0] <= shape.gemm * NARROW_BEYOND
+        if close or (found and not shape.dilated):
+            break
+    if not found:
         raise CompileError(
             f"no tile of {shape} fits INP {config.inp_depth}, WGT {config.wgt_depth}, ACC "
-            f"{config.acc_depth} entries: enlarge LOG_*_BUFF_SIZE or shrink the kernel or its "
-            "dilation"
+            f"{config.acc_depth} entries: enlarge LOG_*_BUFF_SIZE or shrink the kernel"
         )
-    return found
+    return min(found, key=lambda each: each[0])[1]

@@ -49,7 +49,7 @@ class LoadedRegion:
         network = restored(saved.name, module.config, list(saved.network))
         image = module.template.image()
         for name in saved.constants:
-            network.constant(name, module.output(name, image))
+            network.constant(name, module.stored(name, image))
         for name, tensor in network.tensors.items():
             placed = module.tensors.get(name)
             if placed is None or (placed.dtype, placed.nbytes) != (tensor.dtype, tensor.nbytes):

@@ -63,6 +63,6 @@ def estimated(kernel: Kernel) -> int:
     names = {name: name for name in kernel.tensors}
     stream = link(kernel.name, [Call(kernel.name, kernel.translated, names)], kernel.tensors)
     module = finish(stream)
-    given = [tensor for tensor in kernel.tensors.values() if tensor.role != "output"]
-    zeros = {tensor.name: np.zeros(tensor.shape, tensor.dtype) for tensor in given}
+    given = {name: kernel.tensors[name] for name in (*kernel.inputs, *kernel.constants)}
+    zeros = {name: np.zeros(tensor.shape, tensor.dtype) for name, tensor in given.items()}
     return estimate_program(module.bind(zeros)).cycles

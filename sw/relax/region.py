@@ -5,21 +5,23 @@ where the network proves that both put the same numbers at the same places. What
 may be packed by windows for a first convolution.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 
+import numpy as np
 import onnx_ir as ir
 
 from vta.hw.errors import VtaError
-from vta.sw.layout import same_places
+from vta.sw.layout import pack, padded_shape, same_places
 from vta.sw.operators import Conv2d, Kernel, OperatorError
 from vta.sw.operators.network import Network
 from vta.sw.progress import Progress
 from vta.sw.relax.graph import source
 from vta.sw.relax.kernels import Kernels
-from vta.sw.relax.match import Joined, Match, Placed, Quantity, Viewed
+from vta.sw.relax.match import Joined, Match, Placed, Quantity, Viewed, Widened
 from vta.sw.relax.match.views import layout_of
 from vta.sw.relax.parts import Layer, Port, Region
+from vta.sw.tensor import Tensor
 
 __all__ = ["Refused", "build_region"]
 
@@ -65,10 +67,11 @@ class _Builder:
         self.quantities = {q.name: q for m in matches for q in (*m.inputs, m.output)}
         self.outside = {name for name in self.quantities if name not in own}
         made = {
-            part.tensors["out"]
+            each.tensors["out"]
             for match in matches
             for part in match.parts
-            if isinstance(part, Placed)
+            for each in (part, *(part.made if isinstance(part, Joined) else ()))
+            if isinstance(each, Placed)
         }
         self.network = Network(name, kernels.config, outputs=None)
         self.layers: list[Layer] = []
@@ -89,14 +92,12 @@ class _Builder:
         for part in match.parts:
             if isinstance(part, Viewed):
                 self._enter(part.source)
-                self._prove(part.source)
+                self._prove(part)
                 self.network.view(part.output, part.source, part.shape, part.layout)
-            elif isinstance(part, Placed):
-                self._place(part)
-                kernels.append(part.name)
-            elif part.output not in self.joined:
-                self._place(part.otherwise)
-                kernels.append(part.otherwise.name)
+            else:
+                for placed in self._placed(part):
+                    self._place(placed)
+                    kernels.append(placed.name)
         port = self._port(match.output, match.output.name)
         self.layers.append(
             Layer(
@@ -111,6 +112,18 @@ class _Builder:
             )
         )
 
+    def _placed(self, part: Placed | Joined | Widened) -> tuple[Placed, ...]:
+        """The operators that a part needs."""
+        if isinstance(part, Placed):
+            return (part,)
+        if isinstance(part, Joined):
+            return part.made if part.output in self.joined else (part.otherwise,)
+        self._enter(part.source)
+        if self.network.filler(part.source) != part.number:
+            return (part.otherwise,)
+        self.network.view(part.output, part.source, part.shape, part.layout)
+        return ()
+
     def _enter(self, value: str) -> None:
         """A value from outside, before something shows its bytes in another way."""
         if value not in self.outside or value in self.inputs:
@@ -120,17 +133,21 @@ class _Builder:
         self.network.input(value, quantity.shape, layout)
         self.inputs[value] = self._port(quantity, value)
 
-    def _prove(self, value: str) -> None:
-        """That a value of the graph lies as one of its shape does, which views of it assume."""
-        quantity = self.quantities.get(value)
+    def _prove(self, view: Viewed) -> None:
+        """That a value of the graph lies as a view of it assumes: its numbers where the view has
+        them, or for a view of a match's own, whose order differs, as one of its shape does.
+        """
+        quantity = self.quantities.get(view.source)
         if quantity is None:  # of a match's own, which knows
             return
-        tensor = self.network.tensors.get(value) or self.network.views[value]
-        layout = layout_of(quantity.shape, self.kernels.config)
-        if not same_places(tensor.shape, tensor.layout, quantity.shape, layout):
+        tensor = self.network.tensors.get(view.source) or self.network.views[view.source]
+        shape, layout = view.shape, view.layout
+        if view.output not in self.quantities:
+            shape, layout = quantity.shape, layout_of(quantity.shape, self.kernels.config)
+        if not same_places(tensor.shape, tensor.layout, shape, layout):
             raise OperatorError(
-                f"{value} lies as {list(tensor.shape)} in {tensor.layout} for others, and would be "
-                f"another shape of {list(quantity.shape)} in {layout}: its numbers would move"
+                f"{view.source} lies as {list(tensor.shape)} in {tensor.layout} for others, and "
+                f"would have to lie as {list(shape)} in {layout}: its numbers would move"
             )
 
     def _place(self, part: Placed) -> None:
@@ -145,7 +162,8 @@ class _Builder:
         self._check(part, kernel)
         self.network.add(part.name, kernel, **tensors)
         for own, array in part.constants.items():
-            self.network.constant(f"{part.name}.{own}", array)
+            tensor = kernel.tensors[own]
+            self.network.constant(f"{part.name}.{own}", _filled(tensor, array, part.fillers))
 
     def _check(self, part: Placed, kernel: Kernel) -> None:
         """That operator and graph agree on how many numbers each value has."""
@@ -175,3 +193,12 @@ class _Builder:
         outputs = [ports[name] for name in self.wanted]
         network = self.network
         return Region(network.name, network, self.layers, list(self.inputs.values()), outputs)
+
+
+def _filled(tensor: Tensor, array: np.ndarray, fillers: Mapping[str, int]) -> np.ndarray:
+    """A constant, packed where its last block is filled up with something else than zeros."""
+    if not fillers.get(tensor.name):
+        return array
+    whole = padded_shape(array.shape, tensor.layout)
+    more = [(0, size - own) for size, own in zip(whole, array.shape, strict=True)]
+    return pack(np.pad(array, more, constant_values=fillers[tensor.name]), tensor.layout)

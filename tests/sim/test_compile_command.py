@@ -64,8 +64,11 @@ def test_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
 
 def test_json_of_what_has_no_tiling(tmp_path: Path) -> None:
     output, result = str(tmp_path / "s.npz"), tmp_path / "s.json"
-    assert cli.main(["compile", "simple_matmul", "-o", output, "--json", str(result)]) == 0
-    assert json.loads(result.read_text())["tiling"] is None
+    for what in (["simple_matmul"], ["batch_matmul", "rows=8", "inner=20", "columns=12"]):
+        assert cli.main(["compile", *what, "-o", output, "--json", str(result)]) == 0
+        made = json.loads(result.read_text())
+        assert (made["tiling"], made["name"].startswith(what[0])) == (None, True)
+        assert cli.main(["run", output, "--device", "golden"]) == 0
 
 
 def test_seconds_are_printed_on_request(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from vta.hw.config import Config
 from vta.sim.device import RtlDevice
 from vta.sw.operators import Conv2d, Conv2dMaxPool, Conv2dTranspose, Operator
 from vta.sw.operators.shape import Tiling
-from vta.sw.operators.tiles import KEEP
+from vta.sw.operators.tiles import BY_TAP, KEEP
 
 Devices = Callable[[Config], RtlDevice]
 
@@ -19,6 +19,12 @@ SMALL: dict[str, Any] = {"height": 6, "width": 5, "bias": True, "shift": 6, "low
 OPERATORS: dict[str, Operator] = {
     "directions": Conv2d(
         channels=20, outputs=18, stride_width=2, pad_top=0, pad_right=3, dilation=2, **SMALL
+    ),
+    "taps far apart": Conv2d(
+        **SMALL | {"height": 30, "channels": 20, "outputs": 18},
+        dilation=30,
+        padding=30,
+        stride_height=2,
     ),
     "padded 1x1": Conv2d(channels=9, outputs=9, kernel_height=1, kernel_width=1, **SMALL),
     "depthwise": Conv2d(channels=20, outputs=40, groups=20, **SMALL),
@@ -59,6 +65,13 @@ def test_convolutions_on_the_core(rtl: Devices, name: str, config: str) -> None:
     seed = 3 * list(OPERATORS).index(name) + list(CONFIGS).index(config)
     program = OPERATORS[name].bind(CONFIGS[config]).program(seed=seed)
     run_and_compare(rtl(CONFIGS[config]), program, random_options(seed))
+
+
+@pytest.mark.parametrize("by_tap", BY_TAP)
+def test_taps_that_load_their_own(rtl: Devices, by_tap: tuple[bool, bool]) -> None:
+    conv = Conv2d(channels=20, outputs=18, dilation=3, padding=4, stride_width=2, **SMALL)
+    kernel = conv.bind(Config(), Tiling(1, 3, 2, 1, by_tap=by_tap))
+    run_and_compare(rtl(Config()), kernel.program(seed=1), random_options(sum(by_tap)))
 
 
 @pytest.mark.parametrize("keep", KEEP)

@@ -15,6 +15,7 @@ import pytest
 
 from tests.sim.test_core import CONFIGS, MORE_CONFIGS
 from vta.hw.config import Config
+from vta.hw.isa import Alu, AluOpcode, Gemm, MemoryType
 from vta.sim.bench import estimates, marginal
 from vta.sim.bench.runs import BenchError, Runs
 from vta.sim.bench.targets import MARGINALS, estimate_limit
@@ -30,6 +31,7 @@ from vta.sw.layers import layers
 from vta.sw.operators import OperatorError, operator
 from vta.sw.program import Program
 from vta.sw.test_programs import CORNERS, random_program
+from vta.sw.test_programs.stream import StreamBuilder
 
 Devices = Callable[[Config], RtlDevice]
 LATENCIES = (1, 16, 64, 200)
@@ -79,6 +81,33 @@ def test_random_programs(rtl: Devices, config: str) -> None:
     core = CONFIGS[config]
     lengths = (40, 120)
     check_most(rtl(core), [random_program(n, core, lengths[n % 2]) for n in range(200, 220)])
+
+
+def between(program_name: str, middle: int) -> Program:
+    """ALU operations on entries from 0 and from 800 on, one behind the other, six times; GEMM adds
+    to entries from `middle` on beside each second one."""
+    stream = StreamBuilder(Config(), program_name)
+    stream.load_uops([(0, 0, 0), (middle, 0, 0), (800, 0, 0)])
+    stream.load_new(MemoryType.INP, np.ones((4, 1, 16), np.int8), 0)
+    stream.load_new(MemoryType.WGT, np.ones((1, 16, 16), np.int8), 0)
+    loops = {"iter_out": 1, "iter_in": 96, "dst_factor_in": 1}
+    add = {"alu_opcode": AluOpcode.ADD, "use_imm": 1, "imm": 1}
+    zero = Gemm(uop_end=1, **loops | {"iter_out": 10, "dst_factor_out": 96}, reset_reg=1)
+    low, high = (Alu(uop_bgn=n, uop_end=n + 1, **loops, **add) for n in (0, 2))
+    sums = Gemm(uop_bgn=1, uop_end=2, iter_out=96, iter_in=4, dst_factor_out=1, src_factor_in=1)
+    stream.step(zero, *[low, high, sums] * 6)
+    stream.store(0, np.full((96, 1, 16), 6, np.int8))
+    return stream.program()
+
+
+@pytest.mark.parametrize("middle", [400, 1200])
+def test_gemm_between_what_the_alu_does(device: RtlDevice, middle: int) -> None:
+    """It waits for the ALU where its entries are between those of two operations: the core keeps
+    one range for both. Beyond them it does not wait."""
+    program = between("between", middle)
+    check(device, program, 16)
+    waits = estimate_program(program).cycles - estimate_program(between("beyond", 1200)).cycles
+    assert (waits > 200) == (middle == 400)
 
 
 @pytest.mark.regress

@@ -49,7 +49,7 @@ def loads(dims: list[Dim], sram: int, dram: int, memory: int, *, fill: bool) -> 
     Raises
     ------
     CompileError
-        where the copy does not step through SRAM in compact rows, or pads more than 15.
+        where the copy does not step through SRAM in compact rows.
     """
     return list(_pieces(dims, sram, dram, memory, fill))
 
@@ -151,10 +151,8 @@ def _split(rows: _Rows, sram: int, dram: int, memory: int) -> Iterator[Transfer]
     """Instructions for one box of rows, cut where y_size, y_pad or x_size are too small."""
     x, y = rows.x, rows.y
     if max(rows.left, rows.right) > MAX_PAD:
-        raise CompileError(
-            f"a row is padded by {rows.left} and {rows.right} elements; LOAD pads {MAX_PAD} at "
-            "most: pad in several steps or on the host"
-        )
+        yield from _wide(rows, sram, dram, memory)
+        return
     if x.extent > MAX_SIZE:
         if not (x.whole and y.extent == 1):
             raise CompileError(f"a row of {x.extent} elements exceeds x_size, {MAX_SIZE}: tile it")
@@ -180,6 +178,23 @@ def _split(rows: _Rows, sram: int, dram: int, memory: int) -> Iterator[Transfer]
         x_pad_1=rows.right,
     )
     yield Transfer(load, sram, width * y.extent)
+
+
+def _wide(rows: _Rows, sram: int, dram: int, memory: int) -> Iterator[Transfer]:
+    """Rows that are padded by more than x_pad_0 or x_pad_1, one by one; most zeros are apart."""
+    x, y = rows.x, rows.y
+    first, end = max(0, x.valid[0] - MAX_PAD), min(x.extent, x.valid[1] + MAX_PAD)
+    one = Dim.of(1, x.extent, 0)
+    for n in range(y.extent):
+        entry, element = sram + n * y.strides[0], dram + n * y.strides[1]
+        if not y.valid[0] <= n < y.valid[1]:
+            yield from _zeros(_Rows(x, one, 0, 0), entry, memory)
+            continue
+        yield from _zeros(_Rows(x.part(0, first), one, 0, 0), entry, memory)
+        part = x.part(first, end)
+        sides = part.valid[0], part.extent - part.valid[1]
+        yield from _split(_Rows(part, one, *sides), entry + first, element + first, memory)
+        yield from _zeros(_Rows(x.part(end, x.extent), one, 0, 0), entry + end, memory)
 
 
 def _edge(y: Dim) -> int:

@@ -13,7 +13,8 @@ import onnx_ir as ir
 from vta.hw.config import Config
 from vta.hw.errors import VtaError
 from vta.sw.relax.match.advice import edge_reason, unknown_reason
-from vta.sw.relax.match.cluster import Joined, Match, Placed, Viewed
+from vta.sw.relax.match.cluster import Joined, Match, Placed, Viewed, Widened
+from vta.sw.relax.match.computed import computed
 from vta.sw.relax.match.fuse import fuse
 from vta.sw.relax.match.maps import concat, pad, pool, reshape, resize, slice_
 from vta.sw.relax.match.pointwise import one, two
@@ -31,6 +32,7 @@ __all__ = [
     "Placed",
     "Quantity",
     "Viewed",
+    "Widened",
     "edge_reason",
 ]
 __all__ += ["match", "sink"]
@@ -39,6 +41,9 @@ Rule = Callable[[ir.Node, Config], Match]
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(PRODUCTS, product),
+    **dict.fromkeys(
+        ("MatMul", "Gemm"), lambda node, config: computed(node, config) or product(node, config)
+    ),
     "Add": lambda node, config: with_residual(node, config) or two(node, config),
     **dict.fromkeys(("Sub", "Mul", "Min", "Max"), two),
     **dict.fromkeys(("Relu", "Clip", "LeakyRelu", "PRelu", "HardSwish", "HardSigmoid"), one),

@@ -13,7 +13,7 @@ from vta.sw.operators.scales import Scale
 from vta.sw.relax.graph import constant
 from vta.sw.relax.match.values import BYTES, NotOnVta, Quantity, scale_of
 
-__all__ = ["Joined", "Match", "Placed", "Result", "Viewed", "result_of"]
+__all__ = ["Joined", "Match", "Placed", "Result", "Viewed", "Widened", "result_of"]
 
 QUANTIZE = "QuantizeLinear"
 ENDS = ("Relu", "Clip")
@@ -29,24 +29,46 @@ class Placed:
     name: of the network's node.
     tensors: the operator's own names to values of the graph, or to values between two of them.
     constants: what its tensors hold, by its own names.
+    fillers: what fills up the last block of channels of these, where it is not 0: so that the
+        result's is the zero point, as in a channel of zeros.
     """
 
     name: str
     operator: Operator
     tensors: Mapping[str, str]
     constants: Mapping[str, np.ndarray] = field(default_factory=dict)
+    fillers: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Joined:
     """A value that consists of others, by channels; whoever makes them stores into it.
 
-    `otherwise`: the operator that copies them, where that cannot be.
+    Members
+    -------
+    made: operators that make parts which are constant.
+    otherwise: the operator that copies all, where that cannot be.
     """
 
     output: str
     parts: Mapping[str, int]
     shape: tuple[int, ...]
+    otherwise: Placed
+    made: tuple[Placed, ...] = ()
+
+
+@dataclass(frozen=True)
+class Widened:
+    """A value with further channels of a number, which the last block of channels has room for.
+
+    `otherwise`: the operator that copies it, where other numbers fill the block up.
+    """
+
+    output: str
+    source: str
+    shape: tuple[int, ...]
+    layout: str
+    number: int
     otherwise: Placed
 
 
@@ -76,7 +98,7 @@ class Match:
     nodes: tuple[ir.Node, ...]
     inputs: tuple[Quantity, ...]
     output: Quantity
-    parts: tuple[Placed | Joined | Viewed, ...]
+    parts: tuple[Placed | Joined | Viewed | Widened, ...]
     otherwise: "Match | None" = None
     note: str = ""
 

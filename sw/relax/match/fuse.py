@@ -73,7 +73,14 @@ def _with_addition(
     }
     outputs = len(next(v for name, v in part.constants.items() if name != "weight"))
     constants = {**part.constants, SUM: np.full(outputs, addition.addend, np.int32)}
-    placed = replace(part, operator=operator, tensors=tensors, constants=constants)
+    zeros = match.output.meaning.zero, match.inputs[1 - own].meaning.zero
+    placed = replace(
+        part,
+        operator=operator,
+        tensors=tensors,
+        constants=constants,
+        fillers=operator.epilogue.filling(*zeros),
+    )
     nodes = tuple(dict.fromkeys((*before.nodes, *match.nodes)))
     inputs = (*before.inputs, match.inputs[1 - own])
     return Match(

@@ -3,7 +3,7 @@
 What they are computed of has the result's scale, or is brought to it by a Rescale.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +31,7 @@ from vta.sw.relax.match.cluster import (
     Placed,
     Result,
     Viewed,
+    Widened,
     covered,
     quantised,
     result_of,
@@ -103,37 +104,78 @@ def concat(node: ir.Node, config: Config) -> Match:
     if axis != 1:
         raise NotOnVta(f"axis is {axis}; VTA concatenates along channels, axis 1")
     name = node.name or ""
-    parts: list[Placed | Joined | Viewed] = []
+    parts: list[Placed | Joined | Viewed | Widened] = []
     sources: list[str] = []
     given: list[Quantity] = []
     constants: dict[str, np.ndarray] = {}
     for n, value in enumerate(node.inputs):
+        sources.append(f"{name}/part{n}")
         fixed = _fixed(value, result)
         if fixed is not None:
-            constants[f"data{n}"] = fixed
-            sources.append("")
+            constants[sources[-1]] = fixed
             continue
         each = quantity(value)
         given.append(each)
-        sources.append(each.name)
         if result.clipped or _differs(each, result):
-            sources[-1] = f"{name}/part{n}"
             parts.append(rescaled(sources[-1], each, result, (each.name, sources[-1])))
-    channels = [shape_of(_value(value))[1] for value in node.inputs]
-    fills = all(count % config.block == 0 for count in channels[:-1]) and whole[0] <= config.batch
-    height, width = (*whole[2:], 1, 1)[:2]
-    operator = Concat(
-        images=whole[0], height=height, width=width, parts=",".join(map(str, channels))
+        else:
+            sources[-1] = each.name
+    counts = [shape_of(_value(value))[1] for value in node.inputs]
+    parts.append(
+        _together(name, result, tuple(zip(sources, counts, strict=True)), constants, config)
     )
-    tensors = {f"data{n}": own for n, own in enumerate(sources) if own}
-    copied = Placed(name, operator, {**tensors, "out": result.quantity.name}, constants)
-    if fills and not constants and len(set(sources)) == len(sources):
-        counts = dict(zip(sources, channels, strict=True))
-        parts.append(Joined(result.quantity.name, counts, whole, copied))
-    else:
-        parts.append(copied)
     nodes = covered(node, node.inputs, result)
     return Match(node, nodes, tuple(given), result.quantity, tuple(parts))
+
+
+def _together(
+    name: str,
+    result: Result,
+    sources: Sequence[tuple[str, int]],
+    constants: Mapping[str, np.ndarray],
+    config: Config,
+) -> Joined | Widened | Placed:
+    """How a value comes about that consists of others: their names, and channels of each.
+
+    Without a copy where that can be. Constant parts are written out of a map of one pixel then.
+    """
+    out, whole = result.quantity.name, result.quantity.shape
+    images, _, height, width = (*whole, 1, 1)[:4]
+    counts = ",".join(str(channels) for _, channels in sources)
+    operator = Concat(images=images, height=height, width=width, parts=counts)
+    own = {f"data{n}": source for n, (source, _) in enumerate(sources)}
+    copied = Placed(
+        name,
+        operator,
+        {**{data: each for data, each in own.items() if each not in constants}, "out": out},
+        {data: constants[each] for data, each in own.items() if each in constants},
+    )
+    (first, channels), *others = sources
+    numbers = {int(n) for array in constants.values() for n in np.unique(array)}
+    blocks = [-(-count // config.block) for count in (channels, whole[1])]
+    if [each for each, _ in others] == list(constants) and len(numbers) == 1:
+        if blocks[0] == blocks[1]:
+            layout = layout_of(whole, config)
+            return Widened(out, first, whole, layout, numbers.pop(), copied)
+    fills = all(count % config.block == 0 for _, count in sources[:-1])
+    if not fills or images > config.batch or len(dict(sources)) < len(sources):
+        return copied
+    pixels = {each: array[:, :, :1, :1] for each, array in constants.items()}
+    if any(np.any(constants[each] != pixel) for each, pixel in pixels.items()):
+        return copied
+    shape, factors = {"images": images, "height": 1, "width": 1}, (height, width)
+    times = {f"factor_{n}": factor for n, factor in zip(SPATIAL, factors, strict=True)}
+    made = tuple(
+        Placed(
+            each,
+            Upsample(**shape, **times, channels=pixel.shape[1]),
+            {"out": each},
+            {"data": np.ascontiguousarray(pixel)},
+            {"data": result.meaning.zero} if result.quantity.scale else {},
+        )
+        for each, pixel in pixels.items()
+    )
+    return Joined(out, dict(sources), whole, copied, made)
 
 
 def _fixed(value: ir.Value | None, result: Result) -> np.ndarray | None:
@@ -206,7 +248,15 @@ def pad(node: ir.Node, config: Config) -> Match:
         raise NotOnVta(f"pads are {list(map(int, pads))}; VTA pads channels, rows and columns only")
     number = 0.0 if value is None else float(value.item())
     result = result_of(node)
-    filled = _number(number, data, last=not result.clipped and not _differs(data, result))
+    moves = result.clipped or _differs(data, result)
+    filled = _number(number, data, last=not moves)
+    if np.count_nonzero(pads) == 1 and after[1] and not moves:
+        more = np.full((data.shape[0], int(after[1]), *data.shape[2:]), filled, np.int8)
+        name, own = node.name or "", f"{node.name}/pad"
+        sources = (data.name, data.shape[1]), (own, more.shape[1])
+        part = _together(name, result, sources, {own: more}, config)
+        nodes = covered(node, node.inputs[:1], result)
+        return Match(node, nodes, (data,), result.quantity, (part,))
     operator = Pad(
         **shape,
         channels_before=int(before[1]),

@@ -13,12 +13,13 @@ import numpy as np
 
 from vta.hw.config import Config
 from vta.sw.layout import pack, padded_shape, same_places, unpack
-from vta.sw.operators import Matmul
+from vta.sw.operators import BatchMatmul, Matmul
 from vta.sw.relax.match.cluster import Match, Placed, Viewed
 from vta.sw.relax.match.values import NotOnVta, Quantity
 
 __all__ = ["layout_of", "settle"]
 
+MATRIX = 2  # axes
 AXES = {2: "NC", 3: "NCP", 4: "NCHW"}
 
 
@@ -39,9 +40,15 @@ def settle(found: Mapping[str, Match], config: Config) -> tuple[dict[str, Match]
     settled = {name: _entered(match, found, config) for name, match in found.items()}
     left: dict[str, str] = {}
     for name, match in found.items():
-        if _view(match) is None or _same(match.inputs[0], match.output, config):
+        view = _view(match)
+        if view is None or _same(match.inputs[0], match.output, config):
             continue
         before = settled.get(match.inputs[0].name)
+        rows = _rows_of(match, settled)
+        if rows is not None:
+            layout = layout_of(rows, config)
+            settled[name] = replace(match, parts=(replace(view, shape=rows, layout=layout),))
+            continue
         operator = _product(before) if before is not None else None
         if before is not None and operator is not None:
             rows, *more = match.output.shape
@@ -60,6 +67,32 @@ def settle(found: Mapping[str, Match], config: Config) -> tuple[dict[str, Match]
 def _view(match: Match) -> Viewed | None:
     first = match.parts[0]
     return first if len(match.parts) == 1 and isinstance(first, Viewed) else None
+
+
+def _rows_of(match: Match, settled: Mapping[str, Match]) -> tuple[int, ...] | None:
+    """The matrix behind a reshape that only counts its rows in another way; None: it is none.
+
+    Whoever reads it is a matrix product, or a reshape, too.
+    """
+    shape, name = match.output.shape, match.output.name
+    if match.inputs[0].shape[-1:] != shape[-1:] or len(shape) < MATRIX:
+        return None
+    readers = [each for each in settled.values() if name in [q.name for q in each.inputs]]
+    if not all(_view(each) or _multiplies(each) for each in readers):
+        return None
+    before = settled.get(match.inputs[0].name)
+    while before is not None and _view(before):
+        if before.inputs[0].shape[-1:] != shape[-1:]:
+            return None
+        before = settled.get(before.inputs[0].name)
+    made = before is not None and _multiplies(before)
+    return (int(np.prod(shape[:-1], dtype=int)), shape[-1]) if made else None
+
+
+def _multiplies(match: Match) -> bool:
+    """Is it a product of matrices?"""
+    operator = match.parts[-1].operator if isinstance(match.parts[-1], Placed) else None
+    return type(operator) in (Matmul, BatchMatmul)
 
 
 def _product(match: Match) -> Matmul | None:

@@ -3,12 +3,14 @@
 import random
 
 import numpy as np
+import pytest
 from amaranth.hdl import ResetInserter, Signal
 
 from tests.hw.compute.compute_stage import (
     SET_UP,
     Stage,
     alu,
+    cycles_of,
     gemm,
     marginal,
     rtl_compute,
@@ -87,3 +89,13 @@ def test_alu_uops_cost_a_cycle_each_and_dependent_ones_four() -> None:
     operand = alu(use_imm=0, uop_bgn=1, uop_end=2, iter_out=20, dst_factor_out=1)
     assert marginal(operand) <= 21
     assert marginal(alu(iter_out=8, alu_opcode=AluOpcode.MUL, imm=3)) <= 4 * 8 + 1
+
+
+@pytest.mark.parametrize("run", range(4, 13))
+def test_gemm_goes_on_beside_a_tensor_operand_after_a_pause(run: int) -> None:
+    """Analysis looks at the uops of `looked_at` meanwhile: GEMM's next step comes a cycle late."""
+    beside = alu(use_imm=0, uop_bgn=3, uop_end=4, iter_out=36, dst_factor_out=1)
+    sums = gemm(iter_out=4, iter_in=run, dst_factor_out=1)
+    looked_at = alu(alu_opcode=AluOpcode.ADD, imm=1)
+    undisturbed = cycles_of([beside, sums])
+    assert undisturbed <= cycles_of([beside, sums, looked_at, looked_at]) <= undisturbed + 12

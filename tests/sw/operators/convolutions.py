@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from vta.hw.config import Config
 from vta.sw.operators import Conv2d, Kernel
 from vta.sw.operators.shape import Tiling
-from vta.sw.operators.tiles import KEEP, may_fit
+from vta.sw.operators.tiles import BY_TAP, KEEP, may_fit
 
 PRESETS = ("1x16", "2x16", "4x8", "1x4", "2x32", "1x8")
 
@@ -78,6 +78,7 @@ def cases(draw: st.DrawFn) -> tuple[Kernel, int]:
         draw(st.sampled_from(divisors[shape.inputs])),
         draw(st.sampled_from(kept)),
         held=draw(st.booleans()),
+        by_tap=draw(st.sampled_from(BY_TAP)),
     )
     kernel = conv.bind(config, tiling if may_fit(shape, tiling, config) else None)
     return kernel, draw(st.integers(0, 99))

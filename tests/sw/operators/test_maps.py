@@ -218,9 +218,12 @@ def test_halves_go_up() -> None:
     np.testing.assert_array_equal(found, np.floor(sums / 4 + 0.5))
 
 
-def test_more_padding_than_a_load_has_is_refused() -> None:
-    with pytest.raises(OperatorError, match=r"windows reach over 16 rows of padding; a LOAD pads"):
-        AveragePool(kernel_height=20, pad_top=16)
+@pytest.mark.parametrize("config", [Config(), Config.preset("1x4")], ids=str)
+def test_averages_with_more_padding_than_a_load_has(config: Config) -> None:
+    sizes = {"height": 6, "width": 5, "kernel_height": 23, "kernel_width": 22, "channels": 9}
+    pads = {"pad_top": 20, "pad_left": 21, "pad_bottom": 3, "pad_right": 17}
+    made = AveragePool(**sizes, **pads, count_include_pad=True)
+    assert_computes(made, config, 4, llvm=True)
 
 
 # Windows ------------------------------------------------------------------------------------------

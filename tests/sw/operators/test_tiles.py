@@ -20,7 +20,7 @@ from vta.sw.operators import Conv2d, Kernel, Matmul
 from vta.sw.operators.cost import _costs as costs
 from vta.sw.operators.cost import demand, estimate, lower_bound, run_length
 from vta.sw.operators.shape import GemmShape, Tiling
-from vta.sw.operators.tiles import KEEP, may_fit, needs, tilings
+from vta.sw.operators.tiles import BY_TAP, KEEP, may_fit, needs, tilings
 
 SHAPES = (
     GemmShape(1, 4, 4, 14, 14, (3, 3), (1, 1), bias=True),
@@ -73,6 +73,9 @@ def runs(kernel: Kernel) -> list[int]:
         (Tiling(4, 6, 6, 2), 3, 1, 18),
         (Tiling(1, 6, 3, 1), 3, 1, 9),
         (Tiling(1, 2, 6, 1), 3, 1, 9),
+        (Tiling(4, 3, 6, 1, by_tap=(True, False)), 3, 1, 9),
+        (Tiling(4, 3, 6, 1, by_tap=(True, True)), 3, 1, 9),
+        (Tiling(4, 6, 6, 2, by_tap=(True, False)), 3, 1, 18),
     ],
 )
 def test_runs_of_the_model_are_those_of_the_stream(
@@ -159,7 +162,8 @@ def tiled(draw: st.DrawFn) -> tuple[Conv2d, Tiling]:
     shape = conv.shape(SMALL)
     sizes = (draw(st.integers(1, n)) for n in (shape.outputs, shape.height, shape.width))
     inputs = draw(st.sampled_from([n for n in (1, 2, 4) if shape.inputs % n == 0]))
-    return conv, Tiling(*sizes, inputs, draw(st.sampled_from(KEEP)), held=draw(st.booleans()))
+    ways = {"held": draw(st.booleans()), "by_tap": draw(st.sampled_from(BY_TAP))}
+    return conv, Tiling(*sizes, inputs, draw(st.sampled_from(KEEP)), **ways)
 
 
 def compiles(conv: Conv2d, tiling: Tiling) -> bool:

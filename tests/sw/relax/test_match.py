@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from vta.hw.config import Config
+from vta.sw.operators import Conv2d
 
 from .quantised import Graph, compared, parted
 
@@ -103,6 +104,27 @@ def dense(rng: Rng) -> Graph:
     else:
         value = graph.node("MatMul", x, given)
     return finished(graph, rng, value, product_scale(size, float(np.mean(scales)), inner))
+
+
+def computed(rng: Rng) -> Graph:
+    """Two operands that are both computed, the second of them transposed or not."""
+    graph = Graph()
+    rows, inner, columns = (int(n) for n in rng.integers(1, 40, 3))
+    lead = [(), (1,), (3,), (1, 2)][rng.integers(4)]
+    x, size = operand(graph, rng, (*lead, rows, inner))
+    turned, alone = bool(rng.integers(2)), bool(rng.integers(2))
+    shape = (columns, inner) if turned else (inner, columns)
+    y, second = operand(graph, rng, shape if alone else (*lead, *shape))
+    kind = "MatMul"
+    if turned and not alone:
+        order = [*range(len(lead)), len(lead) + 1, len(lead)]
+        y = graph.node("Transpose", y, perm=order)
+    elif turned:
+        kind = "Gemm" if not lead else "MatMul"
+        y = y if not lead else graph.node("Transpose", y)
+    attributes = {"transB": 1} if kind == "Gemm" else {}
+    value = graph.node(kind, x, y, **attributes)
+    return finished(graph, rng, value, product_scale(size, second, inner))
 
 
 def conv_transpose(rng: Rng) -> Graph:
@@ -245,6 +267,7 @@ KINDS: dict[str, Callable[[Rng], Graph]] = {
     "conv": conv,
     "conv_transpose": conv_transpose,
     "dense": dense,
+    "computed": computed,
     "two": two,
     "one": one,
     "pool": pool,
@@ -272,6 +295,20 @@ def test_a_random_node_is_onnxruntimes(kind: str, seed: int, tmp_path: Path) -> 
 def test_what_requantises_need_not_fit_acc(kind: str, size: int, tmp_path: Path) -> None:
     """All of it is much of the few entries; it comes with the tiles where it must."""
     assert_alike(kind, 5, tmp_path, Config(log_acc_buff_size=size))
+
+
+@pytest.mark.parametrize("kind", ["Conv", "ConvTranspose"])
+def test_taps_that_are_far_apart(kind: str, tmp_path: Path) -> None:
+    """As in DeepLab; on VTA whatever lies between them."""
+    graph, rng = Graph(), np.random.default_rng(4)
+    x = graph.input((1, 20, 33, 33) if kind == "Conv" else (1, 20, 9, 9), 0.03, 128, "uint8")
+    weight = graph.weights(rng.integers(-127, 128, (20, 20, 3, 3)).astype(np.int8), 0.01)
+    attributes = {"dilations": [24, 24], "pads": [24] * 4}
+    value = graph.node(kind, x, weight, **attributes)
+    graph.output(value, product_scale(0.03, 0.01, 40), 128, "uint8")
+    count, number, most = compared(graph, tmp_path)
+    assert most <= 1
+    assert count <= 2 + RARELY * number
 
 
 @pytest.mark.parametrize("size", [(31, 7), (19, 19), (23, 29)])
@@ -316,3 +353,27 @@ def test_a_value_lies_in_one_way_only(tmp_path: Path) -> None:
     assert [layer.operator for layer in region.layers] == ["MatMul"]
     reasons = [why for segment in made.segments for why in segment.reasons.values()]
     assert any("lies as [12, 4] in NC1n16c for others" in why for why in reasons)
+
+
+@pytest.mark.parametrize("zeros", [(0, 0), (5, -128)])
+@pytest.mark.parametrize("step", [2.0**-9, 0.0017])
+def test_channels_whose_results_are_alike_cost_nothing(
+    step: float, zeros: tuple[int, int], tmp_path: Path
+) -> None:
+    """A dead channel's bias is far below zero: it needs no pass of its own, nor products."""
+    graph = Graph()
+    x = graph.input((1, 20, 6, 6), 2.0**-5, zeros[0])
+    rng = np.random.default_rng(7)
+    weight = rng.integers(-127, 128, (24, 20, 3, 3)).astype(np.int8)
+    bias = rng.uniform(-1, 1, 24).astype(np.float32)
+    bias[::3] = -1e4
+    bias[1] = 1e4
+    scale = graph.weights(weight, np.float32(step))
+    product = graph.node("Conv", x, scale, graph.constant(bias), kernel_shape=[3, 3], pads=[1] * 4)
+    graph.output(graph.node("Relu", product), 2.0**-2, zeros[1])
+    (region,) = parted(graph, tmp_path).regions
+    operator = region.network.nodes[0].kernel.operator
+    assert isinstance(operator, Conv2d)
+    assert operator.epilogue.passes == (1 if step == 2.0**-9 else 3) + bool(zeros[0])
+    count, size, most = compared(graph, tmp_path)
+    assert most <= 1 and count <= 0.01 * size
