@@ -201,20 +201,25 @@ def _any(
 
 
 def _powers_of_two(channels: tuple[Channel, ...], clip: str) -> tuple[str, dict[str, Any]]:
-    """Exact steps. A constant channel is shifted until nothing but its bias is left."""
+    """Exact steps. Constant channels whose sums are 0 are shifted as the others; else all are
+    multiplied, these by 0.
+    """
     live = [c.exponent or 0 for c in channels if c.constant is None]
-    if len(live) == len(channels) and len(set(live)) == 1:
-        bias = [channel.addend(live[0]) for channel in channels]
-        return f"add bias, shr {live[0]}, {clip}", {"bias": bias}
-    if len(live) == len(channels):
-        bias = [c.addend(n) for c, n in zip(channels, live, strict=True)]
-        return f"add bias, shr shift, {clip}", {"bias": bias, "shift": live}
-    # Where some are constant: multiplied by 0 they are.
-    shifts = [0 if c.constant is not None else c.exponent or 0 for c in channels]
+    alike, still = set(live), all(c.constant is None or c.least == c.most == 0 for c in channels)
+    other = alike.pop() if still and len(alike) == 1 else 0
+    if any(
+        c.constant is not None and not INT32[0] <= c.constant << other <= INT32[1] for c in channels
+    ):
+        other = 0
+    shifts = [other if c.constant is not None else c.exponent or 0 for c in channels]
     bias = [
-        c.constant if c.constant is not None else c.addend(n)
+        c.constant << n if c.constant is not None else c.addend(n)
         for c, n in zip(channels, shifts, strict=True)
     ]
+    if still and len(set(shifts)) == 1:
+        return f"add bias, shr {shifts[0]}, {clip}", {"bias": bias}
+    if still:
+        return f"add bias, shr shift, {clip}", {"bias": bias, "shift": shifts}
     alive = [int(channel.constant is None) for channel in channels]
     return f"mul alive, add bias, shr shift, {clip}", {
         "alive": alive,

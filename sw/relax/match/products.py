@@ -10,7 +10,7 @@ import onnx_ir as ir
 from vta.hw.config import Config
 from vta.sw.operators import Conv2d, Conv2dTranspose, Matmul, OperatorError
 from vta.sw.operators.product import TERMS, Product, terms_of
-from vta.sw.operators.scales import requantization
+from vta.sw.operators.scales import Requantization, requantization
 from vta.sw.relax.graph import attribute, only_use, shape_of
 from vta.sw.relax.match.cluster import Match, Placed, Result, Viewed, covered, result_of
 from vta.sw.relax.match.values import NotOnVta, Quantity, Weights, bias_of, quantity, weights
@@ -208,10 +208,6 @@ def _match(
         rows = None if im2col_rows == operator.kernel_height else im2col_rows
         operator = replace(operator, im2col=True, im2col_rows=rows, pad_value=zero)
     array = found.weights.array
-    by_output = array
-    if isinstance(operator, Conv2dTranspose):
-        by_output = operator.by_output(array)
-    terms = terms_of(array)
     inputs, tensors = [found.data], {"data": found.data.name, "out": result.quantity.name}
     if residual is not None:
         if residual.shape != shape_of(last.outputs[0]):
@@ -221,16 +217,13 @@ def _match(
             )
         inputs.append(residual)
         tensors["residual"] = residual.name
-    made = requantization(
-        data=found.data.meaning,
-        weight_scale=found.weights.scales,
-        out=result.meaning,
-        weight=by_output,
-        bias=bias_of(found.bias, found.weights.scales * found.data.meaning.scale, len(by_output)),
-        edges=operator.edges,
-        residual=residual.meaning if residual else None,
-        **result.limits,
-    )
+    made = _requantization(found, operator, array, result, residual)
+    dead = [n for n, channel in enumerate(made.channels) if channel.constant is not None]
+    if dead and residual is None and not isinstance(operator, Conv2dTranspose):
+        array = array.copy()
+        array[dead] = 0  # whose results are alike: without products their sums are, too
+        made = _requantization(found, operator, array, result, residual)
+    terms = terms_of(array)
     whole = replace(
         operator,
         steps=made.steps,
@@ -247,6 +240,24 @@ def _match(
     unique = tuple(dict.fromkeys(nodes))
     note = _note(found.weights, whole.terms) if found.weights.wide else ""
     return Match(node, unique, tuple(inputs), result.quantity, (placed,), note=note)
+
+
+def _requantization(
+    found: Operands, operator: Product, array: np.ndarray, result: Result, residual: Quantity | None
+) -> Requantization:
+    """Steps for weights, which may be others than the file's."""
+    data, scales = found.data.meaning, found.weights.scales
+    weight = operator.by_output(array) if isinstance(operator, Conv2dTranspose) else array
+    return requantization(
+        data=data,
+        weight_scale=scales,
+        out=result.meaning,
+        weight=weight,
+        bias=bias_of(found.bias, scales * data.scale, len(weight)),
+        edges=operator.edges,
+        residual=residual.meaning if residual else None,
+        **result.limits,
+    )
 
 
 def _note(weights: Weights, terms: int) -> str:

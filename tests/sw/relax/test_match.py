@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from vta.hw.config import Config
+from vta.sw.operators import Conv2d
 
-from .quantised import Graph, compared
+from .quantised import Graph, compared, parted
 
 RARELY = 0.02
 DTYPES = ("int8", "uint8")
@@ -327,3 +328,27 @@ def test_averages_of_many_values(ratio: float, size: tuple[int, int], tmp_path: 
 @pytest.mark.parametrize("seed", range(100, 160))
 def test_many_random_nodes_are_onnxruntimes(kind: str, seed: int, tmp_path: Path) -> None:
     assert_alike(kind, seed, tmp_path)
+
+
+@pytest.mark.parametrize("zeros", [(0, 0), (5, -128)])
+@pytest.mark.parametrize("step", [2.0**-9, 0.0017])
+def test_channels_whose_results_are_alike_cost_nothing(
+    step: float, zeros: tuple[int, int], tmp_path: Path
+) -> None:
+    """A dead channel's bias is far below zero: it needs no pass of its own, nor products."""
+    graph = Graph()
+    x = graph.input((1, 20, 6, 6), 2.0**-5, zeros[0])
+    rng = np.random.default_rng(7)
+    weight = rng.integers(-127, 128, (24, 20, 3, 3)).astype(np.int8)
+    bias = rng.uniform(-1, 1, 24).astype(np.float32)
+    bias[::3] = -1e4
+    bias[1] = 1e4
+    scale = graph.weights(weight, np.float32(step))
+    product = graph.node("Conv", x, scale, graph.constant(bias), kernel_shape=[3, 3], pads=[1] * 4)
+    graph.output(graph.node("Relu", product), 2.0**-2, zeros[1])
+    (region,) = parted(graph, tmp_path).regions
+    operator = region.network.nodes[0].kernel.operator
+    assert isinstance(operator, Conv2d)
+    assert operator.epilogue.passes == (1 if step == 2.0**-9 else 3) + bool(zeros[0])
+    count, size, most = compared(graph, tmp_path)
+    assert most <= 1 and count <= 0.01 * size
