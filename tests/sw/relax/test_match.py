@@ -352,7 +352,7 @@ def test_a_value_lies_in_one_way_only(tmp_path: Path) -> None:
     (region,) = made.regions
     assert [layer.operator for layer in region.layers] == ["MatMul"]
     reasons = [why for segment in made.segments for why in segment.reasons.values()]
-    assert any("lies as [12, 4] in NC1n16c for others" in why for why in reasons)
+    assert any("x0 is [12, 1, 1, 16] in DRAM, and would have to be" in why for why in reasons)
 
 
 @pytest.mark.parametrize("zeros", [(0, 0), (5, -128)])
