@@ -201,6 +201,8 @@ class Conv2d(Window):
         groups, outputs = self.groups, filled if self.groups == 1 else self.outputs
         data = data[:, : groups * depth]
         padded = np.pad(data, ((0, 0), (0, 0), *self.pads), constant_values=self.pad_value)
+        if self.im2col and self.images is not None:
+            padded[self.images :] = 0  # what fills a group of images up has no windows
         padded = padded.astype(np.float64)
         taps = weight[:outputs].reshape(groups, -1, *weight.shape[1:]).astype(np.float64)
         spans = [(k - 1) * d + 1 for k, d in zip(kernel, self.dilations, strict=True)]

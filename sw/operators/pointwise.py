@@ -24,6 +24,7 @@ from vta.sw.tensor import Tensor
 __all__ = ["BROADCASTS", "Pointwise", "Tile", "least", "most", "shifted"]
 
 BROADCASTS = ("none", "channel", "scalar")
+ROW_TILES = 4  # of a matrix, at least, so that loads and stores run beside each other
 AXES = ["n", "c", "p", "i", "j"]
 
 
@@ -52,10 +53,11 @@ def shifted(value: Any, bits: int) -> Any:
 
 @dataclass(frozen=True)
 class Tile:
-    """Blocks of channels and pixels of a tile."""
+    """Blocks of channels, pixels and groups of images of a tile."""
 
     channels: int
     pixels: int
+    images: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,15 +159,18 @@ class Pointwise(Operator):
 
     def space(self, config: Config) -> Iterable[Candidate]:
         """Tiles that take, in two slots, half of ACC, then halves of that."""
-        _, channels, pixels = self._blocks(config)
+        images, channels, pixels = self._blocks(config)
         buffers = len(self.operands) + self.temporaries
         capacity = max(1, config.acc_depth // (4 * buffers))
         while capacity:
             tile = Tile(1, capacity)
             if pixels <= capacity:
                 tile = Tile(min(channels, capacity // pixels), pixels)
+            if pixels == 1 and channels <= capacity:  # a matrix: several of its rows
+                tile = Tile(channels, 1, min(-(-images // ROW_TILES), capacity // channels))
             tiles = -(-channels // tile.channels) * -(-pixels // tile.pixels)
-            yield Candidate(tile, tiles, (tile.channels * tile.pixels,))
+            tiles *= -(-images // tile.images)
+            yield Candidate(tile, tiles, (tile.channels * tile.pixels * tile.images,))
             capacity //= 2
 
     def schedule(self, config: Config, tiling: Tile) -> Scheduled:
@@ -174,7 +179,8 @@ class Pointwise(Operator):
         n, c, p, i, j = sch.get_loops(out)
         co, ci = sch.split(c, [None, tiling.channels])
         po, pi = sch.split(p, [None, tiling.pixels])
-        sch.reorder(n, co, po, ci, pi, i, j)
+        no, ni = sch.split(n, [None, tiling.images])
+        sch.reorder(no, co, po, ni, ci, pi, i, j)
         for name in self.operands:
             copy = block_of(sch, f"{name}_acc")
             sch.set_scope(copy, 0, "local.acc")
@@ -182,7 +188,7 @@ class Pointwise(Operator):
                 sch.compute_at(copy, po, preserve_unit_loops=True)
         for name in (*self.parameters, *self.given):
             sch.cache_read(out, name, "local.acc")
-        for loop in (n, co, po):
+        for loop in (no, co, po):
             sch.annotate(loop, SLOTS, 2)
         return Scheduled(sch.mod["main"], sch)
 

@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from vta.hw.errors import VtaError
-from vta.sw.layout import pack, padded_shape
+from vta.sw.layout import pack, packed_shape, padded_shape, same_places
 from vta.sw.operators import Conv2d, Kernel, OperatorError
 from vta.sw.operators.network import Network
 from vta.sw.progress import Progress
@@ -91,7 +91,7 @@ class _Builder:
         kernels: list[str] = []
         for part in match.parts:
             if isinstance(part, Viewed):
-                self._enter(part.source)
+                self._enter(part)
                 self.network.view(part.output, part.source, part.shape, part.layout)
             else:
                 for placed in self._placed(part):
@@ -123,14 +123,24 @@ class _Builder:
         self.network.view(part.output, part.source, part.shape, part.layout)
         return ()
 
-    def _enter(self, value: str) -> None:
-        """A value from outside, before something shows its bytes in another way."""
-        if value not in self.outside or value in self.inputs:
-            return
-        quantity = self.quantities[value]
-        layout = layout_of(quantity.shape, self.kernels.config)
-        self.network.input(value, quantity.shape, layout)
-        self.inputs[value] = self._port(quantity, value)
+    def _enter(self, part: Viewed) -> None:
+        """A value whose bytes are shown in another way: it comes from outside, or lies so."""
+        value, network = part.source, self.network
+        if value in self.outside and value not in self.inputs:
+            quantity = self.quantities[value]
+            shape, layout = part.of or (
+                quantity.shape,
+                layout_of(quantity.shape, self.kernels.config),
+            )
+            network.input(value, shape, layout)
+            self.inputs[value] = self._port(quantity, value)
+        known = network.views.get(value) or network.tensors.get(value)
+        if part.of and known and not same_places(known.shape, known.layout, *part.of):
+            raise OperatorError(
+                f"{value} is {list(known.packed_shape)} in DRAM, and would have to be "
+                f"{list(packed_shape(*part.of))} to become {list(part.shape)}: its numbers would "
+                "have to move"
+            )
 
     def _place(self, part: Placed) -> None:
         operator, tensors = part.operator, dict(part.tensors)

@@ -74,12 +74,16 @@ class Widened:
 
 @dataclass(frozen=True)
 class Viewed:
-    """Bytes of a value with another shape and layout."""
+    """Bytes of a value with another shape and layout.
+
+    `of`: shape and layout that the source must lie as; None: the operator before makes it so.
+    """
 
     output: str
     source: str
     shape: tuple[int, ...]
     layout: str
+    of: tuple[tuple[int, ...], str] | None = None
 
 
 @dataclass(frozen=True)

@@ -293,7 +293,8 @@ def reshape(node: ir.Node, config: Config) -> Match:
         raise NotOnVta("its result has another scale than its data: quantise both alike")
     nodes = covered(node, node.inputs[:1], result)
     shape = result.quantity.shape
-    viewed = Viewed(result.quantity.name, data.name, shape, layout_of(shape, config))
+    of = (data.shape, layout_of(data.shape, config))
+    viewed = Viewed(result.quantity.name, data.name, shape, layout_of(shape, config), of)
     return Match(node, nodes, (data,), result.quantity, (viewed,))
 
 

@@ -20,22 +20,31 @@ from vta.sw.operators.quantized import (
 from vta.sw.operators.scales import Scale, as_int8
 from vta.sw.relax.graph import attribute, constant, shape_of
 from vta.sw.relax.match.cluster import Match, Placed, Result, covered, result_of
+from vta.sw.relax.match.matrices import lies_by_rows
 from vta.sw.relax.match.values import NotOnVta, Quantity, quantity, scale_of, weights
 
 __all__ = ["extent", "one", "rescaled", "two"]
 
 
-def extent(shape: tuple[int, ...]) -> dict[str, int]:
-    """Images, channels and pixels of a value: rank 1 is one image."""
+def extent(shape: tuple[int, ...], *, by_rows: bool = False) -> dict[str, int]:
+    """Images, channels and pixels of a value: rank 1 is one image.
+
+    by_rows: of what matrix products make, the last axis is the channels, all others are images.
+    """
     if len(shape) == 1:
         shape = (1, *shape)
+    if by_rows:
+        shape = (int(np.prod(shape[:-1], dtype=int)), shape[-1])
     return {"images": shape[0], "channels": shape[1], "pixels": int(np.prod(shape[2:], dtype=int))}
 
 
 def rescaled(name: str, source: Quantity, result: Result, tensors: tuple[str, str]) -> Placed:
     """The numbers of `source` with the result's scale, clipped; from one tensor to another."""
     operator = Rescale.of_scales(
-        source.meaning, result.meaning, **result.limits, **extent(source.shape)
+        source.meaning,
+        result.meaning,
+        **result.limits,
+        **extent(source.shape, by_rows=lies_by_rows(source.value)),
     )
     return Placed(name, operator, {"a": tensors[0], "out": tensors[1]})
 
@@ -45,7 +54,7 @@ def one(node: ir.Node, config: Config) -> Match:
     data, result = quantity(node.inputs[0]), result_of(node)
     if node.op_type in ("Relu", "Clip", "QuantizeLinear"):
         return _rescale(node, data, result)
-    shape, constants = extent(data.shape), {}
+    shape, constants = extent(data.shape, by_rows=lies_by_rows(data.value)), {}
     a, out = data.meaning, result.meaning
     if node.op_type == "HardSigmoid":
         alpha, beta = (
@@ -129,15 +138,16 @@ def two(node: ir.Node, config: Config) -> Match:
     if order == [1, 0] and node.op_type == "Sub":
         raise NotOnVta("it takes a tensor from a smaller one; on VTA the smaller one is taken")
     first, second = (given[n] for n in order)
+    by_rows = lies_by_rows(node.inputs[order[0]])
     maker, more = TWO[node.op_type]
     operator = maker(
         first.meaning,
         second.meaning,
         result.meaning,
-        broadcast=_broadcast(second, whole),
+        broadcast=_broadcast(second, whole, len(whole) - 1 if by_rows else 1),
         **more,
         **result.limits,
-        **extent(whole),
+        **extent(whole, by_rows=by_rows),
     )
     tensors = {"a": first.name, "b": second.name, "out": result.quantity.name}
     constants = {}
@@ -189,7 +199,7 @@ def _constant(value: ir.Value, node: ir.Node) -> _Operand:
     return _Operand(None, as_int8(array), meaning)
 
 
-def _broadcast(operand: _Operand, whole: tuple[int, ...]) -> str:
+def _broadcast(operand: _Operand, whole: tuple[int, ...], channels: int) -> str:
     shape = operand.shape
     full = (1,) * (len(whole) - len(shape)) + shape
     if full == whole and (operand.array is None or whole[0] == 1):
@@ -197,7 +207,7 @@ def _broadcast(operand: _Operand, whole: tuple[int, ...]) -> str:
     if np.prod(shape, dtype=int) == 1:
         return "scalar"
     by_channel = [1] * len(whole)
-    axis = min(1, len(whole) - 1)
+    axis = min(channels, len(whole) - 1)
     by_channel[axis] = whole[axis]
     if list(full) == by_channel:
         return "channel"

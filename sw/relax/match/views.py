@@ -7,6 +7,7 @@ behind one nothing where their rows are. Other reshapes are views where no numbe
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from vta.hw.config import Config
 from vta.sw.layout import pack, padded_shape, same_places, unpack
 from vta.sw.operators import BatchMatmul, Matmul
 from vta.sw.relax.match.cluster import Match, Placed, Viewed
+from vta.sw.relax.match.matrices import lies_by_rows
 from vta.sw.relax.match.values import NotOnVta, Quantity
 
 __all__ = ["layout_of", "settle"]
@@ -40,16 +42,26 @@ def settle(found: Mapping[str, Match], config: Config) -> tuple[dict[str, Match]
     left: dict[str, str] = {}
     for name, match in found.items():
         view = _view(match)
-        if view is None or _same(match.inputs[0], match.output, config):
+        if view is None:
             continue
-        before = settled.get(match.inputs[0].name)
         rows = _rows_of(match, settled)
         if rows is not None:
-            layout = layout_of(rows, config)
-            settled[name] = replace(match, parts=(replace(view, shape=rows, layout=layout),))
+            lies = (rows, layout_of(rows, config))
+            settled[name] = replace(match, parts=(Viewed(view.output, view.source, *lies, lies),))
             continue
-        if before is not None and isinstance(_product(before), Matmul):
-            if match.output.shape[0] == before.output.shape[0] and len(match.output.shape) > 2:
+        before = settled.get(match.inputs[0].name)
+        if before is None and _read_by_rows(match, settled):
+            del settled[name]
+            left[match.node.name or ""] = (
+                f"{match.inputs[0].name} comes from the CPU, which gives it another shape at once"
+            )
+            continue
+        if _same(match.inputs[0], match.output, config):
+            continue
+        operator = _product(before) if before is not None else None
+        if before is not None and operator is not None:
+            rows, *more = match.output.shape
+            if len(more) > 1 and (rows, prod(more)) == (operator.rows, operator.columns):
                 settled[name] = _left(before, match, config)
                 continue
         del settled[name]
@@ -67,29 +79,21 @@ def _view(match: Match) -> Viewed | None:
 
 
 def _rows_of(match: Match, settled: Mapping[str, Match]) -> tuple[int, ...] | None:
-    """The matrix behind a reshape that only counts its rows in another way; None: it is none.
-
-    Whoever reads it is a matrix product, or a reshape, too.
-    """
-    shape, name = match.output.shape, match.output.name
+    """The matrix behind a reshape that only counts its rows in another way; None: it is none."""
+    shape = match.output.shape
     if match.inputs[0].shape[-1:] != shape[-1:] or len(shape) < MATRIX:
         return None
-    readers = [each for each in settled.values() if name in [q.name for q in each.inputs]]
-    if not all(_view(each) or _multiplies(each) for each in readers):
+    if match.inputs[0].name not in settled or not lies_by_rows(match.inputs[0].value):
         return None
-    before = settled.get(match.inputs[0].name)
-    while before is not None and _view(before):
-        if before.inputs[0].shape[-1:] != shape[-1:]:
-            return None
-        before = settled.get(before.inputs[0].name)
-    made = before is not None and _multiplies(before)
-    return (int(np.prod(shape[:-1], dtype=int)), shape[-1]) if made else None
+    return int(np.prod(shape[:-1], dtype=int)), shape[-1]
 
 
-def _multiplies(match: Match) -> bool:
-    """Is it a product of matrices?"""
-    operator = match.parts[-1].operator if isinstance(match.parts[-1], Placed) else None
-    return type(operator) in (Matmul, BatchMatmul)
+def _read_by_rows(match: Match, settled: Mapping[str, Match]) -> bool:
+    """Does a product of matrices read it?"""
+    name = match.output.name
+    readers = [each for each in settled.values() if name in [q.name for q in each.inputs]]
+    parts = [part for each in readers for part in each.parts if isinstance(part, Placed)]
+    return any(type(part.operator) in (Matmul, BatchMatmul) for part in parts)
 
 
 def _product(match: Match) -> Matmul | None:
@@ -122,7 +126,7 @@ def _entered(match: Match, found: Mapping[str, Match], config: Config) -> Match:
     while (before := found.get(source.name)) is not None and _view(before):
         source = before.inputs[0]
     shape = source.shape
-    flat = len(shape) > 2 and shape[0] == operator.rows
+    flat = 2 < len(shape) <= max(AXES) and shape[0] == operator.rows
     if source == match.inputs[0] or not flat or _same(source, match.inputs[0], config):
         return match
     order = _order(shape, config)
@@ -130,8 +134,9 @@ def _entered(match: Match, found: Mapping[str, Match], config: Config) -> Match:
     assert isinstance(part, Placed)
     weight = np.moveaxis(_taken(np.moveaxis(part.constants["weight"], 1, 0), order), 0, 1)
     name = f"{part.name}/data"
+    of = (source.shape, layout_of(source.shape, config))
     view = Viewed(
-        name, source.name, (operator.rows, len(order)), layout_of((1, len(order)), config)
+        name, source.name, (operator.rows, len(order)), layout_of((1, len(order)), config), of
     )
     placed = replace(
         part,

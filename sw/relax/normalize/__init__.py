@@ -15,11 +15,13 @@ from vta.sw.relax.normalize.hoist import hoist_weights
 from vta.sw.relax.normalize.linear import fold_linear, spell_batch_norms
 from vta.sw.relax.normalize.names import name_all
 from vta.sw.relax.normalize.opset import upgrade
+from vta.sw.relax.normalize.order import order_weights
 from vta.sw.relax.normalize.pool import spell_pools
 from vta.sw.relax.normalize.qdq import canonical_quantizers
 from vta.sw.relax.normalize.qoperator import spell_quantized
 from vta.sw.relax.normalize.row import widen_rows
 from vta.sw.relax.normalize.sums import spell_sums
+from vta.sw.relax.normalize.transposes import move_transposes
 from vta.sw.relax.normalize.trivial import drop_trivial
 
 __all__ = ["PASSES", "PREPARED", "normalize"]
@@ -36,9 +38,11 @@ PASSES: tuple[Pass, ...] = (
     *PREPARED,
     ("trivial", drop_trivial),
     ("qdq", canonical_quantizers),
+    ("axes", spell_axes),
+    ("transposes", move_transposes),
+    ("order", order_weights),
     ("rows", widen_rows),
     ("weights", hoist_weights),
-    ("axes", spell_axes),
     ("conv", spell_convolutions),
     ("pool", spell_pools),
     ("gemm", spell_gemms),

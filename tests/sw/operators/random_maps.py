@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from vta.hw.config import Config
+from vta.sw.compiler import CompileError
 from vta.sw.operators import (
     AveragePool,
     Concat,
@@ -31,14 +32,16 @@ CONFIGS = (
 
 
 def random_map(seed: int) -> tuple[Operator, Config]:
-    """A legal operator and a configuration for it."""
+    """A legal operator and a configuration whose buffers hold a tile of it."""
     rng = np.random.default_rng([seed, 11])
     while True:
-        made = MAKERS[seed % len(MAKERS)]
         try:
-            return made(rng), CONFIGS[int(rng.integers(len(CONFIGS)))]
-        except OperatorError:
+            made = MAKERS[seed % len(MAKERS)](rng)
+            config = CONFIGS[int(rng.integers(len(CONFIGS)))]
+            next(iter(made.space(config)))
+        except (OperatorError, CompileError):
             continue
+        return made, config
 
 
 def _sizes(rng: np.random.Generator) -> dict[str, Any]:

@@ -72,8 +72,8 @@ def by_layer(model: ir.Model, run: Run) -> Iterator[Compared]:
 
 def _region(model: ir.Model, run: RegionRun) -> Iterator[Compared]:
     saved, memory = run.region.saved, run.result.memory
-    ports = [*saved.inputs, *(port for layer in saved.layers for port in layer.outputs)]
-    known = {port.value: run.region.output(port, memory) for port in ports}
+    ports = [port for layer in saved.layers for port in layer.outputs]
+    known = run.inputs | {port.value: run.region.output(port, memory) for port in ports}
     nodes = {node.name: node for node in model.graph}
     for layer in saved.layers:
         own = _with_weights([nodes[name] for name in layer.nodes], known)

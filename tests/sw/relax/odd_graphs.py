@@ -287,3 +287,42 @@ def nothing_at_all(g: Graph, x: str) -> None:
 @odd
 def only_quantised(g: Graph, x: str) -> None:
     leave(g, g.again(g.node("Neg", x), OUT))
+
+
+# Read in two shapes -------------------------------------------------------------------------------
+@odd
+def one_value_as_rows_and_flat(g: Graph, x: str) -> None:
+    """A matrix product takes it as rows, another one what is flattened: it lies in one way only."""
+    pixels = g.node("Reshape", conv(g, x, outputs=3), ints(g, -1, 3, 36))
+    value = g.again(g.node("MatMul", g.again(pixels, OUT), g.weights(random(36, 36), 0.01)), OUT)
+    g.output(g.node("MatMul", value, g.weights(random(36, 20), 0.01)), OUT)
+    flat = g.again(g.node("Reshape", value, ints(g, -1, 108)), OUT)
+    g.output(g.node("MatMul", flat, g.weights(random(108, 20), 0.01)), OUT)
+
+
+@odd
+def a_product_of_rows_becomes_a_map(g: Graph, x: str) -> None:
+    """Its result has more axes than two before the Reshape."""
+    pixels = g.node("Reshape", x, ints(g, -1, 16, 36))
+    value = g.again(g.node("MatMul", pixels, g.weights(random(36, 36), 0.01)), OUT)
+    g.output(conv(g, g.node("Reshape", value, ints(g, -1, 16, 6, 6))), OUT)
+
+
+@odd
+def one_pixel_of_two_through_a_row(g: Graph, x: str) -> None:
+    """Strides leave out what a reader beside the convolution takes."""
+    row = g.again(
+        g.node("Squeeze", g.node("Slice", x, ints(g, 0), ints(g, 1), ints(g, 2)), ints(g, 2)),
+        SCALE,
+        3,
+    )
+    weight = g.weights(random(8, 16, 1), 0.01)
+    g.output(g.node("Conv", row, weight, kernel_shape=[1], strides=[2]), OUT)
+    g.output(g.node("Add", row, row), OUT)
+
+
+@odd
+def five_axes_flattened(g: Graph, x: str) -> None:
+    value = g.again(g.node("Reshape", conv(g, x), ints(g, -1, 2, 8, 6, 6)), OUT)
+    flat = g.again(g.node("Reshape", value, ints(g, -1, 576)), OUT)
+    g.output(dense(g, flat, 576, 10), OUT)

@@ -330,6 +330,31 @@ def test_many_random_nodes_are_onnxruntimes(kind: str, seed: int, tmp_path: Path
     assert_alike(kind, seed, tmp_path)
 
 
+def test_what_fills_images_up_has_no_windows(tmp_path: Path) -> None:
+    """One image on a core of two: the other one's padding is not the data's zero point."""
+    graph = Graph()
+    x = graph.input((1, 3, 8, 8), 0.05, 100)
+    weight = np.random.default_rng(0).integers(-127, 128, (16, 3, 3, 3)).astype(np.int8)
+    graph.output(graph.node("Conv", x, graph.weights(weight, 0.01), pads=[1, 1, 1, 1]), 0.3)
+    differ, values, most = compared(graph, tmp_path, config=Config.preset("2x16"))
+    assert most <= 1 and differ <= values // 50
+
+
+def test_a_value_lies_in_one_way_only(tmp_path: Path) -> None:
+    """One product takes it as rows, another one flattened, in as many bytes, but another order."""
+    graph = Graph()
+    x = graph.input((3, 4, 4), 0.05)
+    flat = graph.node("Reshape", x, graph.constant(np.array([3, 16])))
+    for inner, value in ((4, x), (16, flat)):
+        weight = np.random.default_rng(inner).integers(-127, 128, (inner, 6)).astype(np.int8)
+        graph.output(graph.node("MatMul", value, graph.weights(weight, 0.01)), 0.1)
+    made = parted(graph, tmp_path)
+    (region,) = made.regions
+    assert [layer.operator for layer in region.layers] == ["MatMul"]
+    reasons = [why for segment in made.segments for why in segment.reasons.values()]
+    assert any("x0 is [12, 1, 1, 16] in DRAM, and would have to be" in why for why in reasons)
+
+
 @pytest.mark.parametrize("zeros", [(0, 0), (5, -128)])
 @pytest.mark.parametrize("step", [2.0**-9, 0.0017])
 def test_channels_whose_results_are_alike_cost_nothing(
