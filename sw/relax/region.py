@@ -91,8 +91,7 @@ class _Builder:
         kernels: list[str] = []
         for part in match.parts:
             if isinstance(part, Viewed):
-                self._enter(part)
-                self.network.view(part.output, part.source, part.shape, part.layout)
+                self._view(part)
             else:
                 for placed in self._placed(part):
                     self._place(placed)
@@ -117,14 +116,13 @@ class _Builder:
             return (part,)
         if isinstance(part, Joined):
             return part.made if part.output in self.joined else (part.otherwise,)
-        self._enter(part.source)
-        if self.network.filler(part.source) != part.number:
+        if not self._lies(part.view) or self.network.filler(part.view.source) != part.number:
             return (part.otherwise,)
-        self.network.view(part.output, part.source, part.shape, part.layout)
+        self._view(part.view)
         return ()
 
-    def _enter(self, part: Viewed) -> None:
-        """A value whose bytes are shown in another way: it comes from outside, or lies so."""
+    def _lies(self, part: Viewed) -> bool:
+        """Does a value whose bytes are shown in another way lie so? It does if it comes in."""
         value, network = part.source, self.network
         if value in self.outside and value not in self.inputs:
             quantity = self.quantities[value]
@@ -135,12 +133,17 @@ class _Builder:
             network.input(value, shape, layout)
             self.inputs[value] = self._port(quantity, value)
         known = network.views.get(value) or network.tensors.get(value)
-        if part.of and known and not same_places(known.shape, known.layout, *part.of):
+        return not (part.of and known) or same_places(known.shape, known.layout, *part.of)
+
+    def _view(self, part: Viewed) -> None:
+        if not self._lies(part):
+            known = self.network.views.get(part.source) or self.network.tensors[part.source]
             raise OperatorError(
-                f"{value} is {list(known.packed_shape)} in DRAM, and would have to be "
-                f"{list(packed_shape(*part.of))} to become {list(part.shape)}: its numbers would "
-                "have to move"
+                f"{part.source} is {list(known.packed_shape)} in DRAM, and would have to be "
+                f"{list(packed_shape(*part.of or ((), '')))} to become {list(part.shape)}: its "
+                "numbers would have to move"
             )
+        self.network.view(part.output, part.source, part.shape, part.layout)
 
     def _place(self, part: Placed) -> None:
         operator, tensors = part.operator, dict(part.tensors)

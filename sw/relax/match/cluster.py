@@ -58,21 +58,6 @@ class Joined:
 
 
 @dataclass(frozen=True)
-class Widened:
-    """A value with further channels of a number, which the last block of channels has room for.
-
-    `otherwise`: the operator that copies it, where other numbers fill the block up.
-    """
-
-    output: str
-    source: str
-    shape: tuple[int, ...]
-    layout: str
-    number: int
-    otherwise: Placed
-
-
-@dataclass(frozen=True)
 class Viewed:
     """Bytes of a value with another shape and layout.
 
@@ -84,6 +69,22 @@ class Viewed:
     shape: tuple[int, ...]
     layout: str
     of: tuple[tuple[int, ...], str] | None = None
+
+
+@dataclass(frozen=True)
+class Widened:
+    """A value with further channels of a number, which the last block of channels has room for.
+
+    Members
+    -------
+    view: of its bytes, with all channels.
+    otherwise: the operator that copies it, where it lies otherwise or others fill the block up.
+    """
+
+    output: str
+    view: Viewed
+    number: int
+    otherwise: Placed
 
 
 @dataclass(frozen=True)

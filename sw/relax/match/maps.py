@@ -155,8 +155,10 @@ def _together(
     blocks = [-(-count // config.block) for count in (channels, whole[1])]
     if [each for each, _ in others] == list(constants) and len(numbers) == 1:
         if blocks[0] == blocks[1]:
-            layout = layout_of(whole, config)
-            return Widened(out, first, whole, layout, numbers.pop(), copied)
+            narrow = (images, channels, *whole[2:])
+            lies, layout = (layout_of(shape, config) for shape in (narrow, whole))
+            view = Viewed(out, first, whole, layout, (narrow, lies))
+            return Widened(out, view, numbers.pop(), copied)
     fills = all(count % config.block == 0 for _, count in sources[:-1])
     if not fills or images > config.batch or len(dict(sources)) < len(sources):
         return copied
