@@ -52,7 +52,7 @@ def test_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert printed.err.startswith(f"{path}: {result['instructions']} instructions, estimated ")
     assert (result["name"], result["file"]) == ("matmul_4x32x48_r", str(path))
     assert result["instructions"] == program.registers.insn_count
-    tiling = {"outputs", "height", "width", "inputs", "keep", "slots", "held"}
+    tiling = {"outputs", "height", "width", "inputs", "keep", "slots", "held", "by_tap"}
     assert set(result["tiling"]) == tiling
     assert result["bytes"] == {name: s.nbytes for name, s in program.segments.items()}
     assert result["bytes"]["out"] == 4 * 48

@@ -104,8 +104,8 @@ def area(low: int, high: int, source: tuple[int, ...] = ()) -> Footprint:
     return footprint(alu, uops, CONFIG)
 
 
-def test_what_meets() -> None:
-    assert area(0, 9).meets(area(9, 12))
-    assert not area(0, 9).meets(area(10, 12))
-    assert area(0, 9).meets(area(20, 29, (5, 14)))
-    assert not area(0, 4).meets(area(20, 29, (5, 14)))
+def test_what_is_touched() -> None:
+    assert area(9, 12).touches(0, 9)
+    assert not area(10, 12).touches(0, 9)
+    assert area(20, 29, (5, 14)).touches(0, 9)
+    assert not area(20, 29, (5, 14)).touches(0, 4)

@@ -13,7 +13,7 @@ from .quantised import Graph
 
 SCALE, OUT = 0.05, 0.1
 Case = Callable[[Graph, int], None]
-ZEROS = (0, -128, 9)
+ZEROS = (-128, *(pytest.param(zero, marks=pytest.mark.regress) for zero in (0, 9)))
 
 
 def operators(case: Case, zero: int, place: Path) -> set[str]:
