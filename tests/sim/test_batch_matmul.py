@@ -57,7 +57,7 @@ def test_more_random_products(rtl: Devices) -> None:
     run(rtl, range(1000, 1120))
 
 
-@pytest.mark.parametrize("name", [*CONFIGS, "1x16_tight"])
+@pytest.mark.parametrize("name", [*CONFIGS, pytest.param("1x16_tight", marks=pytest.mark.regress)])
 def test_attention_without_softmax(rtl: Devices, name: str) -> None:
     config = (CONFIGS | MORE_CONFIGS)[name]
     network = attention(config)

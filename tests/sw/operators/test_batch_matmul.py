@@ -57,7 +57,7 @@ def test_every_configuration(name: str, turned: bool) -> None:
         assert_plain(operator, config, 3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.data())
 def test_random_shapes(data: st.DataObject) -> None:
     config = Config.preset(data.draw(st.sampled_from(CONFIGS)))
