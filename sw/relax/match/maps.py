@@ -141,6 +141,9 @@ def _together(
     """
     out, whole = result.quantity.name, result.quantity.shape
     images, _, height, width = (*whole, 1, 1)[:4]
+    constants = {
+        each: array.reshape(images, -1, height, width) for each, array in constants.items()
+    }
     counts = ",".join(str(channels) for _, channels in sources)
     operator = Concat(images=images, height=height, width=width, parts=counts)
     own = {f"data{n}": source for n, (source, _) in enumerate(sources)}

@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from .by_layer import assert_close, compiled
-from .odd_graphs import conv
+from .odd_graphs import conv, dense
 from .quantised import Graph
 
 SCALE, OUT = 0.05, 0.1
@@ -104,10 +104,19 @@ def constants_first(g: Graph, zero: int) -> None:
     last(g, g.again(g.node("Concat", more, start(g, 10, zero), axis=1), OUT, zero), 26)
 
 
+def columns(g: Graph, zero: int) -> None:
+    """Of matrices, and as many as fill a block."""
+    x = g.again(dense(g, g.input((1, 20), SCALE, 3), 20, 32), OUT, zero)
+    more = g.constant(np.linspace(-1, 1, 6).reshape(1, 6).astype(np.float32))
+    wide = g.again(g.node("Concat", x, more, axis=1), OUT, zero)
+    g.output(dense(g, wide, 38, 16), OUT, 1)
+
+
 @pytest.mark.parametrize("zero", ZEROS)
 @pytest.mark.parametrize(
     "case",
     [
+        columns,
         room,
         a_pad,
         again_and_again,
