@@ -20,14 +20,14 @@ def scaled(a: Scale, out: Scale, low: int | None, high: int | None) -> dict[str,
     shift = next((n for n in range(62) if ratio * (1 << n) >= 1 << (PRECISE - 1)), 61)
     if a == out or ratio == 1:
         shift = 0
-    offset = out.zero_point - out.zero
+    least, most = out.ends(low, high)
     return {
         "multiplier": round(ratio * (1 << shift)),
         "shift": shift,
         "zero": a.zero,
         "out_zero": out.zero,
-        "low": BYTE[0] if low is None else max(BYTE[0], low - offset),
-        "high": BYTE[1] if high is None else min(BYTE[1], high - offset),
+        "low": least,
+        "high": most,
     }
 
 

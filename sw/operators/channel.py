@@ -45,6 +45,14 @@ class Scale:
         """The zero point as int8."""
         return int(self.zero_point) - (128 if self.dtype == "uint8" else 0)
 
+    def ends(self, low: int | None, high: int | None) -> tuple[int, int]:
+        """The ends of results as int8; `low` and `high` are in this type, None: the type's."""
+        offset = self.zero_point - self.zero
+        return (
+            INT8[0] if low is None else max(INT8[0], int(low) - offset),
+            INT8[1] if high is None else min(INT8[1], int(high) - offset),
+        )
+
 
 def as_int8(array: np.ndarray) -> np.ndarray:
     """A uint8 array as VTA has it, 128 less; int8 arrays as they are."""

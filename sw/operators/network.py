@@ -162,13 +162,10 @@ class Network:
         if name in self.views:
             base = self.base(name)
             own, of = self.views[name], self.tensors[base]
-            wider = replace(of, shape=(*of.shape[:1], *own.shape[1:2], *of.shape[2:]))
-            same = (wider.shape, wider.layout, name in self._first) == (
-                own.shape,
-                own.layout,
-                False,
-            )
-            return self.filler(base) if same and own.shape[1] >= of.shape[1] else None
+            wider = (*of.shape[:1], *own.shape[1:2], *of.shape[2:])
+            if name in self._first or (own.shape, own.layout) != (wider, of.layout):
+                return None
+            return self.filler(base) if own.shape[1] >= of.shape[1] else None
         return self._given_filler(name)
 
     def _given_filler(self, name: str) -> int | None:

@@ -44,12 +44,7 @@ def _addend(zero: int, shift: int) -> int:
 
 def _ends(out: Scale, low: int | None, high: int | None) -> dict[str, int]:
     """Clip limits, given in the result's own type."""
-    offset = out.zero_point - out.zero
-    least_one, most_one = (-128, 127)
-    return {
-        "low": least_one if low is None else max(least_one, low - offset),
-        "high": most_one if high is None else min(most_one, high - offset),
-    }
+    return dict(zip(("low", "high"), out.ends(low, high), strict=True))
 
 
 # One tensor ---------------------------------------------------------------------------------------

@@ -273,11 +273,7 @@ def requantization(
     ends = np.stack([flat * INT8[0], flat * INT8[1]])
     least, most = ends.min(axis=0).sum(axis=1), ends.max(axis=0).sum(axis=1)
     added = added - data.zero * flat.sum(axis=1)
-    offset = 128 if out.dtype == "uint8" else 0
-    limits = (
-        INT8[0] if low is None else max(INT8[0], low - offset),
-        INT8[1] if high is None else min(INT8[1], high - offset),
-    )
+    limits = out.ends(low, high)
     factor = fraction("scale", data.scale) / fraction("scale", out.scale)
     channels = tuple(
         Channel(
